@@ -1,0 +1,3 @@
+"""kscale: a whole Kubernetes cluster simulated as columns of numbers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Virtual time, the life of pods, and the recorder."""

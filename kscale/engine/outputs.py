@@ -1,0 +1,139 @@
+"""The data dictionary: every column of every table of a run folder, with unit and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Output:
+    """One column of an output table; ``*`` in the name stands for a resource.
+
+    Attributes:
+        name: column name in the Parquet file.
+        dtype: polars data type.
+        doc: what it means.
+        unit: unit of its values.
+    """
+
+    name: str
+    dtype: pl.DataType | type[pl.DataType]
+    doc: str
+    unit: str = ""
+
+
+#: Words that ``pods.status`` may hold, in the order of their codes.
+STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted")
+#: Words that ``events.kind`` may hold, in the order of their codes.
+EVENT_KINDS = ("Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted")
+
+OUTPUTS: dict[str, tuple[Output, ...]] = {
+    "pods": (
+        Output("name", pl.String, "Name of the pod; clones end in ~1, ~2 …"),
+        Output("namespace", pl.String, "Namespace of the pod."),
+        Output(
+            "status",
+            pl.Enum(STATUSES),
+            "State at the end of the run. failed: its recorded end came while it waited. "
+            "refused: dropped for good since it did not fit (--inflate).",
+        ),
+        Output("node", pl.String, "Node it was bound to; null if never."),
+        Output("devices", pl.List(pl.UInt8), "Devices (GPUs) it held on its node, by index."),
+        Output("decision", pl.Int64, "Order of binding, from 0; null if never bound."),
+        Output("arrived_us", pl.Int64, "When it arrived; null when the run ended before.", "us of virtual time"),
+        Output("bound_us", pl.Int64, "When it was bound; null if never.", "us of virtual time"),
+        Output("started_us", pl.Int64, "When it started; null if never.", "us of virtual time"),
+        Output("ended_us", pl.Int64, "When it ended; null if it did not.", "us of virtual time"),
+        Output("attempts", pl.Int64, "Times the scheduler tried it."),
+        Output("reason", pl.String, "Why it did not fit when it was last found not to; null if it never failed."),
+        Output("first_failed_us", pl.Int64, "When it was first found not to fit; null if never.", "us of virtual time"),
+        Output("template", pl.Int32, "Row of templates.parquet."),
+    ),
+    "timeline": (
+        Output("time_us", pl.Int64, "Virtual time of the sample.", "us"),
+        Output("arrived_pods", pl.Int64, "Pods that had arrived.", "pods"),
+        Output("running_pods", pl.Int64, "Pods bound and not ended.", "pods"),
+        Output("waiting_pods", pl.Int64, "Pods arrived and not bound, refused or gone.", "pods"),
+        Output("allocatable_*", pl.Int64, "Allocatable over all nodes.", "milli for cpu, bytes, else counts"),
+        Output("requested_*", pl.Int64, "Requested by bound pods over all nodes.", "milli for cpu, bytes, else counts"),
+        Output(
+            "arrived_gpu_milli", pl.Int64, "Device share that arrived pods have asked for, refused ones too.", "milli"
+        ),
+        Output("used_gpu_milli", pl.Int64, "Device share in use.", "milli"),
+        Output("idle_gpu_milli", pl.Int64, "Device share not in use.", "milli"),
+        Output(
+            "fragmented_gpu_milli",
+            pl.Float64,
+            "Idle device share that a typical pod could not use, unrounded.",
+            "milli",
+        ),
+    ),
+    "nodes": (
+        Output("name", pl.String, "Name of the node."),
+        Output("group", pl.Int32, "Row group of node_timeline."),
+        Output("joined_us", pl.Int64, "When its stay began.", "us"),
+        Output("left_us", pl.Int64, "When its stay ended; null at the end of the run.", "us"),
+        Output("device_model", pl.String, "Model of its devices; null where it has none."),
+        Output("devices", pl.Int64, "Devices on it.", "devices"),
+        Output("pods_bound", pl.Int64, "Pods bound to it over its stay.", "pods"),
+        Output("allocatable_*", pl.Int64, "Allocatable.", "milli for cpu, bytes, else counts"),
+        Output(
+            "requested_mean_*",
+            pl.Float64,
+            "Mean over its stay of the sum of requests.",
+            "milli for cpu, bytes, else counts",
+        ),
+        Output("requested_peak_*", pl.Int64, "Largest sum of requests.", "milli for cpu, bytes, else counts"),
+        Output(
+            "requested_end_*", pl.Int64, "Sum of requests at the end of the run.", "milli for cpu, bytes, else counts"
+        ),
+        Output("used_gpu_milli_mean", pl.Float64, "Mean device share in use.", "milli"),
+        Output("used_gpu_milli_end", pl.Int64, "Device share in use at the end of the run.", "milli"),
+        Output(
+            "fragmented_gpu_milli_end",
+            pl.Float64,
+            "Idle device share that a typical pod could not use at the end.",
+            "milli",
+        ),
+        Output("idle_share", pl.Float64, "Share of its stay without any pod.", "0 to 1"),
+    ),
+    "node_timeline": (
+        Output("time_us", pl.Int64, "Virtual time of the sample.", "us"),
+        Output("group", pl.Int32, "Group of nodes: nodes of one pool, in the order of the node list."),
+        Output("pool", pl.String, "What the nodes of the group have in common: their shape."),
+        Output("nodes", pl.Int32, "Nodes in the group.", "nodes"),
+        Output("bound_pods", pl.Int64, "Pods bound to them.", "pods"),
+        Output("allocatable_*", pl.Int64, "Allocatable over the group.", "milli for cpu, bytes, else counts"),
+        Output("requested_*", pl.Int64, "Requested over the group.", "milli for cpu, bytes, else counts"),
+        Output("allocatable_gpu_milli", pl.Int64, "Device share of the group.", "milli"),
+        Output("used_gpu_milli", pl.Int64, "Device share in use in the group.", "milli"),
+    ),
+    "events": (
+        Output("time_us", pl.Int64, "When it happened.", "us of virtual time"),
+        Output("kind", pl.Enum(EVENT_KINDS), "What happened: a change of state of a pod."),
+        Output("object", pl.String, "The pod, as namespace/name."),
+        Output("node", pl.String, "The node; null where none is concerned."),
+        Output("reason", pl.String, "Why a pod did not fit; null for other kinds."),
+    ),
+    "templates": (
+        Output("template", pl.Int32, "Index of the template: a distinct pod spec."),
+        Output("spec", pl.String, "What its pods ask for, in words."),
+        Output("request_*", pl.Int64, "Request per pod; null when not stated.", "milli for cpu, bytes, else counts"),
+        Output("gpu_count", pl.Int64, "Devices per pod.", "devices"),
+        Output("gpu_milli", pl.Int64, "Share of each device.", "milli"),
+        Output("pods", pl.Int64, "Pods of this template that arrived.", "pods"),
+        Output("placed", pl.Int64, "Pods of it that were bound at some time.", "pods"),
+        Output("unplaced", pl.Int64, "Pods of it that were never bound.", "pods"),
+        Output(
+            "reason",
+            pl.String,
+            "Why its next pod would not fit at the end of the run; null if it would, or all were placed.",
+        ),
+        Output(
+            "nearest_node", pl.String, "The node nearest to a fit: the one that lacks least, relative to what it has."
+        ),
+        Output("nearest_lacks", pl.String, "What that node lacks."),
+    ),
+}

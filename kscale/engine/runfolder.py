@@ -1,0 +1,183 @@
+"""The run folder: written beside its name, renamed when whole, and checked against its digests when read."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from kscale.errors import InputError, MachineError
+
+#: Version of run.json and of the tables; raised when a column or a field changes its meaning.
+SCHEMA_VERSION = 1
+RUN_FILE = "run.json"
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOMEM, errno.EFBIG, errno.EIO}
+
+
+class FileDigest(msgspec.Struct, frozen=True):
+    """A file of the run folder: SHA-256 and length in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class Input(msgspec.Struct, frozen=True):
+    """An input of the run: its role (trace, nodes, pod_order …), where it was, and its digest."""
+
+    role: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """What run.json holds.
+
+    Attributes:
+        schema_version: of this file and of the tables.
+        kscale_version: that wrote it.
+        command: the command line that repeats the run.
+        inputs: what was read.
+        configuration: every option, defaults included.
+        plugins: the scheduler's plug-ins as they ran: name, points, weight.
+        seed: of every draw.
+        counts: arrived, running, succeeded, failed, waiting, refused, evicted, bound, attempts, nodes, templates,
+            rows_dropped.
+        resources: names of the resources that the tables carry, as in their column names.
+        devices: whether the tables carry GPU columns.
+        horizon_us: virtual time at the end of the run.
+        sample_us: time between samples; 0 with --inflate (one row after each arrival).
+        scheduler_us_per_pod: virtual time that a scheduling decision took.
+        notes: what was mapped, dropped, assumed; not modelled.
+        dropped: rows left out under --lenient, by reason.
+        invariants: control points checked, and violations found (0); empty without --check.
+        timing: wall seconds by stage (read, compile, simulate, record) and pods_per_second.
+        fingerprint: digest of the decoded values of the pods in trace order.
+        files: digests of the files written.
+    """
+
+    schema_version: int
+    kscale_version: str
+    command: str
+    inputs: list[Input]
+    configuration: dict[str, Any]
+    plugins: list[dict[str, Any]]
+    seed: int
+    counts: dict[str, int]
+    resources: list[str]
+    devices: bool
+    horizon_us: int
+    sample_us: int
+    scheduler_us_per_pod: float
+    notes: list[str]
+    dropped: dict[str, int]
+    invariants: dict[str, int]
+    timing: dict[str, float]
+    fingerprint: str
+    files: dict[str, FileDigest] = {}
+
+
+def digest_file(path: Path) -> FileDigest:
+    """Return the SHA-256 and the length of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileDigest(digest, path.stat().st_size)
+
+
+@contextlib.contextmanager
+def machine_errors(path: Path) -> Iterator[None]:
+    """Turn what the machine refuses (a full disk, no permission) into a MachineError that names ``path``."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MachineError("out of memory") from error
+    except OSError as error:
+        if error.errno in _REFUSALS:
+            raise MachineError(f"{path}: {os.strerror(error.errno or 0)}") from error
+        raise
+    except pl.exceptions.ComputeError as error:
+        if any(word in str(error) for word in ("No space left", "Permission denied", "os error 28", "os error 13")):
+            raise MachineError(f"{path}: {error}") from error
+        raise
+
+
+@contextlib.contextmanager
+def create(out: Path) -> Iterator[Path]:
+    """Yield a folder beside ``out`` to write into; it takes the name ``out`` only when the block ends well.
+
+    A run folder that is there already is replaced; anything else there is an InputError.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RUN_FILE).exists())):
+        raise InputError(
+            "is there already and is not a run folder", file=out, expected="a new name, or a run folder to replace"
+        )
+    with machine_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    try:
+        with machine_errors(out):
+            partial.chmod(0o755)
+            yield partial
+            if out.exists():
+                old = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+                out.rename(old / "old")
+                partial.rename(out)
+                shutil.rmtree(old)
+            else:
+                partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def seal(folder: Path, run: Run) -> None:
+    """Write run.json with the digests of every file of ``folder``; the last thing that is written."""
+    run.files = {
+        str(path.relative_to(folder)): digest_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != RUN_FILE
+    }
+    (folder / RUN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
+
+
+def load(folder: Path, *, check: bool = True) -> Run:
+    """Read run.json and check every file of the folder against its digest.
+
+    Raises InputError when the folder is no run folder, is incomplete, of another schema version, or altered.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise InputError(
+            "is not a run folder: run.json is missing", file=folder, expected="a folder that kscale replay wrote"
+        )
+    try:
+        head = msgspec.json.decode(path.read_bytes())
+        version = head.get("schema_version") if isinstance(head, dict) else None
+        if version != SCHEMA_VERSION:
+            raise InputError(f"has schema version {version}", file=path, expected=f"version {SCHEMA_VERSION}")
+        run = msgspec.convert(head, Run)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"is damaged: {error}", file=path, expected="the run.json that kscale wrote") from error
+    if check:
+        for name, known in run.files.items():
+            file = folder / name
+            if not file.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"names a file outside its folder: {name}", file=path)
+            if not file.is_file():
+                raise InputError("is missing from the run folder", file=file, expected="the file that run.json lists")
+            if digest_file(file) != known:
+                raise InputError("was altered after the run", file=file, expected=f"SHA-256 {known.sha256[:16]}…")
+    return run
+
+
+def table(folder: Path, name: str) -> pl.LazyFrame:
+    """Return a table of the run folder, lazily."""
+    return pl.scan_parquet(folder / f"{name}.parquet")

@@ -1,0 +1,1 @@
+"""The scheduler: kube-scheduler v1.34.1's decisions, as kernels over columns."""

@@ -1,0 +1,29 @@
+"""A description: what a pod asks of how a node is described (selectors, affinity, tolerations, node name).
+
+Its planes are computed once over all nodes and hold until a node's description changes.
+"""
+
+from kscale.state.schema import Column
+
+COLUMNS = (
+    Column(
+        "verdict",
+        "int16",
+        "0 when the node passes, else 1 + the index of the rejecting reason.",
+        dims=("description", "node"),
+    ),
+    Column(
+        "intolerable",
+        "int32",
+        "PreferNoSchedule taints of the node that are not tolerated.",
+        "taints",
+        dims=("description", "node"),
+    ),
+    Column(
+        "preference",
+        "int64",
+        "Sum of the weights of the preferred node affinity terms that match.",
+        dims=("description", "node"),
+    ),
+    Column("uneven", "uint8", "1 when a normalised plane is not the same on all nodes."),
+)

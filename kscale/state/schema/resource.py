@@ -1,0 +1,11 @@
+"""A resource: cpu (milli), memory and ephemeral-storage (bytes), pods, then every extended resource of the input."""
+
+from kscale.state.schema import Column
+
+COLUMNS = (
+    Column("allocatable", "int64", "Allocatable amount over all nodes.", "the resource's"),
+    Column("requested", "int64", "Amount requested by bound pods over all nodes.", "the resource's"),
+    Column("arrived", "int64", "Amount requested by all pods that have arrived.", "the resource's"),
+    Column("scored_weight", "int64", "Weight of the resource in the resource scores; 0 is not scored.", default=0),
+    Column("wide", "uint8", "1 when some node's allocatable is 2^46 or more, where double arithmetic is not exact."),
+)

@@ -1,0 +1,29 @@
+"""A template: all that the scheduler reads of a pod's spec; pods of one spec share a row."""
+
+from kscale.state.schema import Column
+
+COLUMNS = (
+    Column(
+        "request",
+        "int64",
+        "What the pod asks for.",
+        "the resource's",
+        dims=("template", "resource"),
+        path="spec.containers[*].resources.requests",
+    ),
+    Column(
+        "nonzero_request",
+        "int64",
+        "The same with kube-scheduler's defaults for what is not stated.",
+        "the resource's",
+        dims=("template", "resource"),
+    ),
+    Column("priority", "int64", "Priority of the pod.", path="spec.priority"),
+    Column("description", "int32", "Index of what it asks of a node's description."),
+    Column("device_count", "int64", "Devices it asks for.", "devices"),
+    Column("device_milli", "int64", "Share it asks of each of them; 1000 is a whole device.", "milli"),
+    Column("device_models", "uint64", "Bit set of the allowed device models; 0 allows every one."),
+    Column("slot", "int32", "Its row of the memo of totals.", default=-1),
+    Column("diagnosis", "int64", "Its latest diagnosis.", default=-1),
+    Column("diagnosed_at", "int64", "Position in the change log at its latest diagnosis.", default=-1),
+)

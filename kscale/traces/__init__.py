@@ -1,0 +1,117 @@
+"""Traces: each module here reads one format and gives it in kscale's own columns.
+
+To add a format, add a module that declares a ``Reader`` (and its test, ``tests/traces/test_<module>.py``).
+What every reader gives is a ``Trace``: pods, distinct specs, nodes where the format has them, and what it maps,
+drops and assumes, in sentences that are shown to the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+#: Columns of ``Trace.pods``, one row a pod, in the order of the file.
+PODS = {
+    "name": pl.String,  # unique within the namespace
+    "namespace": pl.String,
+    "owner": pl.String,  # null: a pod of its own
+    "arrival_us": pl.Int64,
+    "duration_us": pl.Int64,  # from start to end; null never ends
+    "end_us": pl.Int64,  # the recorded end; null unknown
+    "spec": pl.UInt32,  # row of Trace.specs
+}
+
+#: Columns of ``Trace.specs``, one row a distinct spec; besides, ``resource.<name>`` (Int64) per extended resource.
+#: An amount that is null is not stated (kube-scheduler's scoring defaults apply); 0 is stated as 0.
+SPECS = {
+    "cpu_milli": pl.Int64,
+    "memory_bytes": pl.Int64,
+    "ephemeral_storage_bytes": pl.Int64,
+    "gpu_count": pl.Int64,  # devices
+    "gpu_milli": pl.Int64,  # share of each device, 1 to 1000
+    "gpu_models": pl.String,  # "A|B"; null or empty allows every model
+    "priority": pl.Int64,
+    "node_selector": pl.String,  # "key=value,key=value"
+    "node_affinity": pl.String,  # terms joined by " | ", each in kubectl's selector syntax
+    "preferred_node_affinity": pl.String,  # "weight: term | weight: term"
+    "tolerations": pl.String,  # "key=value:Effect,key:Effect,key,*"
+    "node_name": pl.String,
+}
+
+#: Columns of ``Trace.nodes``, one row a node; besides, ``resource.<name>`` (Int64) per extended resource.
+NODES = {
+    "name": pl.String,
+    "cpu_milli": pl.Int64,
+    "memory_bytes": pl.Int64,
+    "ephemeral_storage_bytes": pl.Int64,
+    "pods": pl.Int64,
+    "gpu_count": pl.Int64,
+    "gpu_model": pl.String,
+    "labels": pl.String,  # "key=value,key=value"
+    "taints": pl.String,  # "key=value:Effect,key:Effect"
+    "unschedulable": pl.Boolean,
+}
+
+#: kubelet's default for the most pods on a node (facts of Kubernetes: --max-pods).
+DEFAULT_PODS_PER_NODE = 110
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may say about reading.
+
+    Attributes:
+        lenient: drop bad rows and count them per reason instead of stopping at the first.
+        max_input: most bytes that a whole-document reader may produce.
+        machine_unit: what 1.0 of a machine is, as a shape ("96cpu,512Gi"); None takes the reader's default.
+    """
+
+    lenient: bool = False
+    max_input: int = 2 << 30
+    machine_unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A workload as a reader gives it; the frames have the columns of ``PODS``, ``SPECS`` and ``NODES``.
+
+    Attributes:
+        format: name of the reader.
+        pods: one row a pod, in the order of the file.
+        specs: one row a distinct spec, in the order of first appearance.
+        nodes: the format's own nodes, or None.
+        notes: what the reader maps, drops and assumes, a sentence each.
+        dropped: rows left out under ``lenient``, by reason.
+        timed: False when the format has no times (``arrival_us`` is then the row number, and nothing ends).
+    """
+
+    format: str
+    pods: pl.DataFrame
+    specs: pl.DataFrame
+    nodes: pl.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+    dropped: dict[str, int] = field(default_factory=dict)
+    timed: bool = True
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One trace format.
+
+    Attributes:
+        name: the format's name, as ``--format`` takes it.
+        doc: one sentence.
+        detects: whether a file is of this format, from its path and its first bytes (decompressed, at most 64 KiB).
+        read: reads pods; raises InputError on bad input.
+        read_nodes: reads a node list of this format, or None where the format has none.
+    """
+
+    name: str
+    doc: str
+    detects: Callable[[Path, bytes], bool]
+    read: Callable[[Path, Options], Trace]
+    read_nodes: Callable[[Path, Options], pl.DataFrame] | None = None
+    detects_nodes: Callable[[Path, bytes], bool] = lambda path, head: False
