@@ -1,0 +1,140 @@
+"""The run folder's tables with one name per thing: ``allocatable:<resource>`` and ``used:<resource>``.
+
+The tables name a resource's columns in their own ways, GPUs (devices with shares) in another; here they are alike,
+so that everything after this file can loop over resources. GPU amounts are in milli, cpu too, memory in bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from kscale.engine import runfolder
+from kscale.engine.runfolder import Run
+
+GPU = "gpu"
+_LABELS = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "ephemeral storage", "pods": "pod slots", GPU: "GPU"}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource that the run's nodes have.
+
+    Attributes:
+        key: its name in columns; ``gpu`` for devices with shares.
+        label: its name for people, untrusted.
+        slug: its name in headline keys.
+    """
+
+    key: str
+    label: str
+    slug: str
+
+
+def inflates(run: Run) -> bool:
+    """Whether the run only lets pods arrive (``--inflate``): one timeline row per arrival, no waits, no ends."""
+    return bool(run.configuration.get("inflate")) or (run.sample_us == 0 and run.horizon_us > 0)
+
+
+def resources(folder: Path, run: Run) -> tuple[Resource, ...]:
+    """Return the resources of which the nodes have any, in the order of the tables, GPUs last."""
+    lazy = runfolder.table(folder, "timeline")
+    names = lazy.collect_schema().names()
+    keys = [key for key in run.resources if f"allocatable_{key}" in names]
+    most = [pl.col(f"allocatable_{key}").max().alias(key) for key in keys]
+    if "idle_gpu_milli" in names:
+        most.append((pl.col("used_gpu_milli") + pl.col("idle_gpu_milli")).max().alias("devices:"))
+    if not most:
+        return ()
+    row = lazy.select(most).collect().row(0, named=True)
+    found = [key for key, value in row.items() if value]
+    device_key = GPU if GPU not in keys else "gpu share"
+    return tuple(_resource(device_key if key == "devices:" else key) for key in found)
+
+
+def _resource(key: str) -> Resource:
+    return Resource(key, _LABELS.get(key, key), re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_") or "resource")
+
+
+def _is_devices(resource: Resource, run: Run) -> bool:
+    return run.devices and resource.key not in run.resources
+
+
+def _amounts(found: tuple[Resource, ...], run: Run, devices: dict[str, pl.Expr], plain: dict[str, str]) -> list[pl.Expr]:
+    """Return the columns ``<what>:<resource>``: ``devices`` gives those of GPUs, ``plain`` the prefix of all others."""
+    out = []
+    for resource in found:
+        for what, prefix in plain.items():
+            column = devices[what] if _is_devices(resource, run) else pl.col(f"{prefix}_{resource.key}")
+            out.append(column.cast(pl.Float64).alias(f"{what}:{resource.key}"))
+    return out
+
+
+def timeline(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
+    """Return timeline with ``allocatable:*`` and ``used:*``, ``row`` from 1, and ``fragmented`` with GPUs."""
+    used, idle = pl.col("used_gpu_milli"), pl.col("idle_gpu_milli")
+    columns = _amounts(
+        found, run, {"allocatable": used + idle, "used": used}, {"allocatable": "allocatable", "used": "requested"}
+    )
+    if run.devices:
+        columns += [
+            pl.col("arrived_gpu_milli").cast(pl.Float64).alias("arrived_gpu"),
+            pl.col("fragmented_gpu_milli").alias("fragmented"),
+        ]
+    return runfolder.table(folder, "timeline").select(
+        pl.int_range(1, pl.len() + 1).alias("row"), "time_us", "arrived_pods", "running_pods", "waiting_pods", *columns
+    )
+
+
+def groups(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
+    """Return node_timeline with ``allocatable:*`` and ``used:*``."""
+    devices = {"allocatable": pl.col("allocatable_gpu_milli"), "used": pl.col("used_gpu_milli")}
+    columns = _amounts(found, run, devices, {"allocatable": "allocatable", "used": "requested"})
+    return runfolder.table(folder, "node_timeline").select("time_us", "group", "pool", "nodes", "bound_pods", *columns)
+
+
+def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
+    """Return nodes with ``pool``, ``allocatable:*``, ``mean:*`` and ``end:*``; GPUs have no peak of their own."""
+    devices = {"mean": pl.col("used_gpu_milli_mean"), "end": pl.col("used_gpu_milli_end")} if run.devices else {}
+    if run.devices:
+        devices["allocatable"] = pl.col("devices") * 1000
+    columns = _amounts(
+        found, run, devices, {"allocatable": "allocatable", "mean": "requested_mean", "end": "requested_end"}
+    )
+    pools = runfolder.table(folder, "node_timeline").select("group", "pool").unique(subset=["group"], keep="first")
+    return (
+        runfolder.table(folder, "nodes")
+        .join(pools, on="group", how="left", maintain_order="left")
+        .select(
+            "name",
+            "group",
+            pl.col("pool").fill_null("nodes"),
+            "pods_bound",
+            "idle_share",
+            (pl.col("left_us").fill_null(run.horizon_us) - pl.col("joined_us")).alias("stay_us"),
+            *columns,
+        )
+    )
+
+
+def templates(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.DataFrame:
+    """Return templates with ``ask:*`` per pod; ``gpu_count`` and ``gpu_milli`` are 0 where there are no GPUs."""
+    lazy = runfolder.table(folder, "templates")
+    names = lazy.collect_schema().names()
+    gpu = {c: pl.col(c).fill_null(0) if c in names else pl.lit(0, pl.Int64).alias(c) for c in ("gpu_count", "gpu_milli")}
+    asks = []
+    for resource in found:
+        if _is_devices(resource, run):
+            ask = gpu["gpu_count"] * gpu["gpu_milli"]
+        elif f"request_{resource.key}" in names:
+            ask = pl.col(f"request_{resource.key}").fill_null(0)
+        else:
+            ask = pl.lit(0)
+        # Every pod takes a slot, whether its spec counts it or not.
+        ask = pl.max_horizontal(ask, pl.lit(1)) if resource.key == "pods" else ask
+        asks.append(ask.cast(pl.Float64).alias(f"ask:{resource.key}"))
+    keep = ("template", "spec", "pods", "placed", "unplaced", "reason", "nearest_node", "nearest_lacks")
+    return lazy.select(*keep, *gpu.values(), *asks).collect()
