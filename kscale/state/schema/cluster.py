@@ -4,6 +4,9 @@ from kscale.state.schema import Column
 
 COLUMNS = (
     Column("now_us", "int64", "Virtual time.", "us"),
+    Column("phase", "int64", "The phase of the present instant that comes next: 0 ends, 1 arrivals, 3 scheduling."),
+    Column("more_arrivals", "int64", "1 when arrivals follow those of the present batch."),
+    Column("arrivals", "int64", "Arrivals in the present batch.", "pods"),
     Column("arrivals_cursor", "int64", "Arrivals of the present batch that were taken in.", "pods"),
     Column("sequence", "int64", "The next number in the order of entering the scheduling queue."),
     Column("decisions", "int64", "Bindings made so far.", "pods"),
@@ -16,6 +19,7 @@ COLUMNS = (
     Column("refused_pods", "int64", "Pods dropped for good since they did not fit.", "pods"),
     Column("arrived_gpu_milli", "int64", "Device shares that arrived pods have asked for.", "milli"),
     Column("used_gpu_milli", "int64", "Device shares in use.", "milli"),
+    Column("scheduler_us", "int64", "Virtual time that a scheduling decision takes.", "us"),
     Column("scheduler_free_us", "int64", "When the scheduler is done with the pod it is trying.", "us"),
     Column("pod_in_flight", "int64", "The pod that the scheduler is trying.", default=-1),
     Column("node_in_flight", "int64", "The node chosen for the pod in flight.", default=-1),
@@ -24,7 +28,6 @@ COLUMNS = (
         "next_flush_us", "int64", "When the back-off queue is flushed next; the largest int64 when it is empty.", "us"
     ),
     Column("next_leftover_us", "int64", "When long-resting pods are looked at next.", "us"),
-    Column("last_change_us", "int64", "When a pod was last bound or ended.", "us"),
     Column("log_head", "int64", "Node changes logged so far."),
     Column("memo_next", "int64", "The memo slot that is handed out next."),
     Column("work", "int64", "Work units done in the present call; bounds its length."),

@@ -1,0 +1,202 @@
+"""A pod's life, compiled: arrive, take room, be bound, start, end, give the room back, go to the ledger.
+
+States of ``pod_state``:
+
+    arrive -> QUEUED -> (IN_FLIGHT) -> RUNNING -> ended
+                 ^          |
+                 +-- RESTING (found no node, waits for an event)
+
+A pod whose recorded end comes while it waits is GONE: it is done, but a heap still holds its row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kscale.engine.clock import FREE
+from kscale.engine.outputs import STATUSES
+from kscale.kernels import Composer, kernel, plain
+
+UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE = range(6)
+STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED = (
+    STATUSES.index(word) for word in ("running", "succeeded", "failed", "waiting", "refused")
+)
+
+
+@kernel
+def admit(
+    pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any, pod_duration_us: Any, pod_end_us: Any,
+    arrival_time_us: Any, arrival_template: Any, arrival_duration_us: Any, arrival_end_us: Any, arrival_trace_row: Any,
+    queue_free: Any, queue_size: Any, cluster_arrivals_cursor: Any,
+) -> int:  # fmt: skip
+    """Give the next arrival a row and return it."""
+    arrival = cluster_arrivals_cursor[0]
+    cluster_arrivals_cursor[0] += 1
+    queue_size[FREE] -= 1
+    pod = queue_free[queue_size[FREE]]
+    pod_trace_row[pod] = arrival_trace_row[arrival]
+    pod_template[pod] = arrival_template[arrival]
+    pod_arrived_us[pod] = arrival_time_us[arrival]
+    pod_duration_us[pod] = arrival_duration_us[arrival]
+    pod_end_us[pod] = arrival_end_us[arrival]
+    return pod
+
+
+@kernel
+def reset(
+    pod: int,
+    pod_node: Any, pod_devices: Any, pod_decision: Any, pod_failed_us: Any, pod_bound_us: Any, pod_started_us: Any,
+    pod_ended_us: Any, pod_attempts: Any, pod_unschedulable_count: Any, pod_backoff_us: Any, pod_diagnosis: Any,
+) -> None:  # fmt: skip
+    """Clear what the row's last pod has left."""
+    pod_node[pod], pod_devices[pod], pod_decision[pod] = -1, np.uint64(0), -1
+    pod_failed_us[pod], pod_bound_us[pod], pod_started_us[pod], pod_ended_us[pod] = -1, -1, -1, -1
+    pod_attempts[pod], pod_unschedulable_count[pod], pod_backoff_us[pod], pod_diagnosis[pod] = 0, 0, 0, -1
+
+
+@kernel
+def count_arrival(
+    template: int,
+    template_request: Any, template_device_count: Any, template_device_milli: Any, resource_arrived: Any,
+    cluster_arrived_pods: Any, cluster_waiting_pods: Any, cluster_arrived_gpu_milli: Any,
+) -> None:  # fmt: skip
+    """Count a pod that has arrived, and what it asks for."""
+    cluster_arrived_pods[0] += 1
+    cluster_waiting_pods[0] += 1
+    cluster_arrived_gpu_milli[0] += template_device_count[template] * template_device_milli[template]
+    for resource in range(template_request.shape[1]):
+        resource_arrived[resource] += template_request[template, resource]
+
+
+@kernel
+def take_resources(
+    template: int, node: int, sign: int,
+    template_request: Any, template_nonzero_request: Any, node_requested: Any, node_nonzero_requested: Any,
+    node_requested_peak: Any, resource_requested: Any,
+) -> None:  # fmt: skip
+    """Add (sign 1) or take off (-1) the pod's requests in both books of the node."""
+    for resource in range(template_request.shape[1]):
+        amount = template_request[template, resource]
+        requested = node_requested[resource, node] + sign * amount
+        node_requested[resource, node] = requested
+        node_nonzero_requested[resource, node] += sign * template_nonzero_request[template, resource]
+        resource_requested[resource] += sign * amount
+        if requested > node_requested_peak[resource, node]:
+            node_requested_peak[resource, node] = requested
+
+
+@kernel
+def take_devices(
+    devices: int, milli: int, node: int, sign: int,
+    node_device_count: Any, node_device_free: Any, node_device_free_total: Any, cluster_used_gpu_milli: Any,
+) -> None:  # fmt: skip
+    """Take (sign 1) or give back (-1) ``milli`` of each device of the bit set."""
+    for device in range(node_device_count[node]):
+        if (devices >> np.uint64(device)) & np.uint64(1) != np.uint64(0):
+            node_device_free[node, device] -= sign * milli
+            node_device_free_total[node] -= sign * milli
+            cluster_used_gpu_milli[0] += sign * milli
+
+
+@kernel
+def log_change(
+    node: int, now_us: int, sign: int,
+    node_bound_pods: Any, node_idle_us: Any, node_idle_since_us: Any, node_changed_at: Any, memo_log: Any, cluster_log_head: Any,
+) -> None:  # fmt: skip
+    """Count the node's pods and its idle time, and log that it changed."""
+    node_bound_pods[node] += sign
+    if sign > 0 and node_idle_since_us[node] >= 0:
+        node_idle_us[node] += now_us - node_idle_since_us[node]
+        node_idle_since_us[node] = -1
+    elif sign < 0 and node_bound_pods[node] == 0:
+        node_idle_since_us[node] = now_us
+    head = cluster_log_head[0]
+    memo_log[head & (len(memo_log) - 1)] = node
+    node_changed_at[node] = head
+    cluster_log_head[0] = head + 1
+
+
+@kernel
+def bind(
+    pod: int, node: int, now_us: int,
+    pod_state: Any, pod_node: Any, pod_decision: Any, pod_bound_us: Any, pod_started_us: Any, pod_duration_us: Any,
+    cluster_decisions: Any, cluster_running_pods: Any, cluster_waiting_pods: Any,
+) -> int:  # fmt: skip
+    """Bind the pod; it starts at once. Return when its duration ends, or -1."""
+    pod_state[pod] = RUNNING
+    pod_node[pod] = node
+    pod_decision[pod] = cluster_decisions[0]
+    cluster_decisions[0] += 1
+    pod_bound_us[pod], pod_started_us[pod] = now_us, now_us
+    cluster_running_pods[0] += 1
+    cluster_waiting_pods[0] -= 1
+    return now_us + pod_duration_us[pod] if pod_duration_us[pod] >= 0 else -1
+
+
+@kernel
+def to_ledger(
+    pod: int, status: int,
+    pod_trace_row: Any, pod_node: Any, pod_devices: Any, pod_decision: Any, pod_failed_us: Any, pod_bound_us: Any,
+    pod_started_us: Any, pod_ended_us: Any, pod_attempts: Any, pod_diagnosis: Any,
+    ledger_trace_row: Any, ledger_status: Any, ledger_node: Any, ledger_devices: Any, ledger_decision: Any,
+    ledger_failed_us: Any, ledger_bound_us: Any, ledger_started_us: Any, ledger_ended_us: Any, ledger_attempts: Any,
+    ledger_diagnosis: Any, ledger_rows: Any,
+) -> None:  # fmt: skip
+    """Copy the pod to the ledger's buffer."""
+    row = ledger_rows[0]
+    ledger_rows[0] += 1
+    ledger_trace_row[row] = pod_trace_row[pod]
+    ledger_status[row] = status
+    ledger_node[row] = pod_node[pod]
+    ledger_devices[row] = pod_devices[pod]
+    ledger_decision[row] = pod_decision[pod]
+    ledger_failed_us[row] = pod_failed_us[pod]
+    ledger_bound_us[row] = pod_bound_us[pod]
+    ledger_started_us[row] = pod_started_us[pod]
+    ledger_ended_us[row] = pod_ended_us[pod]
+    ledger_attempts[row] = pod_attempts[pod]
+    ledger_diagnosis[row] = pod_diagnosis[pod]
+
+
+@kernel
+def free_row(pod: int, pod_state: Any, queue_free: Any, queue_size: Any) -> None:
+    """Make the pod's row free for another."""
+    pod_state[pod] = UNUSED
+    queue_free[queue_size[FREE]] = pod
+    queue_size[FREE] += 1
+
+
+@kernel
+def record(
+    now_us: int,
+    cluster_arrived_pods: Any, cluster_running_pods: Any, cluster_waiting_pods: Any, cluster_arrived_gpu_milli: Any,
+    cluster_used_gpu_milli: Any, resource_requested: Any, node_fragmented_gpu_milli: Any,
+    timeline_time_us: Any, timeline_arrived_pods: Any, timeline_running_pods: Any, timeline_waiting_pods: Any,
+    timeline_requested: Any, timeline_arrived_gpu_milli: Any, timeline_used_gpu_milli: Any, timeline_fragmented_gpu_milli: Any,
+    timeline_rows: Any,
+) -> None:  # fmt: skip
+    """Write one row of the timeline. The fragmented share is added up anew, so that no error gathers."""
+    row = timeline_rows[0]
+    timeline_rows[0] += 1
+    timeline_time_us[row] = now_us
+    timeline_arrived_pods[row] = cluster_arrived_pods[0]
+    timeline_running_pods[row] = cluster_running_pods[0]
+    timeline_waiting_pods[row] = cluster_waiting_pods[0]
+    for resource in range(len(resource_requested)):
+        timeline_requested[row, resource] = resource_requested[resource]
+    timeline_arrived_gpu_milli[row] = cluster_arrived_gpu_milli[0]
+    timeline_used_gpu_milli[row] = cluster_used_gpu_milli[0]
+    total = 0.0
+    for node in range(len(node_fragmented_gpu_milli)):
+        total += node_fragmented_gpu_milli[node]
+    timeline_fragmented_gpu_milli[row] = total
+
+
+def define(composer: Composer) -> None:
+    """Add the kernels of a pod's life."""
+    for function in (
+        admit, reset, count_arrival, take_resources, take_devices, log_change, bind, to_ledger, free_row, record,
+    ):  # fmt: skip
+        composer.use(plain(function).__name__, function)

@@ -1,0 +1,240 @@
+"""The scheduling queue of kube-scheduler v1.34.1: active, back-off, and unschedulable pods at rest.
+
+Rules and default times: pkg/scheduler/backend/queue. A pod enters with a number of its own: order by that number is
+order by time of entering, and equal times are first come, first served. What changes a result lives here; the loop
+(kscale.engine.loop) only says when.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kscale.engine.clock import ACTIVE, BACKOFF, NEVER, RESTING, SECOND
+from kscale.engine.pods import QUEUED
+from kscale.kernels import Composer, inlined, kernel, plain
+
+#: Back-off: 1 s, doubled for each further consecutive failure, at most 10 s (podInitialBackoffSeconds, podMaxBackoffSeconds).
+INITIAL_BACKOFF_US = 1 * SECOND
+MAX_BACKOFF_US = 10 * SECOND
+#: A pod that rests longer than this is woken anyway; looked at each LEFTOVER_PERIOD_US.
+LEFTOVER_AFTER_US = 300 * SECOND
+LEFTOVER_PERIOD_US = 30 * SECOND
+
+
+@inlined
+def _goes_first(a: int, b: int, pod_template: Any, pod_queue_sequence: Any, template_priority: Any) -> bool:
+    priority_a, priority_b = template_priority[pod_template[a]], template_priority[pod_template[b]]
+    return priority_a > priority_b or (priority_a == priority_b and pod_queue_sequence[a] < pod_queue_sequence[b])
+
+
+@inlined
+def _backs_off_first(
+    a: int, b: int, pod_backoff_us: Any, pod_template: Any, pod_queue_sequence: Any, template_priority: Any
+) -> bool:
+    if pod_backoff_us[a] != pod_backoff_us[b]:
+        return pod_backoff_us[a] < pod_backoff_us[b]
+    return _goes_first(a, b, pod_template, pod_queue_sequence, template_priority)
+
+
+@kernel
+def push_active(
+    pod: int, pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any
+) -> None:
+    """Put the pod into the active queue."""
+    place = queue_size[ACTIVE]
+    queue_size[ACTIVE] += 1
+    while place > 0:
+        above = (place - 1) >> 1
+        if not _goes_first(pod, queue_active[above], pod_template, pod_queue_sequence, template_priority):
+            break
+        queue_active[place] = queue_active[above]
+        place = above
+    queue_active[place] = pod
+
+
+@kernel
+def pop_active(pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any) -> int:
+    """Take out and return the first pod of the active queue."""
+    first = queue_active[0]
+    queue_size[ACTIVE] -= 1
+    size = queue_size[ACTIVE]
+    pod, place = queue_active[size], 0
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        if child + 1 < size and _goes_first(
+            queue_active[child + 1], queue_active[child], pod_template, pod_queue_sequence, template_priority
+        ):
+            child += 1
+        if not _goes_first(queue_active[child], pod, pod_template, pod_queue_sequence, template_priority):
+            break
+        queue_active[place] = queue_active[child]
+        place = child
+    queue_active[place] = pod
+    return first
+
+
+@kernel
+def push_backoff(
+    pod: int, now_us: int,
+    pod_backoff_us: Any, pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_backoff: Any,
+    queue_size: Any, cluster_next_flush_us: Any,
+) -> None:  # fmt: skip
+    """Put the pod into the back-off queue, which is flushed at the next whole second."""
+    place = queue_size[BACKOFF]
+    queue_size[BACKOFF] += 1
+    while place > 0:
+        above = (place - 1) >> 1
+        if not _backs_off_first(
+            pod, queue_backoff[above], pod_backoff_us, pod_template, pod_queue_sequence, template_priority
+        ):
+            break
+        queue_backoff[place] = queue_backoff[above]
+        place = above
+    queue_backoff[place] = pod
+    cluster_next_flush_us[0] = min(cluster_next_flush_us[0], (now_us // SECOND + 1) * SECOND)
+
+
+@kernel
+def pop_backoff(
+    pod_backoff_us: Any, pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_backoff: Any, queue_size: Any
+) -> int:
+    """Take out and return the pod whose back-off expires first."""
+    first = queue_backoff[0]
+    queue_size[BACKOFF] -= 1
+    size = queue_size[BACKOFF]
+    pod, place = queue_backoff[size], 0
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        if child + 1 < size and _backs_off_first(
+            queue_backoff[child + 1], queue_backoff[child], pod_backoff_us, pod_template, pod_queue_sequence, template_priority
+        ):
+            child += 1
+        if not _backs_off_first(
+            queue_backoff[child], pod, pod_backoff_us, pod_template, pod_queue_sequence, template_priority
+        ):
+            break
+        queue_backoff[place] = queue_backoff[child]
+        place = child
+    queue_backoff[place] = pod
+    return first
+
+
+@inlined
+def is_backing_off(pod: int, now_us: int, pod_backoff_us: Any) -> bool:
+    """Tell whether its back-off lasts; within the second of its expiry it still does."""
+    return pod_backoff_us[pod] >= now_us // SECOND * SECOND
+
+
+@kernel
+def enter(pod: int, now_us: int, pod_queued_us: Any, pod_queue_sequence: Any, cluster_sequence: Any) -> None:
+    """Number the pod as it enters the queue."""
+    pod_queued_us[pod] = now_us
+    pod_queue_sequence[pod] = cluster_sequence[0]
+    cluster_sequence[0] += 1
+
+
+@kernel
+def rest(
+    pod: int, now_us: int,
+    pod_rests_for: Any, pod_next: Any, pod_previous: Any, queue_resting: Any, queue_resting_last: Any, queue_size: Any,
+    cluster_next_leftover_us: Any,
+) -> None:  # fmt: skip
+    """Put the pod to rest, behind those that were tried before it."""
+    kind = pod_rests_for[pod]
+    last = queue_resting_last[kind]
+    pod_previous[pod], pod_next[pod] = last, -1
+    if last >= 0:
+        pod_next[last] = pod
+    else:
+        queue_resting[kind] = pod
+    queue_resting_last[kind] = pod
+    if queue_size[RESTING] == 0:
+        cluster_next_leftover_us[0] = (now_us // LEFTOVER_PERIOD_US + 1) * LEFTOVER_PERIOD_US
+    queue_size[RESTING] += 1
+
+
+@kernel
+def unrest(
+    pod: int, pod_rests_for: Any, pod_next: Any, pod_previous: Any, queue_resting: Any, queue_resting_last: Any, queue_size: Any
+) -> None:
+    """Take the pod out of those at rest."""
+    kind, after, before = pod_rests_for[pod], pod_next[pod], pod_previous[pod]
+    if before >= 0:
+        pod_next[before] = after
+    else:
+        queue_resting[kind] = after
+    if after >= 0:
+        pod_previous[after] = before
+    else:
+        queue_resting_last[kind] = before
+    queue_size[RESTING] -= 1
+
+
+@kernel
+def back_off(pod: int, now_us: int, pod_unschedulable_count: Any, pod_backoff_us: Any) -> None:
+    """Count a failed try and set when its back-off expires, cut down to whole seconds."""
+    pod_unschedulable_count[pod] += 1
+    wait = INITIAL_BACKOFF_US
+    for _ in range(1, pod_unschedulable_count[pod]):
+        if wait > MAX_BACKOFF_US - wait:
+            wait = MAX_BACKOFF_US
+            break
+        wait += wait
+    pod_backoff_us[pod] = (now_us + wait) // SECOND * SECOND
+
+
+def define(composer: Composer) -> None:
+    """Add the queue's kernels and the drivers that join them."""
+    for function in (push_active, pop_active, push_backoff, pop_backoff, enter, rest, unrest, back_off, is_backing_off):
+        composer.use(plain(function).__name__, function)
+    composer.define("requeue", "pod, now_us", _REQUEUE)
+    composer.define("wake_all", "now_us", _WAKE_ALL)
+    composer.define("wake_leftover", "now_us", _WAKE_LEFTOVER)
+    composer.define("flush_backoff", "now_us", _FLUSH_BACKOFF)
+    composer.define("pop_next", "", _POP_NEXT)
+
+
+_REQUEUE = f"""
+if @is_backing_off(pod, now_us):
+    @push_backoff(pod, now_us)
+else:
+    @push_active(pod)
+pod_state[pod] = {QUEUED}
+"""
+
+# The end of a pod may help every pod that usage turned away: kube-scheduler's hint asks no more than that either.
+_WAKE_ALL = """
+cluster_woken_in_flight[0] += 1
+while queue_resting[1] >= 0:
+    pod = queue_resting[1]
+    @unrest(pod)
+    @requeue(pod, now_us)
+    cluster_work[0] += 1
+"""
+
+_WAKE_LEFTOVER = f"""
+for kind in range(2):
+    while queue_resting[kind] >= 0 and now_us - pod_queued_us[queue_resting[kind]] > {LEFTOVER_AFTER_US}:
+        pod = queue_resting[kind]
+        @unrest(pod)
+        @requeue(pod, now_us)
+cluster_next_leftover_us[0] = now_us + {LEFTOVER_PERIOD_US}
+"""
+
+_FLUSH_BACKOFF = f"""
+while queue_size[{BACKOFF}] > 0 and not @is_backing_off(queue_backoff[0], now_us):
+    pod = @pop_backoff()
+    @push_active(pod)
+cluster_next_flush_us[0] = now_us + {SECOND} if queue_size[{BACKOFF}] > 0 else {NEVER}
+"""
+
+_POP_NEXT = f"""
+if queue_size[{ACTIVE}] > 0:
+    return @pop_active()
+if queue_size[{BACKOFF}] > 0:
+    pod = @pop_backoff()
+    if queue_size[{BACKOFF}] == 0:
+        cluster_next_flush_us[0] = {NEVER}
+    return pod
+return -1
+"""
