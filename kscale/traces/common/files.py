@@ -1,0 +1,239 @@
+"""Opens files safely and gives their rows as frames of raw columns.
+
+Every frame from here has the column ``ROW``: the data row from 1, the header not included. Texts of CSV files stay
+texts: the checks say what they should be. Whole-document readers are bounded by ``Options.max_input`` and by a
+ratio of 1000:1; streaming readers bound the memory of a batch, not the length of the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+
+from kscale.engine.runfolder import machine_errors
+from kscale.errors import InputError, one_line
+from kscale.traces import Options
+
+ROW = "#row"
+#: Bytes that a reader may look at to tell the format.
+HEAD = 64 << 10
+#: A document that unpacks to more than this many times its size is refused.
+RATIO = 1000
+#: Rows of a Parquet file that are held at once.
+BATCH_ROWS = 1_000_000
+#: Bytes of a CSV file that are held at once; a record longer than that is refused.
+BATCH_BYTES = 32 << 20
+_GZIP = b"\x1f\x8b"
+#: Below this size the ratio says nothing.
+_SMALL = 1 << 20
+
+
+def check_file(path: Path) -> int:
+    """Return the size of a regular file in bytes. Raises InputError when it is missing, empty or something else."""
+    try:
+        with machine_errors(path):
+            found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError("does not exist", file=path, expected="a file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be opened: {error}", file=str(path), expected="a file") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError("is a directory", file=path, expected="a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError("is not a regular file", file=path, expected="a regular file, since it is read twice")
+    if found.st_size == 0:
+        raise InputError("is empty", file=path, expected="a file with rows")
+    return found.st_size
+
+
+@contextlib.contextmanager
+def readable(path: Path, what: str) -> Iterator[None]:
+    """Turn what libraries say of a damaged file into one InputError."""
+    try:
+        with machine_errors(path):
+            yield
+    except (EOFError, OSError, zlib.error, UnicodeError, pl.exceptions.PolarsError) as error:
+        text = one_line(str(error).split("\n")[0], 200)
+        raise InputError(f"cannot be read as {what}: {text}", file=path, expected=f"a whole {what} file") from error
+    except pl.exceptions.PanicException as error:  # a damaged Parquet file may take the library down; no Exception
+        raise InputError(f"cannot be read as {what}", file=path, expected=f"a whole {what} file") from error
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Yield the bytes of a file, unpacked where they are gzip. Raises InputError."""
+    check_file(path)
+    with readable(path, "text"), path.open("rb") as raw:
+        packed = raw.read(2) == _GZIP
+        raw.seek(0)
+        if not packed:
+            yield raw
+            return
+        with readable(path, "gzip"), gzip.GzipFile(fileobj=raw) as unpacked:
+            yield unpacked  # type: ignore[misc]
+
+
+def head(path: Path) -> bytes:
+    """Return the first bytes of a file, unpacked, at most ``HEAD``. Raises InputError."""
+    with opened(path) as file:
+        return file.read(HEAD)
+
+
+def whole(path: Path, options: Options) -> bytes:
+    """Return all bytes of a file, unpacked. Raises InputError above ``max_input`` or above a ratio of 1000:1."""
+    size = check_file(path)
+    parts, total = [], 0
+    with opened(path) as file:
+        while part := file.read(1 << 20):
+            parts.append(part)
+            total += len(part)
+            if total > options.max_input:
+                raise InputError(
+                    f"is larger than {options.max_input:,} bytes", file=path, expected="less, or a larger --max-input"
+                )
+            if total > _SMALL and total > RATIO * size:
+                raise InputError(f"unpacks to more than {RATIO} times its size", file=path, expected="honest data")
+    if not total:
+        raise InputError("is empty", file=path, expected="a file with rows")
+    return b"".join(parts)
+
+
+def header(data: bytes, path: Path) -> list[str]:
+    """Return the column names in the first line of a CSV text. Raises InputError when a name repeats."""
+    with readable(path, "CSV"):
+        line = data.split(b"\n", 1)[0].removeprefix(b"\xef\xbb\xbf").decode().rstrip("\r")
+    try:
+        names = [name.strip() for name in next(csv.reader([line]), [])]
+    except csv.Error as error:
+        raise InputError(f"has no readable header: {error}", file=path, expected="a line of column names") from None
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError("occurs twice in the header", file=path, field=repeated, expected="each column once")
+    return names
+
+
+def csv_columns(data: bytes) -> set[str]:
+    """Return the column names in the first line of ``data``, or none where it is no CSV text; for detection."""
+    line = data.split(b"\n", 1)[0].removeprefix(b"\xef\xbb\xbf")
+    if len(line) == HEAD or b"\x00" in line:
+        return set()
+    return {name.strip().strip('"') for name in line.decode(errors="replace").rstrip("\r").split(",")}
+
+
+def csv_table(path: Path, options: Options, dropped: dict[str, int]) -> pl.DataFrame:
+    """Return a whole CSV file as texts, with ``ROW``. Raises InputError; counts ragged rows when lenient."""
+    data = whole(path, options)
+    names = header(data, path)
+    return _parse(data.partition(b"\n")[2].rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+
+
+def csv_batches(path: Path, options: Options, dropped: dict[str, int]) -> Iterator[pl.DataFrame]:
+    """Yield a CSV file in batches of texts, with ``ROW``; the first one always, also without rows."""
+    with opened(path) as file:
+        first = file.readline(BATCH_BYTES)
+        names = header(first, path)
+        yield _parse(b"", names, 1, path, options, dropped)[0]
+        rest, row = b"", 1
+        while part := file.read(BATCH_BYTES):
+            rest += part
+            end = _last_record(rest)
+            if end == 0 and len(rest) > BATCH_BYTES:
+                raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
+            frame, count = _parse(rest[:end], names, row, path, options, dropped)
+            row, rest = row + count, rest[end:]
+            yield frame
+        if rest.strip(b"\r\n"):
+            yield _parse(rest.rstrip(b"\r\n"), names, row, path, options, dropped)[0]
+
+
+def _last_record(data: bytes) -> int:
+    """Return where the last whole record ends: a line break outside quotes (an even number of quotes before it)."""
+    odd = data.count(b'"') % 2
+    end = len(data)
+    while True:
+        quote = data.rfind(b'"', 0, end)
+        line_break = -1 if odd else data.rfind(b"\n", quote + 1, end)
+        if line_break >= 0 or quote < 0:
+            return line_break + 1
+        end, odd = quote, not odd
+
+
+def _parse(
+    data: bytes, names: Sequence[str], row: int, path: Path, options: Options, dropped: dict[str, int]
+) -> tuple[pl.DataFrame, int]:
+    """Return the records of ``data`` as texts with ``ROW`` from ``row``, and how many rows they took."""
+    schema = dict.fromkeys(names, pl.String)
+    if not data:
+        return pl.DataFrame(schema=schema | {ROW: pl.Int64}), 0
+    try:
+        frame = pl.read_csv(io.BytesIO(data), has_header=False, schema=schema, missing_columns="insert", null_values="")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return _parse_slowly(data, names, row, path, options, dropped)
+    return _numbered(frame, row), frame.height
+
+
+def _numbered(frame: pl.DataFrame, row: int) -> pl.DataFrame:
+    return frame.with_columns(pl.int_range(row, row + pl.len(), dtype=pl.Int64).alias(ROW))
+
+
+def _parse_slowly(
+    data: bytes, names: Sequence[str], row: int, path: Path, options: Options, dropped: dict[str, int]
+) -> tuple[pl.DataFrame, int]:
+    """Read record by record what the fast way refused, to name the bad row or to leave it out."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        bad = row + data.count(b"\n", 0, error.start)
+        raise InputError("is not UTF-8 text", file=path, row=bad, expected="UTF-8") from None
+    good: list[list[str | None]] = []
+    rows: list[int] = []
+    number = row - 1
+    try:
+        for number, record in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), row):
+            if len(record) <= len(names):
+                good.append([field or None for field in record] + [None] * (len(names) - len(record)))
+                rows.append(number)
+            elif options.lenient:
+                dropped["row: too many fields"] = dropped.get("row: too many fields", 0) + 1
+            else:
+                raise InputError(f"has {len(record)} fields", file=path, row=number, expected=f"{len(names)} fields")
+    except csv.Error as error:
+        raise InputError(f"is not CSV: {error}", file=path, row=number + 1, expected="a CSV record") from None
+    frame = pl.DataFrame(good, schema=dict.fromkeys(names, pl.String), orient="row")
+    return frame.with_columns(pl.Series(ROW, rows, dtype=pl.Int64)), number - row + 1
+
+
+def parquet_schema(path: Path) -> dict[str, pl.DataType]:
+    """Return the columns of a Parquet file by name. Raises InputError."""
+    check_file(path)
+    with readable(path, "Parquet"):
+        return dict(pl.read_parquet_schema(path))
+
+
+def parquet_batches(path: Path, columns: Iterable[str], options: Options) -> Iterator[pl.DataFrame]:
+    """Yield a Parquet file in batches, with ``ROW``; the first one always, also without rows.
+
+    Raises InputError when the file is damaged, or when it claims more data than ``max_input`` and than a thousand
+    times its size.
+    """
+    size = check_file(path)
+    wanted = list(columns)
+    with readable(path, "Parquet"):
+        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(wanted)
+        rows = int(lazy.select(pl.len()).collect().item())
+    claimed = rows * (8 * len(wanted) + 8)
+    if claimed > options.max_input and claimed > RATIO * size:
+        raise InputError(f"claims {rows:,} rows in {size:,} bytes", file=path, expected="honest data")
+    for start in range(0, max(rows, 1), BATCH_ROWS):
+        with readable(path, "Parquet"):
+            frame = lazy.slice(start, BATCH_ROWS).collect()
+        yield _numbered(frame, start + 1)

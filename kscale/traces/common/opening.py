@@ -1,0 +1,91 @@
+"""Opens a trace or a node list: by the name of its format, or by looking at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+import kscale
+from kscale import shelf
+from kscale.errors import InputError, nearest
+from kscale.traces import Options, Reader, Trace
+from kscale.traces.common import files
+from kscale.traces.common.shapes import GRAMMAR, parse_shapes
+
+
+def readers() -> dict[str, Reader]:
+    """Return the readers of the shelf by name."""
+    return shelf.declared("kscale.traces", Reader)
+
+
+def reader_of(path: Path, format: str | None = None) -> Reader:
+    """Return the reader for a pod file: the one named ``format``, else the one that knows the file.
+
+    Raises InputError when there is none, or when several know it.
+    """
+    known = readers()
+    files.check_file(path)
+    if format is not None:
+        if format not in known:
+            raise InputError(
+                f"'{format[:40]}' is not a format{nearest(format, known)}",
+                field="--format",
+                expected=f"one of {', '.join(known)}",
+            )
+        return known[format]
+    head = files.head(path)
+    found = [reader for reader in known.values() if reader.detects(path, head)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(reader.name for reader in found)
+        raise InputError("could be of several formats", file=path, expected=f"--format with one of {names}")
+    nodes = [reader.name for reader in known.values() if reader.detects_nodes(path, head)]
+    seen = f" (it looks like a node list of the format {nodes[0]})" if nodes else ""
+    raise InputError(f"is of no known format{seen}", file=path, expected=f"one of {', '.join(known)}; or --format")
+
+
+def open_trace(path: Path, format: str | None = None, options: Options | None = None) -> Trace:
+    """Read a workload trace. Raises InputError on bad input, MachineError where the machine refuses."""
+    return reader_of(path, format).read(path, options or Options())
+
+
+def read_nodes(source: str | Path, options: Options | None = None) -> pl.DataFrame:
+    """Return nodes from a node file (its format is found by looking), or from shapes such as ``96cpu,512Gi:4000``.
+
+    The frame has the columns of ``NODES`` and ``resource.<name>``. Raises InputError.
+    """
+    options = options or Options()
+    path = Path(source)
+    if not _is_there(path):
+        text = str(source)
+        if isinstance(source, Path) or ("cpu" not in text and ":" not in text):
+            raise InputError("does not exist", file=text[:200], expected=f"a node file, or {GRAMMAR}")
+        return parse_shapes(text)
+    head = files.head(path)
+    known = [reader for reader in readers().values() if reader.read_nodes is not None]
+    for reader in known:
+        if reader.read_nodes is not None and reader.detects_nodes(path, head):
+            return reader.read_nodes(path, options)
+    names = ", ".join(reader.name for reader in known)
+    raise InputError("is no node list of a known format", file=path, expected=f"a node file of {names}; or {GRAMMAR}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a text of shapes may be too long for a name
+        return False
+
+
+def bundled() -> Path:
+    """Return the folder of the bundled traces: in an installed package, or in a checkout.
+
+    Raises InputError when neither is there.
+    """
+    package = Path(kscale.__file__).parent
+    for folder in (package / "bundled", package.parent / "traces"):
+        if (folder / "README.md").is_file():
+            return folder
+    raise InputError("the bundled traces are missing", file=package / "bundled", expected="a whole installation")

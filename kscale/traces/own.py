@@ -1,0 +1,232 @@
+"""kscale's own format: one flat file, Parquet or CSV (also .csv.gz), a row a pod; and a node file, a row a node.
+
+The columns are those of ``PODS`` (without ``spec``), ``SPECS`` and ``NODES``; only ``name`` is required. Times may be
+given in seconds and amounts as Kubernetes quantities under short names: see ``docs/traces.md``.
+Large files are read in batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from kscale.errors import InputError, nearest
+from kscale.state.labels import parse_labels, parse_preferred_terms, parse_taints, parse_terms, parse_tolerations
+from kscale.state.quantities import parse_quantity
+from kscale.traces import DEFAULT_PODS_PER_NODE, PODS, Options, Reader, Trace
+from kscale.traces.common import files, specs
+from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, microseconds
+from kscale.traces.common.shapes import MAX_DEVICES
+
+_LOWEST_PRIORITY, _HIGHEST_PRIORITY = -(1 << 31), (1 << 31) - 1
+
+
+def _optional(name: str, dtype: type[pl.DataType], doc: str, **bounds: float) -> Field:
+    return Field(name, dtype, required=False, nullable=True, doc=doc, **bounds)
+
+
+#: Columns of the pod file, each with its meaning; an alternative stands behind the column that it replaces.
+POD_FIELDS = (
+    Field("name", pl.String, high=LONGEST_NAME, doc="Name; occurs once in its namespace."),
+    _optional("namespace", pl.String, "Namespace; empty is default.", high=LONGEST_NAME),
+    _optional("owner", pl.String, "What the pod belongs to; empty: it stands alone.", high=LONGEST_NAME),
+    _optional("arrival_us", pl.Int64, "Arrival in microseconds; without the column, pods arrive in order of rows."),
+    _optional("arrival", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
+    _optional("duration_us", pl.Int64, "Time from start to end in microseconds; empty never ends."),
+    _optional("duration", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
+    _optional("end_us", pl.Int64, "The recorded end in microseconds; empty: not known."),
+    _optional("end", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
+    _optional("cpu_milli", pl.Int64, "Requested cpu in milli; empty: not stated."),
+    _optional("cpu", pl.String, "The same as a quantity: 500m, 2."),
+    _optional("memory_bytes", pl.Int64, "Requested memory in bytes; empty: not stated."),
+    _optional("memory", pl.String, "The same as a quantity: 512Mi, 16Gi."),
+    _optional("ephemeral_storage_bytes", pl.Int64, "Requested ephemeral storage in bytes; empty: not stated."),
+    _optional("ephemeral_storage", pl.String, "The same as a quantity."),
+    _optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=1024),
+    _optional("gpu_milli", pl.Int64, "Share of each GPU, 1 to 1000; empty is 1000 (whole GPUs).", high=1000),
+    _optional("gpu_models", pl.String, "Allowed models, A|B; empty allows all."),
+    _optional("priority", pl.Int64, "Priority; empty is 0.", low=_LOWEST_PRIORITY, high=_HIGHEST_PRIORITY),
+    _optional("node_selector", pl.String, "Labels that a node must have: key=value,key=value."),
+    _optional("node_affinity", pl.String, "Required terms joined by |, each a selector: zone in (a,b),!gpu | big=yes."),
+    _optional("preferred_node_affinity", pl.String, "Preferred terms with weights 1 to 100: 10: zone=a | 5: disk=ssd."),
+    _optional("tolerations", pl.String, "key=value:Effect,key:Effect,key,*."),
+    _optional("node_name", pl.String, "The node it must run on.", high=LONGEST_NAME),
+)
+#: Columns of the node file.
+NODE_FIELDS = (
+    Field("name", pl.String, high=LONGEST_NAME, doc="Name; occurs once."),
+    _optional("cpu_milli", pl.Int64, "Allocatable cpu in milli."),
+    _optional("cpu", pl.String, "The same as a quantity: 96."),
+    _optional("memory_bytes", pl.Int64, "Allocatable memory in bytes."),
+    _optional("memory", pl.String, "The same as a quantity: 512Gi."),
+    _optional("ephemeral_storage_bytes", pl.Int64, "Allocatable ephemeral storage in bytes; empty: not stated."),
+    _optional("ephemeral_storage", pl.String, "The same as a quantity."),
+    _optional("pods", pl.Int64, f"Most pods on it; empty is {DEFAULT_PODS_PER_NODE}."),
+    _optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=MAX_DEVICES),
+    _optional("gpu_model", pl.String, "Model of its GPUs.", high=LONGEST_NAME),
+    _optional("labels", pl.String, "key=value,key=value."),
+    _optional("taints", pl.String, "key=value:Effect,key:Effect."),
+    _optional("unschedulable", pl.Boolean, "true when cordoned; empty is false."),
+)
+_QUANTITIES = {"cpu": "cpu_milli", "memory": "memory_bytes", "ephemeral_storage": "ephemeral_storage_bytes"}
+_SECONDS = {"arrival": "arrival_us", "duration": "duration_us", "end": "end_us"}
+_WRITTEN = {
+    "node_selector": parse_labels,
+    "node_affinity": parse_terms,
+    "preferred_node_affinity": parse_preferred_terms,
+    "tolerations": parse_tolerations,
+    "labels": parse_labels,
+    "taints": parse_taints,
+}
+#: Columns that say that a file is of another format.
+_FOREIGN = {"sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
+
+
+def _columns(path: Path, head: bytes) -> set[str]:
+    if not head.startswith(b"PAR1"):
+        return files.csv_columns(head)
+    try:
+        return set(files.parquet_schema(path))
+    except InputError:  # damaged: reading it tells how
+        return {"name", "arrival_us", "cpu_milli"}
+
+
+def _detects(path: Path, head: bytes) -> bool:
+    columns = _columns(path, head)
+    only_nodes = {f.name for f in NODE_FIELDS} - {f.name for f in POD_FIELDS}
+    known = {f.name for f in POD_FIELDS} & columns
+    return len(known) >= 2 and not columns & _FOREIGN and not columns & only_nodes
+
+
+def _detects_nodes(path: Path, head: bytes) -> bool:
+    columns = _columns(path, head)
+    only_pods = {f.name for f in POD_FIELDS} - {f.name for f in NODE_FIELDS}
+    known = {f.name for f in NODE_FIELDS} & columns
+    return len(known) >= 2 and not columns & _FOREIGN and not columns & only_pods
+
+
+def _fields(columns: list[str], fields: tuple[Field, ...], check: Checker) -> list[Field]:
+    """Return the fields that the file has; a column that is none is an error, or left out under ``lenient``."""
+    known = {f.name: f for f in fields}
+    present = [known[name] for name in columns if name in known]
+    for name in columns:
+        if name in known or name == files.ROW:
+            continue
+        if name.startswith(specs.RESOURCE) and len(name) > len(specs.RESOURCE):
+            present.append(Field(name, pl.Int64, nullable=True))
+        elif not check.options.lenient:
+            close = nearest(name, known)
+            raise InputError(
+                f"is not a column of the format{close}", file=check.path, field=name, expected=", ".join(known)
+            )
+    names = {f.name for f in present}
+    for short, long in (_QUANTITIES | _SECONDS).items():
+        if {short, long} <= names:
+            raise InputError(f"stands beside '{long}'", file=check.path, field=short, expected="one of the two")
+    check.columns(columns, fields)
+    return present
+
+
+def _batches(path: Path, fields: tuple[Field, ...], check: Checker) -> Iterator[pl.DataFrame]:
+    """Yield the file in batches of typed columns under their long names, with ``ROW``."""
+    if files.head(path).startswith(b"PAR1"):
+        present = _fields(list(files.parquet_schema(path)), fields, check)
+        batches = files.parquet_batches(path, [f.name for f in present], check.options)
+    else:
+        batches = files.csv_batches(path, check.options, check.dropped)
+    for raw in batches:
+        present = _fields(raw.columns, fields, check)
+        yield _long_names(check.typed(raw, present), check)
+
+
+def _long_names(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
+    for name in _QUANTITIES.keys() & frame.columns:
+        resource = "cpu" if name == "cpu" else "memory"
+        frame = check.parsed(frame, name, partial(parse_quantity, resource=resource))
+        texts = frame[name].unique(maintain_order=True).drop_nulls()
+        amounts = pl.Series([parse_quantity(text, resource) for text in texts], dtype=pl.Int64)
+        column = frame[name].replace_strict(texts, amounts, default=None, return_dtype=pl.Int64)
+        frame = frame.with_columns(column.alias(_QUANTITIES[name])).drop(name)
+    for name in _SECONDS.keys() & frame.columns:
+        frame = frame.with_columns(microseconds(pl.col(name)).alias(_SECONDS[name])).drop(name)
+    for name in _WRITTEN.keys() & frame.columns:
+        frame = check.parsed(frame, name, _WRITTEN[name])
+    return frame.with_columns(pl.col(pl.String).replace("", None))
+
+
+def _checked_pods(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
+    """Return the pods with their defaults, after the rules across columns."""
+    lacking = [n for n in ("arrival_us", "duration_us", "end_us", "gpu_count", "gpu_milli") if n not in frame.columns]
+    untimed = "arrival_us" in lacking
+    frame = frame.with_columns(pl.lit(None, pl.Int64).alias(n) for n in lacking)
+    count = pl.col("gpu_count").fill_null(0)
+    rules = [
+        Rule(pl.col("end_us") < pl.col("arrival_us"), "end_us", "'{value}' is before the arrival", "a later time"),
+        Rule((count > 0) & (pl.col("gpu_milli") == 0), "gpu_milli", "is 0 with GPUs", "1 to 1000"),
+        Rule((count == 0) & (pl.col("gpu_milli") > 0), "gpu_count", "is 0 with a share", "1 or more"),
+    ]
+    if not untimed:
+        rules.append(Rule(pl.col("arrival_us").is_null(), "arrival_us", "is missing", "a time"))
+    frame = check.drop(frame, rules)
+    return frame.with_columns(
+        gpu_count=count,
+        gpu_milli=pl.when(count > 0).then(pl.col("gpu_milli").fill_null(1000)).otherwise(0),
+        namespace=pl.col("namespace").fill_null("default") if "namespace" in frame.columns else pl.lit("default"),
+    )
+
+
+def _read(path: Path, options: Options) -> Trace:
+    check = Checker(path, options)
+    table = specs.SpecTable()
+    parts = []
+    limit = specs.MAX_PODS
+    for batch in _batches(path, POD_FIELDS, check):
+        timed = "arrival_us" in batch.columns
+        pods = _checked_pods(batch, check)
+        parts.append(specs.conform(pods.with_columns(table.add(pods)), {files.ROW: pl.Int64} | PODS).select(
+            files.ROW, *PODS))  # fmt: skip
+        limit -= pods.height
+        if limit < 0:
+            raise InputError("is too long", file=path, expected=f"at most {specs.MAX_PODS:,} pods")
+    pods = check.unique(pl.concat(parts), ["namespace", "name"]).drop(files.ROW)
+    notes = ["own: empty amounts are not stated, and count 100m cpu and 200Mi memory in scores, as in kube-scheduler."]
+    if not timed:
+        pods = pods.with_columns(
+            arrival_us=pl.int_range(pl.len(), dtype=pl.Int64),
+            duration_us=pl.lit(None, pl.Int64),
+            end_us=pl.lit(None, pl.Int64),
+        )
+        notes.append("own: the file has no arrivals; pods arrive in the order of their rows and none ends.")
+    return Trace("own", pods, table.frame(), None, tuple(notes), check.dropped, timed)
+
+
+def _read_nodes(path: Path, options: Options) -> pl.DataFrame:
+    check = Checker(path, options)
+    nodes = pl.concat(list(_batches(path, NODE_FIELDS, check)))
+    required = ("cpu_milli", "memory_bytes")
+    for name, short in zip(required, ("cpu", "memory"), strict=True):
+        if name not in nodes.columns:
+            raise InputError("the column is missing", file=path, field=name, expected=f"{name}, or {short}")
+    count = pl.col("gpu_count").fill_null(0) if "gpu_count" in nodes.columns else pl.lit(0, pl.Int64)
+    nodes = nodes.with_columns(gpu_count=count)
+    rules = [Rule(pl.col(name).is_null(), name, "is missing", "an amount") for name in required]
+    if "gpu_model" in nodes.columns:
+        no_model = (pl.col("gpu_count") > 0) & pl.col("gpu_model").is_null()
+        rules.append(Rule(no_model, "gpu_model", "is missing", "the model of the GPUs"))
+    nodes = check.unique(check.drop(nodes, rules), ["name"])
+    if not nodes.height:
+        raise InputError("has no nodes", file=path, expected="a row a node")
+    return specs.conform_nodes(nodes)
+
+
+READER = Reader(
+    name="own",
+    doc="kscale's own format: Parquet or CSV, a row a pod with its spec; and node files.",
+    detects=_detects,
+    read=_read,
+    read_nodes=_read_nodes,
+    detects_nodes=_detects_nodes,
+)
