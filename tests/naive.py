@@ -13,13 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kscale.state.labels import (
-    parse_labels,
-    parse_preferred_terms,
-    parse_taints,
-    parse_terms,
-    parse_tolerations,
-)
+from kscale.state.labels import parse_labels, parse_preferred_terms, parse_taints, parse_terms, parse_tolerations
 
 SECOND = 1_000_000
 LEFTOVER_PERIOD = 30 * SECOND
@@ -544,7 +538,8 @@ def place(
     total = scores(states, spec, profile, typical).total
     if not total:
         return None
-    node = min(n for n, value in total.items() if value == max(total.values()))
+    best = max(total.values())
+    node = min(n for n, value in total.items() if value == best)
     if profile == "FGD" and spec.shares:
         return node, fgd(states[node], spec, typical)[1]
     return node, best_devices(states[node], spec)

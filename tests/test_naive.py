@@ -50,6 +50,8 @@ def pods(*given: tuple[Spec, int, int | None]) -> list[Pod]:
         ("", ["node(s) were unschedulable"]),
         ("node.kubernetes.io/unschedulable:NoExecute", ["node(s) were unschedulable"]),
         ("node.kubernetes.io/unschedulable:NoSchedule", []),
+        ("node.kubernetes.io/unschedulable=:NoSchedule", []),
+        ("node.kubernetes.io/unschedulable=x:NoSchedule", ["node(s) were unschedulable"]),
         ("*", []),
     ],
 )
@@ -352,6 +354,27 @@ def test_message_counts_reasons_and_sorts_them_as_text():
     assert pod.reason == (
         "0/12 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint {a: b}, 11 Insufficient cpu."
     )
+
+
+def test_no_nodes():
+    (pod,) = run([], pods((Spec(), 0, None)))
+    assert (pod.status, pod.reason) == ("waiting", "0/0 nodes are available:")
+
+
+def test_a_pod_that_lasts_no_time_ends_before_the_next_instant_but_after_the_tries_of_its_own():
+    a, b = run([node()], pods((cpu(4000), 7, 0), (cpu(4000), 7, None)))
+    assert (a.bound_us, a.ended_us) == (7, 7)
+    assert (b.bound_us, b.attempts) == (7, 2)
+
+
+def test_a_pod_in_the_schedulers_hands_at_its_recorded_end():
+    given = [Pod("a", cpu(4000), 0, None, 50), Pod("b", cpu(4000), 0, None, 150), Pod("c", cpu(1), 0, None, 900)]
+    a, b, c = run([node()], given, ends="recorded", scheduler_us_per_pod=100)
+    # a is popped at 0 and has its place; it starts and ends at 100. b is popped at 100, before that end (the instant
+    # is played again for it), so b fails; it leaves at 150 while it is still being tried.
+    assert (a.bound_us, a.ended_us, a.status) == (100, 100, "succeeded")
+    assert (b.status, b.ended_us, b.attempts, b.first_failed_us, b.reason) == ("failed", 150, 1, None, None)
+    assert (c.bound_us, c.ended_us) == (300, 900)
 
 
 def test_priority_then_order_of_entering():
