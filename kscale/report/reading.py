@@ -14,9 +14,9 @@ import polars as pl
 
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Run
+from kscale.report import text
 
 GPU = "gpu"
-_LABELS = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "ephemeral storage", "pods": "pod slots", GPU: "GPU"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def resources(folder: Path, run: Run) -> tuple[Resource, ...]:
 
 
 def _resource(key: str) -> Resource:
-    return Resource(key, _LABELS.get(key, key), re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_") or "resource")
+    return Resource(key, text.label(key), re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_") or "resource")
 
 
 def _is_devices(resource: Resource, run: Run) -> bool:

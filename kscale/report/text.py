@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from kscale.state.quantities import format_duration, format_quantity
 
+_LABELS = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "ephemeral storage", "pods": "pod slots", "gpu": "GPU"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
@@ -29,6 +30,11 @@ def escape_markdown(text: object, limit: int = 400) -> str:
     """Return ``text`` cleaned, with everything that Markdown or inline HTML would read as a mark escaped."""
     marked = _MARKDOWN.sub(r"\\\1", clean(text, limit))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def label(resource: str) -> str:
+    """Return a resource's name for people."""
+    return _LABELS.get(resource, resource)
 
 
 def number(value: float | None) -> str:
@@ -85,3 +91,17 @@ def amount(value: float | None, resource: str) -> str:
         return f"{number(value / 1000)} {'core' if value == 1000 else 'cores'}"
     words = format_quantity(value, resource)
     return f"{words} pods" if resource == "pods" else words
+
+
+def at(kind: str, x: float) -> str:
+    """Return a place on the run's axis (``time``, ``gpu``, ``pods``) for a sentence: ``at 3h 5m``."""
+    if kind == "time":
+        return f"at {format_duration(x)}"
+    return f"at {percent(round(x, 1))} of GPUs asked for" if kind == "gpu" else f"after {plural(round(x), 'pod')}"
+
+
+def place_on(kind: str, x: float) -> str:
+    """Return a place on the run's axis for a table."""
+    if kind == "time":
+        return format_duration(x)
+    return f"{x:.1f} %" if kind == "gpu" else number(round(x))

@@ -1,0 +1,86 @@
+"""Waiting pods over time, stacked by the reason for which they wait."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure as Drawing
+
+from kscale.report import style, text
+from kscale.report.figures import Figure
+from kscale.report.summary import Summary
+from kscale.report.supply import AXES
+from kscale.report.tables import Table, spaced
+
+
+def _finding(summary: Summary) -> str | None:
+    waits = summary.waits
+    if waits is None or not waits.reasons or not waits.peak:
+        return None
+    main = max(waits.reasons, key=lambda name: int(waits.reasons[name].sum()))
+    return (
+        f"Up to {text.plural(waits.peak, 'pod')} waited at once ({text.at('time', waits.peak_at)}), "
+        f"mostly for: {text.clean(main, 90)}"
+    )
+
+
+def _reading(summary: Summary) -> str:
+    return (
+        "The height of the stack is the number of pods that had arrived and were not placed at that moment; each colour "
+        "is the reason that kube-scheduler gives, listed from the largest down. A stack that does not fall again means "
+        f"pods that never find room. {speed(summary)}"
+    )
+
+
+def speed(summary: Summary) -> str:
+    """Return the sentence that stands beside every waiting time: how fast the scheduler was taken to be."""
+    us = summary.run.scheduler_us_per_pod
+    if us <= 0:
+        return "Scheduler speed in this run: a decision takes no time (0 us per pod)."
+    rate = text.number(float(f"{1e6 / us:.3g}"))
+    return f"Scheduler speed in this run: {text.number(float(us))} us per pod ({rate} pods/s)."
+
+
+def _draw(summary: Summary, wide: bool) -> Drawing:
+    waits = summary.waits
+    assert waits is not None
+    names = list(waits.reasons)
+    rows = [(style.SERIES[k % len(style.SERIES)], style.words(name, 95 if wide else 44)) for k, name in enumerate(names)]
+    top = 17 * len(rows) + 26
+    figure = style.canvas(wide, top + 250)
+    for k, row in enumerate(rows):
+        style.legend_line(figure, [row], 8, 4 + 17 * k)
+    axes = style.place(figure, 46, top, style.width(wide) - 62, 205)
+    hours = waits.times.astype(float)
+    base = np.zeros(len(hours))
+    for (colour, _), name in zip(rows, names, strict=True):
+        above = base + waits.reasons[name]
+        axes.fill_between(hours, base, above, step="post", color=colour, linewidth=0, alpha=0.85)
+        base = above
+    style.count_axis(axes, waits.peak * 1.18)
+    style.run_axis(axes, AXES["time"], 0, float(hours[-1]), wide)
+    axes.set_ylabel("waiting pods")
+    right = waits.peak_at > hours[-1] / 2
+    axes.annotate(
+        f"{text.plural(waits.peak, 'pod')} {text.at('time', waits.peak_at)}",
+        (waits.peak_at, waits.peak),
+        (-8 if right else 8, 5),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        fontsize=10,
+    )
+    axes.plot([waits.peak_at], [waits.peak], marker="o", markersize=4, color=style.INK)
+    return figure
+
+
+def _table(summary: Summary) -> Table:
+    waits = summary.waits
+    assert waits is not None
+    rows = [
+        (text.duration(int(waits.times[k])), *(text.number(int(v[k])) for v in waits.reasons.values()))
+        for k in spaced(len(waits.times), 25)
+    ]
+    note = "Waiting pods at each of these moments."
+    return Table(("time", *waits.reasons), rows, tuple(range(len(waits.reasons) + 1)), note)
+
+
+FIGURE = Figure("waiting", 6, "Waiting pods and why", _finding, _reading, _draw, _table)

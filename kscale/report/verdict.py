@@ -1,0 +1,155 @@
+"""The verdict in one sentence, and the checks that stand under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from kscale.engine.runfolder import Run
+from kscale.report import text
+from kscale.report.pools import Pools
+from kscale.report.reading import Resource
+from kscale.report.supply import Supply
+from kscale.report.unplaced import Unplaced
+from kscale.report.waits import Waits
+
+FITS, WAITS, FAILS, NOTHING = "fits", "waits", "fails", "nothing"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A limit and what the run showed; ``good`` is whether it was held.
+
+    ``margin`` is what is left to the limit, with its sign.
+    """
+
+    what: str
+    limit: str
+    value: str
+    margin: str
+    good: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the run says, in words (which hold names from the input: escape them).
+
+    Attributes:
+        kind: ``fits``, ``waits`` (all placed, some later than they came), ``fails`` or ``nothing`` (no pods).
+        headline: the answer in a few words.
+        sentence: the answer, what bounds it, the margin, and the smallest change that would fix it where known.
+        binding: the resource with the smallest headroom; None without nodes.
+    """
+
+    kind: str
+    headline: str
+    sentence: str
+    binding: Resource | None
+
+
+def judge(
+    arrived: int, found: tuple[Resource, ...], supply: Supply, waits: Waits | None, unplaced: Unplaced, pools: Pools
+) -> Verdict:
+    """Return the verdict on a run in which ``arrived`` pods arrived."""
+    binding = max(found, key=lambda r: supply.peaks[r.key].percent, default=None) if supply.peaks else None
+    if not arrived:
+        return Verdict(NOTHING, "Nothing to place", "No pod arrived, so nothing was tried.", binding)
+    if unplaced.pods:
+        share = text.percent(100 * unplaced.pods / arrived)
+        head = f"Does not fit: {text.number(unplaced.pods)} of {text.plural(arrived, 'pod')} ({share}) never placed"
+        parts = [_bound_by(unplaced, binding, supply), _repair(unplaced, pools)]
+        return Verdict(FAILS, head, " ".join(p for p in parts if p), binding)
+    late = waits.overall if waits else None
+    if late is not None and late.placed > late.at_once:
+        count = late.placed - late.at_once
+        head = f"Fits, with waiting: {text.plural(count, 'pod')} of {text.number(arrived)} waited"
+        longest = f"The longest waited {text.duration(late.quantiles[1.0])}."
+        return Verdict(WAITS, head, f"{longest} {_margin(binding, supply)}", binding)
+    return Verdict(FITS, f"Fits: all {text.plural(arrived, 'pod')} placed at once", _margin(binding, supply), binding)
+
+
+def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply) -> str:
+    reason, pods = unplaced.reasons[0]
+    words = f"What bounds it: {reason} ({text.plural(pods, 'pod')})"
+    if binding is None:
+        return words + "."
+    peak = supply.peaks[binding.key].percent
+    at = f"; {binding.label} was {text.percent(peak)} requested at its peak"
+    if supply.refused_at is not None and supply.axis.kind == "gpu":
+        at += f", and the first pod was refused when {text.percent(supply.refused_at)} of the GPUs had been asked for"
+    return words + at + "."
+
+
+def _repair(unplaced: Unplaced, pools: Pools) -> str:
+    if not pools.nodes:
+        return "Smallest change: add nodes, there are none."
+    parts = []
+    if unplaced.oversized:
+        row = unplaced.rows.filter(unplaced.rows["oversized"])
+        what = f" (for example {row['spec'][0]})" if row.height else ""
+        parts.append(
+            f"{text.plural(unplaced.oversized, 'pod')} ask{'s' if unplaced.oversized == 1 else ''} for more than any "
+            f"node has{what}: only a larger node helps."
+        )
+    if unplaced.shape is not None:
+        others = "the others" if unplaced.oversized else "them"
+        like = f"more like {unplaced.shape.pool}"
+        parts.append(
+            f"Smallest change found: {text.plural(unplaced.more_nodes, 'node')} {like} would hold {others} "
+            "(an upper estimate: each kind of pod on nodes of its own)."
+        )
+    return " ".join(parts)
+
+
+def _margin(binding: Resource | None, supply: Supply) -> str:
+    if binding is None:
+        return ""
+    peak = supply.peaks[binding.key].percent
+    if peak <= 0:
+        return "Nothing was requested."
+    words = f"{text.capital(binding.label)} bounds it: {text.percent(peak)} requested at the peak"
+    if peak >= 99.95:
+        return f"{words}, nothing to spare."
+    return f"{words}; the load could grow by about {text.percent(100 * (100 / peak - 1))} before it is full."
+
+
+def checks(run: Run, arrived: int, waits: Waits | None, unplaced: Unplaced, pools: Pools) -> list[Check]:
+    """Return the checks, those that failed first."""
+    out = [_none("Pods never placed", unplaced.pods, arrived)] if arrived else []
+    if waits is not None and arrived:
+        out.append(_none("Pods still waiting at the end", run.counts.get("waiting", 0), arrived))
+        out.append(_none("Pods whose end came while they waited", run.counts.get("failed", 0), arrived))
+    out += _node_loss(pools) if arrived else []
+    if run.invariants:
+        out.append(_none("Invariants violated", run.invariants.get("violated", 0)))
+    if run.dropped:
+        out.append(_none("Rows of the input left out (--lenient)", sum(run.dropped.values())))
+    return sorted(out, key=lambda check: check.good)
+
+
+def _none(what: str, count: int, of: int = 0) -> Check:
+    share = f" ({text.percent(100 * count / of)})" if of and count else ""
+    return Check(what, "0", f"{text.number(count)}{share}", f"−{text.number(count)}" if count else "0", count == 0)
+
+
+def _node_loss(pools: Pools) -> list[Check]:
+    """Return whether the tightest pool could lose its largest node at its peak."""
+    rows = pools.headroom.filter(pl.col("spare").is_not_null()).sort(
+        [pl.col("spare") - pl.col("peak"), "pool", "resource"]
+    )
+    if rows.is_empty():
+        return []
+    row = rows.row(0, named=True)
+    margin = row["spare"] - row["peak"]
+    what = f"One node lost at the peak: {text.label(row['resource'])} of pool {row['pool']}"
+    sign = "−" if margin < 0 else "+"
+    return [
+        Check(
+            what,
+            f"≤ {text.percent(row['spare'])} requested",
+            text.percent(row["peak"]),
+            f"{sign}{text.number(float(f'{abs(margin):.3g}'))} points",
+            margin >= 0,
+        )
+    ]
