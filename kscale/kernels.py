@@ -150,7 +150,7 @@ class Composer:
         """Return the module's text."""
         lines = [
             '"""Composed by kscale.kernels; see there."""',
-            "from kscale import kernels as _kernels",
+            "import numpy as np\n\nfrom kscale import kernels as _kernels",
             "_entry, _inner, _inlined, _form = _kernels.forms(globals().get('COMPILED', True))",
             *self._header,
         ]

@@ -25,7 +25,9 @@ def _sooner(time_a: int, pod_a: int, time_b: int, pod_b: int, pod_trace_row: Any
 
 
 @kernel
-def calendar_push(pod: int, time_us: int, pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any, queue_size: Any) -> None:
+def calendar_push(
+    pod: int, time_us: int, pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any, queue_size: Any
+) -> None:
     """Note that ``pod`` ends at ``time_us``."""
     place = queue_size[CALENDAR]
     queue_size[CALENDAR] += 1
@@ -52,7 +54,11 @@ def calendar_pop(pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any
         best, child = -1, 4 * place + 1
         for other in range(child, min(child + 4, size)):
             if best < 0 or _sooner(
-                queue_calendar_us[other], queue_calendar[other], queue_calendar_us[best], queue_calendar[best], pod_trace_row
+                queue_calendar_us[other],
+                queue_calendar[other],
+                queue_calendar_us[best],
+                queue_calendar[best],
+                pod_trace_row,
             ):
                 best = other
         if best < 0 or not _sooner(queue_calendar_us[best], queue_calendar[best], time_us, pod, pod_trace_row):

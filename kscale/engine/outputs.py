@@ -42,7 +42,12 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("node", pl.String, "Node it was bound to; null if never."),
         Output("devices", pl.List(pl.UInt8), "Devices (GPUs) it held on its node, by index."),
         Output("decision", pl.Int64, "Order of binding, from 0; null if never bound."),
-        Output("arrived_us", pl.Int64, "When it arrived; null when the run ended before.", "us of virtual time"),
+        Output(
+            "arrived_us",
+            pl.Int64,
+            "When it arrived; pods that had not arrived at the end of the run are left out.",
+            "us of virtual time",
+        ),
         Output("bound_us", pl.Int64, "When it was bound; null if never.", "us of virtual time"),
         Output("started_us", pl.Int64, "When it started; null if never.", "us of virtual time"),
         Output("ended_us", pl.Int64, "When it ended; null if it did not.", "us of virtual time"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kscale.kernels import Composer, inlined, kernel
+from kscale.kernels import Composer, inlined, kernel, parameters, plain
 from kscale.scheduler import queue
 from kscale.scheduler.fragmentation import measure_node
 from kscale.scheduler.profile import Profile
@@ -36,7 +36,13 @@ def random_bits(trace_row: int, attempt: int, stream: int, cluster_seed: Any) ->
 
 @kernel
 def start_totals(
-    template: int, first: int, last: int, totals: Any, template_description: Any, description_verdict: Any, scan_reject: Any
+    template: int,
+    first: int,
+    last: int,
+    totals: Any,
+    template_description: Any,
+    description_verdict: Any,
+    scan_reject: Any,
 ) -> None:
     """Begin with the verdicts on the nodes' descriptions; the highest bit marks a node that they reject."""
     verdict = description_verdict[template_description[template], first:last]
@@ -146,7 +152,9 @@ def normalised(raw: Any, totals: Any, weight: int, reverse: bool, sums: Any) -> 
 
 
 @kernel
-def choose_slot(template: int, template_slot: Any, memo_template: Any, memo_cursor: Any, memo_counted: Any, cluster_memo_next: Any) -> int:
+def choose_slot(
+    template: int, template_slot: Any, memo_template: Any, memo_cursor: Any, memo_counted: Any, cluster_memo_next: Any
+) -> int:
     """Return the template's memo slot; one without takes the next, from whoever holds it."""
     slot = template_slot[template]
     if slot < 0:
@@ -197,7 +205,7 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, resources
         random_bits, start_totals, add_score, close_totals, first_best, drawn_best, count_reasons, move_count, normalised,
         choose_slot, emit_diagnosis, usage_rejects,
     ):  # fmt: skip
-        composer.use(getattr(function, "py_func", function).__name__, function)
+        composer.use(plain(function).__name__, function)
     composer.define("score_range", "template, first, last, totals", _score_range(composer, profile, resources))
     if memo:
         threshold = _ONE_BY_ONE_DEAR if profile.dear else _ONE_BY_ONE_CHEAP
@@ -292,3 +300,8 @@ _COUNTED_SCAN = """
 @count_reasons(scan_total, memo_reason_count[0])
 return memo_reason_count[0]
 """
+
+
+def measure_columns() -> list[str]:
+    """Return the columns that ``measure`` takes after the node."""
+    return parameters(measure_node)[1:]

@@ -58,7 +58,9 @@ class Profile:
     def listing(self) -> list[dict[str, object]]:
         """Return the plug-ins as run.json lists them."""
         weights = {plugin.name: weight for plugin, weight in self.scores}
-        named = {p.name: p for p in [*self.filters, *(p for p, _ in self.scores), *([self.assign] if self.assign else [])]}
+        named = {
+            p.name: p for p in [*self.filters, *(p for p, _ in self.scores), *([self.assign] if self.assign else [])]
+        }
         rows = []
         for plugin in named.values():
             points = [p for p in plugin.points if p != "score" or plugin.name in weights]

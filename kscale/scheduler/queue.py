@@ -53,7 +53,9 @@ def push_active(
 
 
 @kernel
-def pop_active(pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any) -> int:
+def pop_active(
+    pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any
+) -> int:
     """Take out and return the first pod of the active queue."""
     first = queue_active[0]
     queue_size[ACTIVE] -= 1
@@ -96,7 +98,12 @@ def push_backoff(
 
 @kernel
 def pop_backoff(
-    pod_backoff_us: Any, pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_backoff: Any, queue_size: Any
+    pod_backoff_us: Any,
+    pod_template: Any,
+    pod_queue_sequence: Any,
+    template_priority: Any,
+    queue_backoff: Any,
+    queue_size: Any,
 ) -> int:
     """Take out and return the pod whose back-off expires first."""
     first = queue_backoff[0]
@@ -106,7 +113,12 @@ def pop_backoff(
     while 2 * place + 1 < size:
         child = 2 * place + 1
         if child + 1 < size and _backs_off_first(
-            queue_backoff[child + 1], queue_backoff[child], pod_backoff_us, pod_template, pod_queue_sequence, template_priority
+            queue_backoff[child + 1],
+            queue_backoff[child],
+            pod_backoff_us,
+            pod_template,
+            pod_queue_sequence,
+            template_priority,
         ):
             child += 1
         if not _backs_off_first(
@@ -155,7 +167,13 @@ def rest(
 
 @kernel
 def unrest(
-    pod: int, pod_rests_for: Any, pod_next: Any, pod_previous: Any, queue_resting: Any, queue_resting_last: Any, queue_size: Any
+    pod: int,
+    pod_rests_for: Any,
+    pod_next: Any,
+    pod_previous: Any,
+    queue_resting: Any,
+    queue_resting_last: Any,
+    queue_size: Any,
 ) -> None:
     """Take the pod out of those at rest."""
     kind, after, before = pod_rests_for[pod], pod_next[pod], pod_previous[pod]

@@ -17,6 +17,15 @@ COLUMNS = (
     Column("calendar_us", "int64", "When the pod at this place of the calendar ends.", "us", dims=("pod",)),
     Column("free", "int64", "Stack of pod rows that are not in use.", default=-1, dims=("pod",)),
     Column("size", "int64", "How many pods each holds: active, backoff, calendar, free, resting.", dims=("queues",)),
-    Column("resting", "int64", "First of the pods that rest as unschedulable: 0 those that only a change of nodes may help, "
-           "1 those that the end of a pod may.", default=-1, dims=("rest",)),
-    Column("resting_last", "int64", "Last of them: they rest in the order of their last try.", default=-1, dims=("rest",)),
+    Column(
+        "resting",
+        "int64",
+        "First of the pods that rest as unschedulable: 0 those that only a change of nodes may help, "
+        "1 those that the end of a pod may.",
+        default=-1,
+        dims=("rest",),
+    ),
+    Column(
+        "resting_last", "int64", "Last of them: they rest in the order of their last try.", default=-1, dims=("rest",)
+    ),
+)

@@ -25,5 +25,11 @@ COLUMNS = (
     Column("device_models", "uint64", "Bit set of the allowed device models; 0 allows every one."),
     Column("slot", "int32", "Its row of the memo of totals.", default=-1),
     Column("diagnosis", "int64", "Its latest diagnosis.", default=-1),
-    Column("diagnosed_at", "int64", "Position in the change log at its latest diagnosis.", default=-1),
+    Column(
+        "reason_count",
+        "int32",
+        "Nodes that each reason of usage turned away, at its latest diagnosis.",
+        "nodes",
+        dims=("template", "reason"),
+    ),
 )

@@ -1,0 +1,152 @@
+"""Recordings by node: groups of nodes over time, and each node's stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kscale.engine.ledger import Ledger, column_name
+from kscale.state.intake import Intake
+from kscale.state.quantities import format_quantity
+from kscale.state.tables import Cluster
+
+MOST_GROUPS = 200
+MOST_SAMPLES = 500
+
+
+def pools(intake: Intake) -> tuple[np.ndarray[Any, Any], list[str]]:
+    """Return each node's pool (int64 per node) and the pools' names: nodes of one shape are a pool."""
+    cluster = intake.cluster
+    keys: dict[tuple[int, ...], int] = {}
+    shapes = np.vstack(
+        [cluster.node_allocatable, cluster.node_device_count[None], cluster.node_device_model[None].astype(np.int64)]
+    )
+    codes = np.array([keys.setdefault(tuple(column), len(keys)) for column in shapes.T.tolist()], np.int64)
+    return codes, [_shape(intake, key) for key in keys]
+
+
+def _shape(intake: Intake, key: tuple[int, ...]) -> str:
+    *amounts, devices, model = key
+    parts = [f"{format_quantity(amounts[0], 'cpu')} cpu", format_quantity(amounts[1], "memory")]
+    for name, amount in list(zip(intake.resources, amounts, strict=True))[4:]:
+        if amount:
+            parts.append(f"{format_quantity(amount, name)} {name}")
+    if devices:
+        parts.append(f"{devices}x{intake.models[model] if model >= 0 else 'GPU'}")
+    return ", ".join(parts)
+
+
+def groups(pool: np.ndarray[Any, Any], most: int = MOST_GROUPS) -> np.ndarray[Any, Any]:
+    """Return each node's group: at most ``most``, each within a pool and in the order of the nodes.
+
+    With more pools than groups, the smallest pools share the last group.
+    """
+    sizes = np.bincount(pool)
+    result = np.full(len(pool), min(len(sizes), most) - 1 if len(sizes) > most else 0, np.int64)
+    order = np.argsort(-sizes, kind="stable")[: most - (len(sizes) > most)]
+    spare, start = most - len(order) - (len(sizes) > most), 0
+    share = sizes[order] / max(sizes[order].sum(), 1)
+    for code, part in sorted(zip(order.tolist(), share.tolist(), strict=True)):
+        members = np.flatnonzero(pool == code)
+        count = min(len(members), 1 + int(part * spare))
+        result[members] = start + np.arange(len(members)) * count // len(members)
+        start += count
+    if len(sizes) > most:
+        result[~np.isin(pool, order)] = start
+    return result
+
+
+class NodeTimeline:
+    """Sums by group of nodes, at most 500 samples: when more come, every second one is dropped and the step doubles."""
+
+    def __init__(self, intake: Intake, devices: bool) -> None:
+        self._intake, self._devices = intake, devices
+        pool, self.pool_names = pools(intake)
+        self.group = groups(pool)
+        self._order = np.argsort(self.group, kind="stable")
+        ordered = self.group[self._order]
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        firsts = self._order[self._starts]
+        self.group_pools = [self.pool_names[pool[node]] for node in firsts]
+        self.group_sizes = np.diff(np.r_[self._starts, len(ordered)])
+        self._samples: list[tuple[int, np.ndarray[Any, Any]]] = []
+        self._every, self._seen = 1, 0
+
+    def _sums(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.add.reduceat(values[..., self._order], self._starts, axis=-1)
+
+    def sample(self, cluster: Cluster, now_us: int) -> None:
+        """Take a sample, unless the step has grown past it."""
+        if self._samples and self._samples[-1][0] == now_us:
+            self._samples.pop()
+            self._seen -= 1
+        if self._seen % self._every == 0:
+            used = 1000 * cluster.node_device_count - cluster.node_device_free_total
+            rows = np.vstack([cluster.node_requested, cluster.node_bound_pods[None], used[None]])
+            self._samples.append((now_us, self._sums(rows)))
+            if len(self._samples) >= MOST_SAMPLES:
+                self._samples = self._samples[::2]
+                self._every *= 2
+        self._seen += 1
+
+    def frame(self, kept: list[int]) -> pl.DataFrame:
+        """Return the table ``node_timeline`` for the resources of these rows."""
+        cluster, count = self._intake.cluster, len(self._starts)
+        times = np.array([time for time, _ in self._samples], np.int64)
+        data = np.stack([rows for _, rows in self._samples]) if self._samples else np.zeros((0, 1, count), np.int64)
+        resources = len(self._intake.resources)
+        frame: dict[str, Any] = {
+            "time_us": np.repeat(times, count),
+            "group": np.tile(np.arange(count, dtype=np.int32), len(times)),
+            "pool": pl.Series(self.group_pools * len(times), dtype=pl.String),
+            "nodes": np.tile(self.group_sizes.astype(np.int32), len(times)),
+            "bound_pods": data[:, resources].reshape(-1),
+        }
+        allocatable = self._sums(cluster.node_allocatable)
+        for row in kept:
+            key = column_name(self._intake.resources[row])
+            frame[f"allocatable_{key}"] = np.tile(allocatable[row], len(times))
+            frame[f"requested_{key}"] = data[:, row].reshape(-1)
+        if self._devices:
+            frame["allocatable_gpu_milli"] = np.tile(self._sums(1000 * cluster.node_device_count), len(times))
+            frame["used_gpu_milli"] = data[:, resources + 1].reshape(-1)
+        return pl.DataFrame(frame)
+
+
+def stays(
+    intake: Intake, ledger: Ledger, spec: np.ndarray[Any, Any], ended_us: int, timeline: NodeTimeline, kept: list[int]
+) -> pl.DataFrame:
+    """Return the table ``nodes``. ``spec`` is each pod's template; means come from what each pod held and for how long."""
+    cluster, count = intake.cluster, len(intake.nodes)
+    rows = np.flatnonzero(ledger.fields["node"] >= 0)
+    node, template = ledger.fields["node"][rows], spec[rows]
+    ends = np.where(ledger.fields["ended_us"][rows] >= 0, ledger.fields["ended_us"][rows], ended_us)
+    held_us = (ends - ledger.fields["bound_us"][rows]).astype(np.float64)
+    stay = max(float(ended_us), 1.0)
+    idle_us = cluster.node_idle_us + np.where(cluster.node_idle_since_us >= 0, ended_us - cluster.node_idle_since_us, 0)
+    models = [intake.models[code] if code >= 0 else None for code in cluster.node_device_model.tolist()]
+    frame: dict[str, Any] = {
+        "name": pl.Series(intake.nodes.names, dtype=pl.String),
+        "group": timeline.group.astype(np.int32),
+        "joined_us": np.zeros(count, np.int64),
+        "left_us": pl.Series([None] * count, dtype=pl.Int64),
+        "device_model": pl.Series(models, dtype=pl.String),
+        "devices": cluster.node_device_count,
+        "pods_bound": np.bincount(node, minlength=count),
+    }
+    for row in kept:
+        key = column_name(intake.resources[row])
+        amounts = cluster.template_request[template, row].astype(np.float64) * held_us
+        frame[f"allocatable_{key}"] = cluster.node_allocatable[row]
+        frame[f"requested_mean_{key}"] = np.bincount(node, weights=amounts, minlength=count) / stay
+        frame[f"requested_peak_{key}"] = cluster.node_requested_peak[row]
+        frame[f"requested_end_{key}"] = cluster.node_requested[row]
+    if cluster.node_device_count.any():
+        milli = (cluster.template_device_count * cluster.template_device_milli)[template].astype(np.float64) * held_us
+        frame["used_gpu_milli_mean"] = np.bincount(node, weights=milli, minlength=count) / stay
+        frame["used_gpu_milli_end"] = 1000 * cluster.node_device_count - cluster.node_device_free_total
+        frame["fragmented_gpu_milli_end"] = cluster.node_fragmented_gpu_milli
+    frame["idle_share"] = idle_us / stay if ended_us > 0 else (cluster.node_bound_pods == 0).astype(np.float64)
+    return pl.DataFrame(frame)

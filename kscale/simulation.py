@@ -1,0 +1,267 @@
+"""A run: the tables filled, the loop composed of what the rooms declare, driven from control point to control point."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kscale.engine import loop
+from kscale.engine.clock import NEVER
+from kscale.engine.invariants import violations
+from kscale.engine.ledger import Ledger
+from kscale.engine.recording import NodeTimeline
+from kscale.errors import GateError, InputError
+from kscale.kernels import Composer
+from kscale.scheduler import cycle, planes, plugins
+from kscale.scheduler.fragmentation import TypicalPod, typical_pods
+from kscale.scheduler.profile import DEFAULT, Profile, profile
+from kscale.state.intake import Intake, Sizes, grow_pods, model_mask, take_in
+from kscale.traces import Trace
+
+#: A call of the loop is to last about this long (seconds); it returns after at most twice that.
+_CALL_SECONDS = 0.05
+_SAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run.
+
+    Attributes:
+        policy: ``default`` or the name of a score plug-in.
+        inflate: arrivals only, one a second; nothing ends; what does not fit is refused.
+        ends: ``service`` (a pod runs its duration from its start) or ``recorded`` (it ends when the trace says).
+        until_us: end of the run; None runs until nothing is left to happen.
+        sample_us: time between samples; None takes horizon / 500.
+        scheduler_us: virtual time that a scheduling decision takes.
+        seed: of every draw.
+        check: look at the invariants at every control point.
+        memo: keep totals between tries; False scores every node for every try (the twin).
+        compiled: False runs the same loop as plain Python.
+    """
+
+    policy: str = DEFAULT
+    inflate: bool = False
+    ends: str = "service"
+    until_us: int | None = None
+    sample_us: int | None = None
+    scheduler_us: int = 0
+    seed: int = 0
+    check: bool = False
+    memo: bool = True
+    compiled: bool = True
+
+
+class Simulation:
+    """A run over a trace and nodes (a frame with the columns of ``kscale.traces.NODES``).
+
+    ``typical`` is the trace as it was read, before any change of load or order: the typical pods come from it.
+    Raises InputError for input that no run can start from.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        nodes: pl.DataFrame,
+        settings: Settings,
+        typical: Trace | None = None,
+        sizes: Sizes | None = None,
+    ) -> None:
+        if nodes.height == 0:
+            raise InputError("there are no nodes", expected="a node list of at least one node")
+        self.trace, self.settings = trace, settings
+        self.devices = int(nodes["gpu_count"].fill_null(0).sum()) if "gpu_count" in nodes.columns else 0
+        self.profile: Profile = profile(settings.policy, devices=self.devices > 0)
+        kinds = typical_of(typical or trace) if self.devices else []
+        levels = sorted({kind.gpu_milli for kind, _ in kinds if kind.gpu_count})
+        reasons = len(self.profile.reasons([]))
+        self.intake: Intake = take_in(
+            nodes, trace.specs, reasons, plugins.columns(), sizes or Sizes(), typical=len(kinds), levels=len(levels)
+        )
+        self.cluster = self.intake.cluster
+        self.verdicts = planes.fill(self.intake, self.profile)
+        self._fill_typical(kinds, levels)
+        self._fill_settings()
+        self._arrivals = self._in_order()
+        self.horizon_us = self._horizon()
+        self.ledger = Ledger(trace.pods.height, self.tell)
+        self.control_points = 0
+        self.ended_us = 0
+
+    def _fill_typical(self, kinds: list[tuple[TypicalPod, float]], levels: list[int]) -> None:
+        cluster = self.cluster
+        cluster.level_milli[:] = levels
+        for row, (kind, weight) in enumerate(kinds):
+            cluster.typical_cpu_milli[row] = kind.cpu_milli
+            cluster.typical_device_count[row] = kind.gpu_count
+            cluster.typical_level[row] = levels.index(kind.gpu_milli) if kind.gpu_count else -1
+            cluster.typical_device_models[row] = (
+                model_mask(self.intake.models, kind.gpu_models) if kind.gpu_count else 0
+            )
+            cluster.typical_weight[row] = weight
+
+    def _fill_settings(self) -> None:
+        cluster, settings = self.cluster, self.settings
+        cluster.cluster_seed[0] = np.uint64(settings.seed & (2**64 - 1))
+        cluster.cluster_scheduler_us[0] = 0 if settings.inflate else settings.scheduler_us
+
+    def _in_order(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the arrivals as columns, by time; equal times in the order of the trace."""
+        pods = self.trace.pods
+        order = np.argsort(pods["arrival_us"].to_numpy(), kind="stable")
+        if self.settings.inflate:
+            times = np.arange(len(order), dtype=np.int64) * 1_000_000
+            durations = ends = np.full(len(order), -1, np.int64)
+        else:
+            times = pods["arrival_us"].to_numpy()[order]
+            durations = pods["duration_us"].fill_null(-1).to_numpy()[order]
+            recorded = self.settings.ends == "recorded"
+            ends = pods["end_us"].fill_null(-1).to_numpy()[order] if recorded else np.full(len(order), -1, np.int64)
+        return {
+            "time_us": times, "template": pods["spec"].cast(pl.Int32).to_numpy()[order], "duration_us": durations,
+            "end_us": ends, "trace_row": order.astype(np.int64),
+        }  # fmt: skip
+
+    def _horizon(self) -> int:
+        if self.settings.until_us is not None:
+            return self.settings.until_us
+        times, durations, ends = (self._arrivals[name] for name in ("time_us", "duration_us", "end_us"))
+        return int(max((times + np.maximum(durations, 0)).max(initial=0), ends.max(initial=0), 1))
+
+    def compile(self) -> None:
+        """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
+        composer = compose(self.intake, self.profile, self.settings, self.devices > 0)
+        module = composer.load(compiled=self.settings.compiled)
+        self._names = {name: composer.columns_of(name) for name in ("run", "sample", "explain")}
+        self._entries = {name: getattr(module, name) for name in self._names}
+        self._measure_all(module)
+        # A first call with nothing to do compiles every entry.
+        self._call("run", -1, 1)
+        rows = self.cluster.timeline_rows.copy()
+        self._call("sample", 0)
+        self.cluster.timeline_rows[:] = rows
+        self._call("explain", 0)
+
+    def _measure_all(self, module: Any) -> None:
+        if self.devices:
+            arguments = self.cluster.arguments(cycle.measure_columns())
+            for node in range(self.cluster.sizes["node"]):
+                module.measure(node, *arguments)
+
+    def _call(self, entry: str, *arguments: Any) -> Any:
+        return self._entries[entry](*arguments, *self.cluster.arguments(self._names[entry]))
+
+    def run(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Run to the end. ``progress`` is told the virtual time and the pods that have arrived, at control points.
+
+        Raises GateError when ``check`` finds a violated invariant.
+        """
+        cluster, settings = self.cluster, self.settings
+        until = NEVER - 1 if settings.until_us is None else settings.until_us
+        samples = self._sample_times()
+        self.node_timeline = NodeTimeline(self.intake, self.devices > 0)
+        self._fed, budget, sample = 0, 1 << 16, next(samples)
+        self._feed()
+        while True:
+            target = min(sample, until)
+            cluster.cluster_work[0] = 0
+            began = time.perf_counter()
+            code = self._call("run", target, budget)
+            took = time.perf_counter() - began
+            if code == loop.BUDGET:
+                budget = int(min(max(budget * min(max(_CALL_SECONDS / max(took, 1e-6), 0.5), 2.0), 1 << 10), 1 << 28))
+            if code == loop.ARRIVALS:
+                self._feed()
+            elif code == loop.ROWS:
+                grow_pods(cluster)
+            elif code == loop.DONE or (code == loop.REACHED and target == until):
+                break
+            elif code == loop.REACHED:
+                self._sample(sample)
+                sample = next(samples)
+            if code != loop.REACHED or cluster.ledger_rows[0] * 2 > cluster.sizes["ledger"]:
+                self.ledger.drain(cluster)
+            self._control(progress)
+        self._finish(until)
+        self._control(progress)
+
+    def _finish(self, until: int) -> None:
+        cluster, settings = self.cluster, self.settings
+        self.ended_us = int(cluster.cluster_now_us[0]) if settings.until_us is None else until
+        self._sample(self.ended_us)
+        self.ledger.close(cluster)
+
+    def _control(self, progress: Callable[[int, int], None] | None) -> None:
+        self.control_points += 1
+        if self.settings.check:
+            found = violations(self.cluster)
+            if found:
+                raise GateError(f"an invariant does not hold at {int(self.cluster.cluster_now_us[0])} us: {found[0]}")
+        if progress is not None:
+            progress(int(self.cluster.cluster_now_us[0]), int(self.cluster.cluster_arrived_pods[0]))
+
+    def _sample_times(self) -> Any:
+        step = self.settings.sample_us or max(self.horizon_us // _SAMPLES, 1)
+        if self.settings.inflate:
+            step = max(-(-len(self._arrivals["time_us"]) // _SAMPLES), 1) * 1_000_000
+        self.sample_us = step
+        at = 0
+        while True:
+            yield at
+            at += step
+
+    def _sample(self, now_us: int) -> None:
+        if not self.settings.inflate:
+            self._call("sample", now_us)
+        self.node_timeline.sample(self.cluster, now_us)
+
+    def _feed(self) -> None:
+        """Hand the loop the next batch of arrivals."""
+        cluster, size = self.cluster, self.cluster.sizes["arrival"]
+        first, last = self._fed, min(self._fed + size, len(self._arrivals["time_us"]))
+        for name, values in self._arrivals.items():
+            cluster.columns[f"arrival_{name}"][: last - first] = values[first:last]
+        cluster.cluster_arrivals[0], cluster.cluster_arrivals_cursor[0] = last - first, 0
+        cluster.cluster_more_arrivals[0] = last < len(self._arrivals["time_us"])
+        self._fed = last
+
+    def tell(self, counts: dict[int, int], description: int) -> str:
+        """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and the description's verdicts."""
+        texts = self.profile.reasons(self.intake.resources)
+        named = dict(self.verdicts.counts[description])
+        for reason, count in counts.items():
+            named[texts[reason]] = named.get(texts[reason], 0) + count
+        return planes.message(named, self.cluster.sizes["node"])
+
+    def explain(self, template: int) -> np.ndarray[Any, Any]:
+        """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""
+        result: np.ndarray[Any, Any] = self._call("explain", template).copy()
+        return result
+
+
+def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
+    """Return the typical pods of a trace, weights adding up to 1."""
+    specs, counts = trace.specs, np.bincount(trace.pods["spec"].to_numpy(), minlength=trace.specs.height)
+    columns = [
+        specs[name].fill_null(0).to_list() if name in specs.columns else [0] * specs.height
+        for name in ("cpu_milli", "gpu_milli", "gpu_count")
+    ]
+    models = specs["gpu_models"].fill_null("").to_list() if "gpu_models" in specs.columns else [""] * specs.height
+    kinds = [TypicalPod(*row) for row in zip(*columns, models, strict=True)]
+    return typical_pods(kinds, counts.tolist())
+
+
+def compose(intake: Intake, chosen: Profile, settings: Settings, devices: bool) -> Composer:
+    """Return the loop of a run: the scheduler's cycle, the pod life cycle, and the entries ``run``, ``sample``, ``explain``."""
+    composer = Composer(intake.cluster.columns)
+    cycle.define(composer, chosen, memo=settings.memo, resources=len(intake.resources), devices=devices)
+    loop.define(composer, inflate=settings.inflate, devices=devices)
+    composer.define(
+        "explain", "template", "@score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
+    )
+    return composer
