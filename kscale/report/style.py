@@ -174,6 +174,25 @@ def legend_line(figure: Figure, items: list[tuple[str, str]], left: float, top: 
     return y + 17 - top
 
 
+def legend_block(figure: Figure, items: list[tuple[str, str]], left: float, top: float, letters: int) -> float:
+    """Write a legend with one entry a line, long ones on two lines of ``letters`` letters; return its height."""
+    y = top
+    for colour, label in items:
+        lines = textwrap.wrap(label, letters, max_lines=2, placeholder=" …") or [""]
+        legend_line(figure, [(colour, lines[0])], left, y)
+        if len(lines) > 1:
+            legend_line(figure, [("none", lines[1])], left, y + 14)
+        y += 17 + 14 * (len(lines) - 1)
+    return y - top
+
+
+def corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return only the points of a step line where it changes, and its ends."""
+    keep = np.concatenate([[True], y[1:] != y[:-1]])
+    keep[-1] = True
+    return x[keep], y[keep]
+
+
 def _swatch(figure: Figure, colour: str, x: float, y: float, wide: float, high: float) -> Any:
     from matplotlib.patches import Rectangle
 
@@ -202,6 +221,8 @@ def _tidy(svg: str, w: str, h: str) -> str:
     for colour, name in _VARIABLES.items():
         body = re.sub(rf"((?:fill|stroke): ?){colour}", rf"\1var(--{name}, {colour})", body)
     body = re.sub(r"\n\s*", "\n", body).strip()
+    # A hundredth of a point is finer than any screen.
+    body = re.sub(r' d="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]).replace("\n", " "), body)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="0 0 {w} {h}">\n{body}\n</svg>'

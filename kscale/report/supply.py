@@ -14,7 +14,7 @@ from kscale.report import reading
 from kscale.report.reading import GPU, Resource
 from kscale.report.waits import Waits
 
-POINTS = 400
+POINTS = 260
 
 
 @dataclass(frozen=True)

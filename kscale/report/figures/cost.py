@@ -52,7 +52,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     top = 24
     figure = style.canvas(wide, top + each * rows.height + 50)
     style.legend_line(figure, [(style.BLUE, "requested"), (_FREE, "free"), (style.GREY, "no pod")], 8, 4)
-    axes = style.place(figure, 8, top, w - 30, each * rows.height + 4)
+    axes = style.place(figure, 12, top, w - 38, each * rows.height + 4)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.8)
     axes.set_ylim(rows.height, -0.1)

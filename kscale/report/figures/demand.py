@@ -17,6 +17,7 @@ from kscale.report.tables import Table, spaced
 PANELS = 6
 #: Demand above this share of the supply is cut off, and said.
 MOST = 200.0
+_ROOM, _USED = "#dcedf7", "#94c3e0"
 
 
 def _shown(summary: Summary) -> list[Resource]:
@@ -61,9 +62,9 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     shown = _shown(summary)
     columns = 2 if wide and len(shown) > 1 else 1
     rows = math.ceil(len(shown) / columns)
-    high, gap, top = 118, 66, 52 if wide else 86
+    high, gap, top = 118, 68, 74 if wide else 92
     figure = style.canvas(wide, top + rows * (high + gap) - 8)
-    items = [(style.BLUE, "requested by placed pods"), ("#d9ecf7", "room left"), (style.INK, "allocatable")]
+    items = [(style.BLUE, "requested by placed pods"), (_ROOM, "room left"), (style.INK, "allocatable")]
     if summary.supply.demand is not None:
         items.insert(1, (style.ORANGE, "asked for in all"))
     style.legend_line(figure, items, 8, 4)
@@ -85,9 +86,10 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
     full = allocatable.max() or 1.0
     used, room = 100 * frame[f"used:{resource.key}"].to_numpy() / full, 100 * allocatable / full
     most = max(102.0, float(used.max()))
-    axes.fill_between(x, used, room, where=room >= used, step="post", color="#d9ecf7", linewidth=0)
-    axes.fill_between(x, 0, used, step="post", color=style.BLUE, alpha=0.35, linewidth=0)
-    axes.step(x, used, where="post", color=style.BLUE, linewidth=1.4)
+    edge, level = style.corners(x, room)
+    axes.fill_between(edge, 0, level, step="post", color=_ROOM, linewidth=0)
+    axes.fill_between(x, 0, used, color=_USED, linewidth=0)
+    axes.plot(x, used, color=style.BLUE, linewidth=1.4)
     cut = ""
     if supply.demand is not None:
         asked = 100 * supply.demand[f"demand:{resource.key}"].to_numpy() / full
@@ -95,8 +97,8 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
         if asked.max() > MOST:
             cut = f", up to {text.percent(float(asked.max()))} asked for"
         most = max(most, min(MOST, float(asked.max()) * 1.04))
-        axes.step(xs, np.minimum(asked, MOST), where="post", color=style.ORANGE, linewidth=1.2)
-    axes.step(x, room, where="post", color=style.INK, linewidth=1.2)
+        axes.plot(xs, np.minimum(asked, MOST), color=style.ORANGE, linewidth=1.2)
+    axes.step(edge, level, where="post", color=style.INK, linewidth=1.2)
     style.percent_axis(axes, most)
     style.run_axis(axes, supply.axis, float(x[0]), float(x[-1]), roomy, label=False)
     name = style.words(text.capital(resource.label), 30)

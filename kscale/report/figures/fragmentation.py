@@ -49,6 +49,8 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     top = 30 if wide else 46
     figure = style.canvas(wide, top + 290)
     items = [(style.BLUE, "in use"), (_FRAGMENT, "idle, fragmented"), (_USABLE, "idle, usable")]
+    if axis.kind == "gpu":
+        items.append((style.INK, "dashed: no loss"))
     style.legend_line(figure, items, 8, 4)
     axes = style.place(figure, 50, top, style.width(wide) - 66, 245)
     x, used, idle = (gpu[c].to_numpy() for c in ("x", "used", "idle"))
@@ -64,7 +66,6 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     if axis.kind == "gpu":
         end = min(100.0, float(x[-1]))
         axes.plot([0, end], [0, end], color=style.INK, linewidth=1.2, dashes=(4, 3))
-        axes.text(end * 0.5, end * 0.5, "asked for = in use  ", ha="right", va="bottom", fontsize=10)
     refused = summary.supply.refused_at
     if refused is not None and axis.kind == "gpu":
         axes.axvline(refused, color=style.INK, linewidth=1)

@@ -38,7 +38,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     each = 38
     figure = style.canvas(wide, 30 + each * rows.height + 30)
     w = style.width(wide)
-    axes = style.place(figure, 8, 8, w - 70, each * rows.height + 10)
+    axes = style.place(figure, 16, 8, w - 78, each * rows.height + 10)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.8)
     axes.set_xlim(0, 100)

@@ -13,6 +13,9 @@ from kscale.report.summary import Summary
 from kscale.report.tables import Table
 from kscale.report.waits import QUANTILES, Placing
 
+#: Where the scale of shares may begin, with the parts it is then divided in.
+_BASES = ((0.99, 5), (0.95, 5), (0.9, 5), (0.8, 4), (0.5, 5))
+
 
 def _finding(summary: Summary) -> str | None:
     overall = summary.waits.overall if summary.waits else None
@@ -47,36 +50,43 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         (style.SERIES[k], f"{p.name}, n = {text.number(p.placed)}, {text.percent(100 * p.at_once / p.placed)} at once")
         for k, p in enumerate(classes)
     ]
-    top = 17 * len(items) + 26
-    figure = style.canvas(wide, top + 262)
-    for k, item in enumerate(items):
-        style.legend_line(figure, [item], 8, 4 + 17 * k)
+    top = 17 * len(items) + 36
+    figure = style.canvas(wide, top + 258)
+    style.legend_block(figure, items, 8, 4, 104 if wide else 54)
     axes = style.place(figure, 50, top, style.width(wide) - 66, 215)
     late = [p.curve[0] for p in classes if len(p.curve[0])]
     low, high = min(float(c[0]) for c in late), max(float(c[-1]) for c in late)
     low, high = low / 1.6, max(high * 1.6, low * 10)
     lowest = min(1.0, *(p.at_once / p.placed for p in classes))
+    slowest = max(classes, key=lambda p: p.quantiles[0.99])
     for (colour, _), p in zip(items, classes, strict=True):
-        _line(axes, p, colour, low, high)
+        _line(axes, p, colour, low, high, named=p is slowest)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     _time_ticks(axes, low, high, 8 if wide else 4)
-    base = 0.0 if lowest < 0.6 else np.floor(lowest * 20) / 20 if lowest < 0.95 else np.floor(lowest * 100) / 100
+    base, parts = next(((b, n) for b, n in _BASES if b <= lowest), (0.0, 4))
     axes.set_ylim(base, 1 + (1 - base) * 0.03)
-    ticks = np.linspace(base, 1, 5)
+    ticks = np.linspace(base, 1, parts + 1)
     axes.set_yticks(ticks, [f"{100 * t:.4g} %" for t in ticks])
-    axes.set_ylabel("share of placed pods")
+    axes.annotate(
+        "share of placed pods", (0, 1), (-42, 8), xycoords="axes fraction", textcoords="offset points",
+        fontsize=9.5, color=style.MUTED,
+    )  # fmt: skip
     axes.set_xlabel("time from arrival to placement")
     return figure
 
 
-def _line(axes: Axes, p: Placing, colour: str, low: float, high: float) -> None:
+def _line(axes: Axes, p: Placing, colour: str, low: float, high: float, *, named: bool) -> None:
     edges, shares = p.curve
     x = np.concatenate([[low], edges, [high]])
     y = np.concatenate([[p.at_once / p.placed], shares, [1.0]])
     axes.step(x, y, where="post", color=colour)
     for q in QUANTILES:
         if p.quantiles[q] > 0:
+            if named:
+                axes.annotate(
+                    f"p{100 * q:g}", (p.quantiles[q], q), (6, -13), textcoords="offset points", fontsize=9.5
+                )
             axes.plot([p.quantiles[q]], [q], marker="o", markersize=5, color=colour, markeredgecolor=style.PAPER)
 
 

@@ -16,7 +16,7 @@ from kscale.report.supply import AXES
 from kscale.report.tables import Table
 
 LABELLED = 9
-_MAP = "cividis_r"
+_MAP, _COUNTS = "Blues", "YlGnBu"
 
 
 def _finding(summary: Summary) -> str | None:
@@ -58,22 +58,22 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     honey = stranded is not None and bool(stranded.pair)
     if wide:
         figure = style.canvas(True, 350)
-        map_width = 400 if honey else 640
+        map_width = 410 if honey else 640
         if heat is not None:
-            _map(figure, heat, (100, 30, map_width - 70, 262), True)
+            _map(figure, heat, (118, 30, map_width - 70, 262), 18)
         if honey and stranded is not None:
-            left = 505 if heat is not None else 60
-            _honeycomb(figure, stranded, (left, 30, 240 if heat is not None else 320, 262))
+            left = 522 if heat is not None else 60
+            _honeycomb(figure, stranded, (left, 30, 225 if heat is not None else 320, 262))
         return figure
     figure = style.canvas(False, 350 * ((heat is not None) + honey))
     if heat is not None:
-        _map(figure, heat, (86, 30, 252, 262), False)
+        _map(figure, heat, (100, 30, 238, 262), 16)
     if honey and stranded is not None:
         _honeycomb(figure, stranded, (50, 30 + 350 * (heat is not None), 270, 262))
     return figure
 
 
-def _map(figure: Drawing, heat: Heat, box: tuple[float, float, float, float], wide: bool) -> None:
+def _map(figure: Drawing, heat: Heat, box: tuple[float, float, float, float], letters: int) -> None:
     axes = style.place(figure, *box)
     axes.grid(visible=False)
     rows = heat.percent.shape[0]
@@ -83,18 +83,18 @@ def _map(figure: Drawing, heat: Heat, box: tuple[float, float, float, float], wi
     style.run_axis(axes, AXES["time"], float(heat.edges[0]), float(heat.edges[-1]), False)
     axes.set_xlabel("virtual time")
     axes.set_ylim(rows, 0)
-    _pool_labels(axes, heat, rows)
-    _bar(figure, (box[0], box[1] - 22, box[2], 8), "fullest resource, % requested")
+    _pool_labels(axes, heat, rows, letters)
+    _bar(figure, (box[0], box[1] - 22, box[2], 8), "of fullest resource requested")
 
 
-def _pool_labels(axes: Axes, heat: Heat, rows: int) -> None:
+def _pool_labels(axes: Axes, heat: Heat, rows: int, letters: int) -> None:
     ticks, labels, last = [], [], -1e9
     largest = sorted(heat.pools, key=lambda p: p[1] - p[2])[:LABELLED]
     for name, first, end in sorted(largest, key=lambda p: p[1]):
         middle = (first + end) / 2
         if (middle - last) / rows * 262 >= 13:
             ticks.append(middle)
-            labels.append(style.words(name, 15))
+            labels.append(style.words(name, letters))
             last = middle
     axes.set_yticks(ticks, labels, fontsize=9)
     for _, first, _ in heat.pools[1:]:
@@ -106,7 +106,7 @@ def _bar(figure: Drawing, box: tuple[float, float, float, float], label: str) ->
     axes = style.place(figure, box[0], box[1], 90, box[3])
     axes.imshow(np.linspace(0, 1, 64)[None, :], aspect="auto", cmap=_MAP, vmin=0, vmax=1)
     axes.set_axis_off()
-    for x, words, side in ((-4, "0", "right"), (94, "100  " + label, "left")):
+    for x, words, side in ((-4, "0 %", "right"), (94, f"100 %  {label}", "left")):
         axes.annotate(
             words, (0, 0.5), (x, 0), xycoords="axes fraction", textcoords="offset points",
             ha=side, va="center", fontsize=9, color=style.MUTED,
@@ -119,12 +119,12 @@ def _honeycomb(figure: Drawing, stranded: Stranded, box: tuple[float, float, flo
     points = stranded.points
     x, y, nodes = (points[c].to_numpy() for c in ("x", "y", "nodes"))
     cells = axes.hexbin(
-        x, y, C=nodes, reduce_C_function=np.sum, gridsize=16, extent=(0, 100, 0, 100), cmap="viridis_r",
+        x, y, C=nodes, reduce_C_function=np.sum, gridsize=16, extent=(0, 100, 0, 100), cmap=_COUNTS,
         linewidths=0.3, edgecolors=style.PAPER, mincnt=0,
     )  # fmt: skip
     counts = cells.get_array()
     most = float(counts.max()) if counts is not None and len(counts) else 1.0
-    cells.set_norm(LogNorm(0.7, max(most, 2)))
+    cells.set_norm(LogNorm(0.3, max(most, 2)))
     axes.set_xlim(-4, 104)
     axes.set_ylim(-4, 104)
     ticks = [0, 25, 50, 75, 100]
@@ -141,7 +141,7 @@ def _counts(figure: Drawing, box: tuple[float, float, float, float], most: float
     """Write the legend of the honeycomb: what a few colours count."""
     steps = sorted({1, *(int(10**k) for k in range(1, 7) if 10**k < most), int(most)})
     steps = steps if len(steps) <= 4 else [*steps[:1], steps[len(steps) // 2], steps[-1]]
-    colours, norm = mpl.colormaps["viridis_r"], LogNorm(0.7, max(most, 2))
+    colours, norm = mpl.colormaps[_COUNTS], LogNorm(0.3, max(most, 2))
     items = [(mpl.colors.to_hex(colours(norm(n))), style.short(n)) for n in steps]
     items[-1] = (items[-1][0], items[-1][1] + (" node" if steps[-1] == 1 else " nodes"))
     style.legend_line(figure, items, box[0], box[1] - 24)

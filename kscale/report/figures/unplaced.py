@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from matplotlib.figure import Figure as Drawing
 
 from kscale.report import style, text
@@ -34,9 +36,9 @@ def _reading(summary: Summary) -> str:
 
 def _draw(summary: Summary, wide: bool) -> Drawing:
     rows = summary.unplaced.rows.head(BARS)
-    each, w = 60, style.width(wide)
+    each, w = 60 if wide else 76, style.width(wide)
     figure = style.canvas(wide, each * rows.height + 52)
-    axes = style.place(figure, 8, 6, w - 90, each * rows.height + 4)
+    axes = style.place(figure, 12, 6, w - 94, each * rows.height + 4)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.8)
     axes.set_ylim(rows.height, -0.1)
@@ -44,13 +46,16 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     style.count_axis(axes, float(rows["unplaced"].max() or 1), "x")  # type: ignore[arg-type]
     axes.set_xlabel("pods never placed")
     for k, row in enumerate(rows.iter_rows(named=True)):
-        axes.barh(k + 0.5, row["unplaced"], height=0.2, color=style.RED if row["oversized"] else style.BLUE)
-        axes.text(0, k + 0.3, style.words(row["spec"], 100 if wide else 46), fontsize=10.5, va="baseline")
-        why = "more than any node has" if row["oversized"] else row["plain"]
-        axes.text(0, k + 0.83, style.words(why, 110 if wide else 50), fontsize=9.5, color=style.MUTED, va="baseline")
+        middle = k + 30 / each
+        axes.barh(middle, row["unplaced"], height=12 / each, color=style.RED if row["oversized"] else style.BLUE)
+        axes.text(0, k + 18 / each, style.words(row["spec"], 100 if wide else 46), fontsize=10.5, va="baseline")
+        why = f"{'More than any node has: ' if row['oversized'] else ''}{style.words(row['plain'], 240)}"
+        lines = textwrap.wrap(why, 112 if wide else 50, max_lines=1 if wide else 2, placeholder=" …")
+        for n, line in enumerate(lines):
+            axes.text(0, k + (50 + 14 * n) / each, line, fontsize=9.5, color=style.MUTED, va="baseline")
         label = text.number(row["unplaced"])
         axes.annotate(
-            label, (row["unplaced"], k + 0.5), (6, 0), textcoords="offset points", va="center", fontsize=10.5
+            label, (row["unplaced"], middle), (6, 0), textcoords="offset points", va="center", fontsize=10.5
         )
     return figure
 

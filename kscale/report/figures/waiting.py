@@ -44,11 +44,11 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     waits = summary.waits
     assert waits is not None
     names = list(waits.reasons)
-    rows = [(style.SERIES[k % len(style.SERIES)], style.words(name, 95 if wide else 44)) for k, name in enumerate(names)]
-    top = 17 * len(rows) + 26
+    rows = [(style.SERIES[k % len(style.SERIES)], style.words(name, 200)) for k, name in enumerate(names)]
+    letters = 104 if wide else 46
+    top = 22 + sum(17 + 14 * (len(name) > letters) for _, name in rows)
     figure = style.canvas(wide, top + 250)
-    for k, row in enumerate(rows):
-        style.legend_line(figure, [row], 8, 4 + 17 * k)
+    style.legend_block(figure, rows, 8, 4, letters)
     axes = style.place(figure, 46, top, style.width(wide) - 62, 205)
     hours = waits.times.astype(float)
     base = np.zeros(len(hours))

@@ -1,0 +1,204 @@
+"""What page, Markdown and terminal say alike: the key figures, the run's own speed, the trust box."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from kscale.report import text
+from kscale.report.reading import GPU, Resource
+from kscale.report.summary import Summary
+from kscale.report.tables import Table
+from kscale.report.verdict import FAILS, FITS, WAITS
+
+NOTES = 60
+#: Stages of run.timing that are told apart, in the order of the run.
+_STAGES = {
+    "read": "read the input",
+    "compile": "compile (once per machine)",
+    "simulate": "simulate",
+    "record": "write the tables",
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key figure: its name, its value, a line below it, and the series of its spark line (or none)."""
+
+    name: str
+    value: str
+    more: str
+    series: tuple[float, ...] = ()
+
+
+def mood(summary: Summary) -> str:
+    """Return ``good``, ``bad`` or nothing, for the colour of the verdict; words say it as well."""
+    return {FITS: "good", WAITS: "good", FAILS: "bad"}.get(summary.verdict.kind, "")
+
+
+def mark(summary: Summary) -> str:
+    """Return the sign of the verdict."""
+    return {FITS: "✓", WAITS: "✓", FAILS: "✗"}.get(summary.verdict.kind, "–")
+
+
+def speed_words(summary: Summary) -> str:
+    """Return the scheduler speed that the waiting times stand on, in few words."""
+    return f"scheduler: {text.number(float(summary.run.scheduler_us_per_pod))} us per pod"
+
+
+def tiles(summary: Summary) -> list[Tile]:
+    """Return the key figures, at most eight."""
+    left = summary.unplaced
+    asked = f"of {text.plural(summary.arrived, 'pod')} that arrived"
+    out = [Tile("Pods placed", text.number(summary.placed), asked, _series(summary, "running_pods"))]
+    share = text.percent(100 * left.pods / summary.arrived) if summary.arrived else "no pod arrived"
+    larger = f", {text.number(left.oversized)} larger than any node" if left.oversized else ""
+    out.append(Tile("Never placed", text.number(left.pods), f"{share}{larger}"))
+    out += _waits(summary)
+    shown = [r for r in summary.resources if r.key != "pods"]
+    out += [_fullness(summary, r) for r in shown[: 7 - len(out)]]
+    if GPU in [r.key for r in shown] and summary.headline.get("fragmented_gpu_percent") is not None and len(out) < 7:
+        of_idle = text.percent(summary.headline["fragmented_idle_gpu_percent"])
+        out.append(
+            Tile("GPU fragmented at the end", text.percent(summary.headline["fragmented_gpu_percent"]), f"{of_idle} of what is idle")
+        )
+    pools = summary.pools
+    when = "hold no pod" if summary.inflate else "of node time idle"
+    out.append(
+        Tile("Nodes used", text.number(pools.nodes_used), f"of {text.number(pools.nodes)}; {text.percent(pools.idle_percent)} {when}")
+    )
+    return out[:8]
+
+
+def _waits(summary: Summary) -> list[Tile]:
+    overall = summary.waits.overall if summary.waits else None
+    if overall is None:
+        refused = summary.supply.refused_at
+        if refused is None:
+            return []
+        gpu = summary.supply.axis.kind == "gpu"
+        value = text.percent(round(refused, 1)) if gpu else text.plural(round(refused), "pod")
+        return [Tile("First refusal at", value, "of all GPUs asked for" if gpu else "arrived")]
+    q = overall.quantiles
+    without = " Placed pods only." if summary.unplaced.pods else ""
+    return [
+        Tile("Wait, half of the pods", text.duration(q[0.5]), f"or less (p50); {speed_words(summary)}.{without}"),
+        Tile(
+            "Wait, 1 pod in 100",
+            text.duration(q[0.99]),
+            f"or longer (p99); longest {text.duration(q[1.0])}; {speed_words(summary)}.",
+            _series(summary, "waiting_pods") if summary.waits and summary.waits.peak else (),
+        ),
+    ]
+
+
+def _fullness(summary: Summary, resource: Resource) -> Tile:
+    peak = summary.supply.peaks[resource.key]
+    series = _series(summary, f"used:{resource.key}")
+    more = f"of {text.amount(peak.allocatable, resource.key)}; mean {text.percent(peak.mean)}"
+    return Tile(f"{text.capital(resource.label)} at its peak", text.percent(peak.percent), more, series)
+
+
+def _series(summary: Summary, column: str) -> tuple[float, ...]:
+    values = summary.supply.frame[column].to_list()
+    step = max(1, len(values) // 64)
+    return tuple(float(v or 0) for v in values[::step]) if len(values) > 4 and any(values) else ()
+
+
+def checks(summary: Summary) -> Table:
+    """Return the table of checks: limit, value, margin, whether it was held."""
+    rows = [(c.what, c.limit, c.value, c.margin, "✓ held" if c.good else "✗ not held") for c in summary.checks]
+    return Table(("check", "limit", "value", "margin", ""), rows, (1, 2, 3))
+
+
+def namespaces(summary: Summary) -> Table | None:
+    """Return who asked for most; None when all pods are of one namespace."""
+    frame, count = summary.pools.namespaces, summary.pools.namespace_count
+    if count < 2:
+        return None
+    shown = [r for r in summary.resources if f"hours:{r.key}" in frame.columns]
+    hours = "" if summary.inflate else "-hours"
+    units = {"cpu": f"core{hours or 's'}", GPU: f"GPU{hours or 's'}"}
+    rows = []
+    for row in frame.iter_rows(named=True):
+        held = (_held(row[f"hours:{r.key}"], r.key) for r in shown)
+        rows.append((row["namespace"], text.number(row["pods"]), text.number(row["placed"]), *held))
+    columns = ("namespace", "pods", "placed", *(units.get(r.key, f"{r.label}{hours}") for r in shown))
+    note = f"The {len(rows)} of {text.number(count)} namespaces that asked for most." if count > len(rows) else ""
+    return Table(columns, rows, tuple(range(1, len(columns))), note)
+
+
+def _held(amount: float, resource: str) -> str:
+    if resource in ("cpu", GPU):
+        return text.number(float(f"{amount / 1000:.4g}"))
+    return text.amount(amount, resource)
+
+
+def speed(summary: Summary) -> tuple[str, list[tuple[str, float]]]:
+    """Return the finding on the run's own speed, and (stage, wall seconds)."""
+    timing = summary.run.timing
+    stages = [(_STAGES.get(name, name), timing[name]) for name in _STAGES if name in timing]
+    stages += [(name, s) for name, s in timing.items() if name not in _STAGES and name != "pods_per_second"]
+    rate = timing.get("pods_per_second")
+    simulated = timing.get("simulate")
+    words = f"{text.number(round(rate))} pods simulated per second of wall time" if rate else "The run's own speed"
+    if simulated:
+        words += f"; {text.plural(summary.arrived, 'pod')} in {text.duration(simulated * 1e6)}"
+    return words, stages
+
+
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """Return the rows of the trust box: name and value."""
+    run = summary.run
+    checked = run.invariants
+    invariants = (
+        f"checked {text.number(checked.get('checked', 0))} times, {text.number(checked.get('violated', 0))} violated"
+        if checked
+        else "not checked in this run (--check checks them)"
+    )
+    plugins = ", ".join(
+        f"{p.get('name', '?')} ({_points(p.get('points'))}, weight {p.get('weight', '–')})" for p in run.plugins[:40]
+    )
+    return [
+        ("kscale version", f"{run.kscale_version}, run folder schema {run.schema_version}"),
+        ("seed", str(run.seed)),
+        ("fingerprint of the result", run.fingerprint),
+        ("invariants", invariants),
+        ("virtual time", "arrivals only (--inflate)" if summary.inflate else text.duration(run.horizon_us)),
+        ("scheduler speed", f"{text.number(float(run.scheduler_us_per_pod))} us of virtual time per pod"),
+        ("scheduler plug-ins", plugins or "none"),
+        ("counts", ", ".join(f"{name} {text.number(count)}" for name, count in run.counts.items())),
+    ]
+
+
+def _points(points: object) -> str:
+    return "+".join(str(p) for p in points) if isinstance(points, (list, tuple)) else str(points or "–")
+
+
+def inputs(summary: Summary) -> Table:
+    """Return what was read, with digests."""
+    rows = [(i.role, i.path, text.number(i.bytes), i.sha256) for i in summary.run.inputs[:30]]
+    cut = f"30 of {len(summary.run.inputs)} inputs; all are in run.json." if len(summary.run.inputs) > 30 else ""
+    return Table(("input", "file", "bytes", "SHA-256"), rows, (2,), cut)
+
+
+def dropped(summary: Summary) -> Table | None:
+    """Return the rows of the input that were left out under --lenient, by reason."""
+    if not summary.run.dropped:
+        return None
+    most = sorted(summary.run.dropped.items(), key=lambda item: (-item[1], item[0]))
+    note = f"30 of {len(most)} reasons; all are in run.json." if len(most) > 30 else ""
+    return Table(("why rows were left out", "rows"), [(why, text.number(n)) for why, n in most[:30]], (1,), note)
+
+
+def notes(summary: Summary) -> list[str]:
+    """Return what was mapped, dropped, assumed or is not modelled."""
+    found = summary.run.notes[:NOTES]
+    more = len(summary.run.notes) - len(found)
+    return [*found, f"{more} more notes are in run.json."] if more > 0 else list(found)
+
+
+def configuration(summary: Summary) -> Table:
+    """Return every option of the run."""
+    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in sorted(summary.run.configuration.items())]
+    return Table(("option", "value"), rows[:80])
