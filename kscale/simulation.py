@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kscale import kernels
+from kscale.composer import Composer
 from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
 from kscale.engine.ledger import Ledger
 from kscale.engine.recording import NodeTimeline
 from kscale.errors import GateError, InputError
-from kscale.kernels import Composer
 from kscale.scheduler import cycle, planes, plugins
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import DEFAULT, Profile, profile
@@ -136,7 +137,7 @@ class Simulation:
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
         composer = compose(self.intake, self.profile, self.settings, self.devices > 0)
-        module = composer.load(compiled=self.settings.compiled)
+        module = kernels.load(composer.source(), compiled=self.settings.compiled)
         self._names = {name: composer.columns_of(name) for name in ("run", "sample", "explain")}
         self._entries = {name: getattr(module, name) for name in self._names}
         self._measure_all(module)
@@ -259,9 +260,9 @@ def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
 def compose(intake: Intake, chosen: Profile, settings: Settings, devices: bool) -> Composer:
     """Return the loop of a run: the scheduler's cycle, the pod life cycle, and the entries ``run``, ``sample``, ``explain``."""
     composer = Composer(intake.cluster.columns)
-    cycle.define(composer, chosen, memo=settings.memo, resources=len(intake.resources), devices=devices)
+    cycle.define(composer, chosen, memo=settings.memo, devices=devices)
     loop.define(composer, inflate=settings.inflate, devices=devices)
     composer.define(
-        "explain", "template", "@score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
+        "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
     )
     return composer

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from kscale.composer import Composer
 from kscale.engine import pods
 from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, NEVER, RESTING, calendar_pop, calendar_push, next_due
 from kscale.engine.pods import (
@@ -19,7 +20,6 @@ from kscale.engine.pods import (
     STATUS_REFUSED,
     STATUS_SUCCEEDED,
 )
-from kscale.kernels import Composer
 
 #: What ``run`` returns: why it came back.
 DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS = range(6)
@@ -34,157 +34,157 @@ def define(composer: Composer, *, inflate: bool, devices: bool) -> None:
     composer.use("calendar_pop", calendar_pop)
     composer.use("next_due", next_due)
     pods.define(composer)
-    composer.define("occupy", "pod, template, node, devices, sign, now_us", _OCCUPY_DEVICES if devices else _OCCUPY)
+    composer.define(
+        "occupy", "pod, template, node, devices, sign, now_us", _OCCUPY + (_OCCUPY_DEVICES if devices else "")
+    )
     composer.define("end", "pod, now_us", _END)
     composer.define("arrive", "now_us", _ARRIVE)
     composer.define("succeed", "pod, node, now_us", _SUCCEED)
-    composer.define("refuse" if inflate else "come_back", "pod, now_us", _REFUSE if inflate else _COME_BACK)
-    composer.define("finish_try", "pod, node, now_us", _FINISH_TRY.format(fail="refuse" if inflate else "come_back"))
-    composer.define("try_pod", "pod, now_us", _TRY_DEVICES if devices else _TRY)
-    after_instant = "@record(now_us)" if inflate else ""
-    composer.define("run", "until_us, budget", _RUN.replace("AFTER_INSTANT", after_instant), entry=True)
-    composer.define("sample", "now_us", "@record(now_us)", entry=True)
+    composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
+    composer.define("come_back", "pod, now_us", _REFUSE if inflate else _COME_BACK)
+    composer.define("finish_try", "pod, now_us", _FINISH_TRY)
+    composer.define("try_pod", "pod, now_us", _TRY)
+    composer.define(
+        "run", "until_us, budget", _RUN.replace("AFTER_INSTANT", _AFTER_ARRIVAL if inflate else "pass"), entry=True
+    )
+    composer.define("sample", "now_us", "record(now_us)", entry=True)
 
+
+_AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):
+        return {FULL}
+    record(now_us)"""
 
 _OCCUPY = """
-@take_resources(template, node, sign)
-@reserve(template, node, sign)
-@log_change(node, now_us, sign)
+take_resources(template, node, sign)
+reserve(template, node, sign)
+log_change(node, now_us, sign)
 """
 
 _OCCUPY_DEVICES = """
-@take_resources(template, node, sign)
 if devices != np.uint64(0):
-    @take_devices(devices, template_device_milli[template], node, sign)
-@reserve(template, node, sign)
-@log_change(node, now_us, sign)
-@measure(node)
+    take_devices(devices, template_device_milli[template], node, sign)
+measure(node)
 """
 
+# A pod in flight whose try found a node is bound first and ends then; one that found none leaves like any that waits.
 _END = f"""
 if pod_state[pod] == {RUNNING}:
     pod_ended_us[pod] = now_us
     cluster_running_pods[0] -= 1
     cluster_ended_pods[0] += 1
-    @occupy(pod, pod_template[pod], pod_node[pod], pod_devices[pod], -1, now_us)
-    @wake_all(now_us)
-    @to_ledger(pod, {STATUS_SUCCEEDED})
-    @free_row(pod)
-elif pod_state[pod] != {IN_FLIGHT}:
+    occupy(pod, pod_template[pod], pod_node[pod], pod_devices[pod], -1, now_us)
+    wake_all(now_us)
+    to_ledger(pod, {STATUS_SUCCEEDED})
+    free_row(pod)
+elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
     cluster_waiting_pods[0] -= 1
     cluster_failed_pods[0] += 1
     pod_ended_us[pod] = now_us
-    @to_ledger(pod, {STATUS_FAILED})
+    to_ledger(pod, {STATUS_FAILED})
     if pod_state[pod] == {RESTING_STATE}:
-        @unrest(pod)
-        @free_row(pod)
+        unrest(pod)
+        free_row(pod)
     else:
         pod_state[pod] = {GONE}
 """
 
 _ARRIVE = f"""
-pod = @admit()
-@reset(pod)
+pod = admit()
+reset(pod)
 pod_state[pod] = {QUEUED}
-@count_arrival(pod_template[pod])
+count_arrival(pod_template[pod])
 if pod_end_us[pod] >= 0:
-    @calendar_push(pod, max(pod_end_us[pod], now_us))
-@enter(pod, now_us)
-@push_active(pod)
+    calendar_push(pod, max(pod_end_us[pod], now_us))
+enter(pod, now_us)
+push_active(pod)
 """
 
-# A recorded end may come while the pod is in flight: then it ends as soon as it is bound.
+# A recorded end that came while the pod was in flight was passed over: it is due now.
 _SUCCEED = """
-ends_us = @bind(pod, node, now_us)
+ends_us = bind(pod, node, now_us)
 if pod_end_us[pod] >= 0:
     if pod_end_us[pod] <= now_us and cluster_scheduler_us[0] > 0:
-        @calendar_push(pod, now_us)
+        calendar_push(pod, now_us)
 elif ends_us >= 0:
-    @calendar_push(pod, ends_us)
+    calendar_push(pod, ends_us)
+"""
+
+_NOTE_FAILURE = """
+template = pod_template[pod]
+pod_diagnosis[pod] = template_diagnosis[template]
+pod_rests_for[pod] = usage_rejects(template)
+if pod_failed_us[pod] < 0:
+    pod_failed_us[pod] = now_us
 """
 
 _REFUSE = f"""
-if pod_failed_us[pod] < 0:
-    pod_failed_us[pod] = now_us
+note_failure(pod, now_us)
 cluster_waiting_pods[0] -= 1
 cluster_refused_pods[0] += 1
-@to_ledger(pod, {STATUS_REFUSED})
-@free_row(pod)
+to_ledger(pod, {STATUS_REFUSED})
+free_row(pod)
 """
 
 _COME_BACK = f"""
-if pod_failed_us[pod] < 0:
-    pod_failed_us[pod] = now_us
-@back_off(pod, now_us)
-@enter(pod, now_us)
-if 0 <= pod_end_us[pod] <= now_us and cluster_scheduler_us[0] > 0:
-    pod_state[pod] = {RESTING_STATE}
-    @rest(pod, now_us)
-    @end(pod, now_us)
-elif pod_rests_for[pod] != 0 and cluster_woken_in_flight[0] > 0:
-    @requeue(pod, now_us)
+note_failure(pod, now_us)
+back_off(pod, now_us)
+enter(pod, now_us)
+if pod_rests_for[pod] != 0 and cluster_woken_in_flight[0] > 0:
+    requeue(pod, now_us)
 else:
     pod_state[pod] = {RESTING_STATE}
-    @rest(pod, now_us)
+    rest(pod, now_us)
 """
 
-_FINISH_TRY = """
-if node >= 0:
-    @succeed(pod, node, now_us)
+_FINISH_TRY = f"""
+cluster_pod_in_flight[0] = -1
+node = cluster_node_in_flight[0]
+if pod_state[pod] == {GONE}:
+    free_row(pod)
+elif node >= 0:
+    succeed(pod, node, now_us)
 else:
-    @{fail}(pod, now_us)
+    come_back(pod, now_us)
 """
 
-_TRY_BODY = f"""
+# The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
+_TRY = f"""
 template = pod_template[pod]
 pod_attempts[pod] += 1
 cluster_attempts[0] += 1
 cluster_woken_in_flight[0] = 0
 cluster_work[0] += 1
-draw = @random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
-node = @select(template, draw)
+draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
+node = select(template, draw)
 if node >= 0:
-    DEVICES
-    @occupy(pod, template, node, devices, 1, now_us)
+    devices = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
+    pod_devices[pod] = devices
+    occupy(pod, template, node, devices, 1, now_us)
 else:
-    pod_diagnosis[pod] = @diagnose(template)
-    pod_rests_for[pod] = @usage_rejects(template)
-if cluster_scheduler_us[0] == 0:
-    @finish_try(pod, node, now_us)
-else:
-    pod_state[pod] = {IN_FLIGHT}
-    cluster_pod_in_flight[0] = pod
-    cluster_node_in_flight[0] = node
-    cluster_scheduler_free_us[0] = now_us + cluster_scheduler_us[0]
+    diagnose(template)
+pod_state[pod] = {IN_FLIGHT}
+cluster_pod_in_flight[0] = pod
+cluster_node_in_flight[0] = node
+cluster_scheduler_free_us[0] = now_us + cluster_scheduler_us[0]
 """
-_TRY = _TRY_BODY.replace("DEVICES", "devices = np.uint64(0)")
-_TRY_DEVICES = _TRY_BODY.replace(
-    "DEVICES",
-    "devices = @pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])\n    pod_devices[pod] = devices",
-)
 
 # An instant is taken up again in the phase in which a call left it, so that returning changes no result.
 _RUN = f"""
 while True:
-    if cluster_work[0] >= budget:
-        return {BUDGET}
-    if timeline_rows[0] + 1 >= len(timeline_time_us) or diagnosis_rows[0] + 1 >= len(diagnosis_description):
-        return {FULL}
     if cluster_phase[0] == 0:
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
-        due = @next_due()
+        due = next_due()
         if due >= {NEVER}:
             return {DONE}
         if due > until_us:
             return {REACHED}
         cluster_now_us[0] = due
-        now_us = due
-        while queue_size[{CALENDAR}] > 0 and queue_calendar_us[0] <= now_us:
-            if ledger_rows[0] + 2 >= len(ledger_trace_row):
+        while queue_size[{CALENDAR}] > 0 and queue_calendar_us[0] <= due:
+            if ledger_rows[0] >= len(ledger_trace_row):
                 return {FULL}
-            pod = @calendar_pop()
-            @end(pod, now_us)
+            pod = calendar_pop()
+            end(pod, due)
             cluster_work[0] += 1
         cluster_phase[0] = 1
     now_us = cluster_now_us[0]
@@ -192,30 +192,32 @@ while True:
         while cluster_arrivals_cursor[0] < cluster_arrivals[0] and arrival_time_us[cluster_arrivals_cursor[0]] <= now_us:
             if queue_size[{FREE}] == 0:
                 return {ROWS}
-            @arrive(now_us)
+            arrive(now_us)
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
         if queue_size[{RESTING}] > 0 and cluster_next_leftover_us[0] <= now_us:
-            @wake_leftover(now_us)
+            wake_leftover(now_us)
         if cluster_next_flush_us[0] <= now_us:
-            @flush_backoff(now_us)
+            flush_backoff(now_us)
         cluster_phase[0] = 3
-    pod = cluster_pod_in_flight[0]
-    if pod >= 0 and cluster_scheduler_free_us[0] <= now_us:
-        if ledger_rows[0] + 2 >= len(ledger_trace_row):
-            return {FULL}
-        cluster_pod_in_flight[0] = -1
-        @finish_try(pod, cluster_node_in_flight[0], now_us)
-    while cluster_pod_in_flight[0] < 0 and queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
+    while True:
         if cluster_work[0] >= budget:
             return {BUDGET}
-        if ledger_rows[0] + 2 >= len(ledger_trace_row) or diagnosis_rows[0] + 1 >= len(diagnosis_description):
+        if ledger_rows[0] >= len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
             return {FULL}
-        pod = @pop_next()
-        if pod_state[pod] == {GONE}:
-            @free_row(pod)
+        pod = cluster_pod_in_flight[0]
+        if pod >= 0:
+            if cluster_scheduler_free_us[0] > now_us:
+                break
+            finish_try(pod, now_us)
+        elif queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
+            pod = pop_next()
+            if pod_state[pod] == {GONE}:
+                free_row(pod)
+            else:
+                try_pod(pod, now_us)
         else:
-            @try_pod(pod, now_us)
+            break
     AFTER_INSTANT
     cluster_phase[0] = 0
 """

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from kscale.composer import Composer
 from kscale.engine.clock import FREE
 from kscale.engine.outputs import STATUSES
-from kscale.kernels import Composer, kernel, plain
+from kscale.kernels import kernel, plain
 
 UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE = range(6)
 STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED = (

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kscale.kernels import Composer, inlined, kernel, parameters, plain
+from kscale.composer import Composer
+from kscale.kernels import inlined, kernel, parameters, plain
 from kscale.scheduler import queue
 from kscale.scheduler.fragmentation import measure_node
 from kscale.scheduler.profile import Profile
@@ -134,6 +135,13 @@ def move_count(before: int, after: int, counts: Any) -> None:
 
 
 @kernel
+def copy_totals(totals: Any, sums: Any) -> None:
+    """Start from the totals of usage. Element by element: an array assignment would allocate."""
+    for i in range(len(totals)):
+        sums[i] = totals[i]
+
+
+@kernel
 def normalised(raw: Any, totals: Any, weight: int, reverse: bool, sums: Any) -> None:
     """Add a plane's scores, normalised over the nodes that fit: 100 * raw // max, from 100 down when reversed."""
     highest = 0
@@ -174,8 +182,8 @@ def emit_diagnosis(
     template: int, counts: Any,
     template_description: Any, template_diagnosis: Any, template_reason_count: Any, diagnosis_count: Any,
     diagnosis_description: Any, diagnosis_rows: Any, diagnosis_base: Any,
-) -> int:  # fmt: skip
-    """Return the number of a diagnosis with these counts; the template's latest one serves again when it is the same."""
+) -> None:  # fmt: skip
+    """Note a diagnosis with these counts as the template's latest; the one before serves again when it is the same."""
     same = template_diagnosis[template] >= 0
     for reason in range(len(counts)):
         same = same and template_reason_count[template, reason] == counts[reason]
@@ -187,7 +195,6 @@ def emit_diagnosis(
             template_reason_count[template, reason] = counts[reason]
             diagnosis_count[row, reason] = counts[reason]
         template_diagnosis[template] = diagnosis_base[0] + row
-    return template_diagnosis[template]
 
 
 @inlined
@@ -199,14 +206,14 @@ def usage_rejects(template: int, template_reason_count: Any) -> Any:
     return np.uint8(0)
 
 
-def define(composer: Composer, profile: Profile, *, memo: bool = True, resources: int, devices: bool) -> None:
+def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: bool) -> None:
     """Add the cycle of ``profile``: ``select``, ``diagnose``, ``usage_rejects``, ``reserve``, ``pick_devices``, ``measure``."""
     for function in (
-        random_bits, start_totals, add_score, close_totals, first_best, drawn_best, count_reasons, move_count, normalised,
+        random_bits, start_totals, add_score, close_totals, first_best, drawn_best, count_reasons, move_count, copy_totals, normalised,
         choose_slot, emit_diagnosis, usage_rejects,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
-    composer.define("score_range", "template, first, last, totals", _score_range(composer, profile, resources))
+    composer.define("score_range", "template, first, last, totals", _score_range(composer, profile))
     if memo:
         threshold = _ONE_BY_ONE_DEAR if profile.dear else _ONE_BY_ONE_CHEAP
         composer.define("refresh", "template", _REFRESH.replace("THRESHOLD", str(threshold)))
@@ -215,46 +222,47 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, resources
         composer.define("refresh", "template", _REFRESH_SCAN)
         composer.define("counted", "template", _COUNTED_SCAN)
     composer.define("select", "template, draw", _select(composer, profile))
-    composer.define("diagnose", "template", "counts = @counted(template)\nreturn @emit_diagnosis(template, counts)")
+    composer.define("diagnose", "template", "counts = counted(template)\nemit_diagnosis(template, counts)")
     for index, plugin in enumerate(profile.reserving):
         composer.use(f"reserve_{index}", plugin.reserve)
-    lines = [f"@reserve_{index}(template, node, sign)" for index in range(len(profile.reserving))]
+    lines = [f"reserve_{index}(template, node, sign)" for index in range(len(profile.reserving))]
     composer.define("reserve", "template, node, sign", "\n".join(lines) or "pass")
     if devices and profile.assign is not None:
         composer.use("assign", profile.assign.assign)
-        composer.define(
-            "pick_devices",
-            "template, node, trace_row, attempt",
-            "if template_device_count[template] == 0:\n    return np.uint64(0)\n"
-            "draw = @random_bits(trace_row, attempt, 1)\nreturn @assign(template, node, draw)",
-        )
         composer.use("measure", measure_node)
+        picked = "if template_device_count[template] > 0:\n    draw = random_bits(trace_row, attempt, 1)\n"
+        picked += "    devices = assign(template, node, draw)\n"
+    else:
+        picked = ""
+    composer.define(
+        "pick_devices", "template, node, trace_row, attempt", f"devices = np.uint64(0)\n{picked}return devices"
+    )
     queue.define(composer)
 
 
-def _score_range(composer: Composer, profile: Profile, resources: int) -> str:
-    lines, reason = ["@start_totals(template, first, last, totals)"], 0
-    for index, plugin in enumerate(p for p in profile.filters if p.filter):
+def _score_range(composer: Composer, profile: Profile) -> str:
+    lines = ["start_totals(template, first, last, totals)"]
+    for index, plugin in enumerate(p for p in profile.filters if p.filter and p.reasons):
+        assert plugin.filter is not None
         composer.use(f"filter_{index}", plugin.filter)
-        lines.append(f"@filter_{index}(template, first, last, {reason})")
-        reason += len(plugin.reasons(["x"] * resources)) if plugin.reasons else 0
+        lines.append(f"filter_{index}(template, first, last, {profile.first_bit(plugin)})")
     for index, (plugin, weight) in enumerate(profile.usage_scores):
         composer.use(f"score_{index}", plugin.score)
-        lines.append(f"@score_{index}(template, first, last)")
-        lines.append(f"@add_score(first, last, {weight}, totals)")
-    lines.append("@close_totals(first, last, totals)")
+        lines.append(f"score_{index}(template, first, last)")
+        lines.append(f"add_score(first, last, {weight}, totals)")
+    lines.append("close_totals(first, last, totals)")
     return "\n".join(lines)
 
 
 def _select(composer: Composer, profile: Profile) -> str:
-    choice = "@drawn_best(totals, draw)" if profile.draws else "@first_best(totals)"
-    lines = ["totals = @refresh(template)"]
+    choice = "drawn_best(totals, draw)" if profile.draws else "first_best(totals)"
+    lines = ["totals = refresh(template)"]
     if profile.planes:
         lines += ["description = template_description[template]", "if description_uneven[description]:"]
-        lines += ["    sums = scan_sums", "    sums[:] = totals"]
+        lines += ["    sums = scan_sums", "    copy_totals(totals, sums)"]
         for plugin, weight in profile.planes:
             lines.append(
-                f"    @normalised({plugin.plane_column}[description], totals, {weight}, {plugin.reversed}, sums)"
+                f"    normalised({plugin.plane_column}[description], totals, {weight}, {plugin.reversed}, sums)"
             )
         lines.append("    totals = sums")
     return "\n".join([*lines, f"return {choice}"])
@@ -262,11 +270,11 @@ def _select(composer: Composer, profile: Profile) -> str:
 
 # Only the latest change of a node counts; the ring holds the last len(memo_log) changes.
 _REFRESH = """
-slot = @choose_slot(template)
+slot = choose_slot(template)
 totals = memo_total[slot]
 head, cursor = cluster_log_head[0], memo_cursor[slot]
 if cursor < 0 or head - cursor > len(memo_log) or (head - cursor) * THRESHOLD > len(totals):
-    @score_range(template, 0, len(totals), totals)
+    score_range(template, 0, len(totals), totals)
     memo_counted[slot] = 0
     cluster_work[0] += len(totals) >> 3
 else:
@@ -274,9 +282,9 @@ else:
         node = memo_log[position & (len(memo_log) - 1)]
         if node_changed_at[node] == position:
             before = totals[node]
-            @score_range(template, node, node + 1, totals)
+            score_range(template, node, node + 1, totals)
             if memo_counted[slot]:
-                @move_count(before, totals[node], memo_reason_count[slot])
+                move_count(before, totals[node], memo_reason_count[slot])
     cluster_work[0] += head - cursor
 memo_cursor[slot] = head
 return totals
@@ -285,19 +293,19 @@ return totals
 _COUNTED_MEMO = """
 slot = template_slot[template]
 if not memo_counted[slot]:
-    @count_reasons(memo_total[slot], memo_reason_count[slot])
+    count_reasons(memo_total[slot], memo_reason_count[slot])
     memo_counted[slot] = 1
 return memo_reason_count[slot]
 """
 
 _REFRESH_SCAN = """
-@score_range(template, 0, len(scan_total), scan_total)
+score_range(template, 0, len(scan_total), scan_total)
 cluster_work[0] += len(scan_total) >> 3
 return scan_total
 """
 
 _COUNTED_SCAN = """
-@count_reasons(scan_total, memo_reason_count[0])
+count_reasons(scan_total, memo_reason_count[0])
 return memo_reason_count[0]
 """
 

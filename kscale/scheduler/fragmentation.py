@@ -47,7 +47,8 @@ def typical_pods(kinds: Sequence[TypicalPod], counts: Sequence[int]) -> list[tup
             break
         chosen.append((kind, count))
         covered += count
-    return [(kind, count / covered) for kind, count in chosen]
+    # Shares of all pods first, then of the typical ones, as the original rounds.
+    return [(kind, (count / total) / (covered / total)) for kind, count in chosen]
 
 
 @inlined

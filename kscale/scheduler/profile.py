@@ -51,9 +51,23 @@ class Profile:
         """Whether the choice among the best is by chance."""
         return any(plugin.draw for plugin, _ in self.scores)
 
+    @property
+    def reason_order(self) -> list[Plugin]:
+        """The filters that read usage, in the order of their bits: those with a reason per resource come last.
+
+        So the composed text does not depend on how many resources the input has, and is compiled once for all.
+        """
+        filters = [plugin for plugin in self.filters if plugin.filter and plugin.reasons]
+        return sorted(filters, key=lambda plugin: not plugin.reasons([]) if plugin.reasons else False)
+
     def reasons(self, resources: list[str]) -> list[str]:
         """Return the texts of the bits of ``scan_reject``."""
-        return [text for plugin in self.filters if plugin.reasons for text in plugin.reasons(resources)]
+        return [text for plugin in self.reason_order if plugin.reasons for text in plugin.reasons(resources)]
+
+    def first_bit(self, plugin: Plugin) -> int:
+        """Return the first bit of a filter's reasons."""
+        before = self.reason_order[: self.reason_order.index(plugin)]
+        return sum(len(p.reasons([])) for p in before if p.reasons)
 
     def listing(self) -> list[dict[str, object]]:
         """Return the plug-ins as run.json lists them."""

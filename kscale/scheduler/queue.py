@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kscale.composer import Composer
 from kscale.engine.clock import ACTIVE, BACKOFF, NEVER, RESTING, SECOND
 from kscale.engine.pods import QUEUED
-from kscale.kernels import Composer, inlined, kernel, plain
+from kscale.kernels import inlined, kernel, plain
 
 #: Back-off: 1 s, doubled for each further consecutive failure, at most 10 s (podInitialBackoffSeconds, podMaxBackoffSeconds).
 INITIAL_BACKOFF_US = 1 * SECOND
@@ -213,10 +214,10 @@ def define(composer: Composer) -> None:
 
 
 _REQUEUE = f"""
-if @is_backing_off(pod, now_us):
-    @push_backoff(pod, now_us)
+if is_backing_off(pod, now_us):
+    push_backoff(pod, now_us)
 else:
-    @push_active(pod)
+    push_active(pod)
 pod_state[pod] = {QUEUED}
 """
 
@@ -225,8 +226,8 @@ _WAKE_ALL = """
 cluster_woken_in_flight[0] += 1
 while queue_resting[1] >= 0:
     pod = queue_resting[1]
-    @unrest(pod)
-    @requeue(pod, now_us)
+    unrest(pod)
+    requeue(pod, now_us)
     cluster_work[0] += 1
 """
 
@@ -234,25 +235,24 @@ _WAKE_LEFTOVER = f"""
 for kind in range(2):
     while queue_resting[kind] >= 0 and now_us - pod_queued_us[queue_resting[kind]] > {LEFTOVER_AFTER_US}:
         pod = queue_resting[kind]
-        @unrest(pod)
-        @requeue(pod, now_us)
+        unrest(pod)
+        requeue(pod, now_us)
 cluster_next_leftover_us[0] = now_us + {LEFTOVER_PERIOD_US}
 """
 
 _FLUSH_BACKOFF = f"""
-while queue_size[{BACKOFF}] > 0 and not @is_backing_off(queue_backoff[0], now_us):
-    pod = @pop_backoff()
-    @push_active(pod)
+while queue_size[{BACKOFF}] > 0 and not is_backing_off(queue_backoff[0], now_us):
+    pod = pop_backoff()
+    push_active(pod)
 cluster_next_flush_us[0] = now_us + {SECOND} if queue_size[{BACKOFF}] > 0 else {NEVER}
 """
 
 _POP_NEXT = f"""
 if queue_size[{ACTIVE}] > 0:
-    return @pop_active()
-if queue_size[{BACKOFF}] > 0:
-    pod = @pop_backoff()
+    pod = pop_active()
+else:
+    pod = pop_backoff()
     if queue_size[{BACKOFF}] == 0:
         cluster_next_flush_us[0] = {NEVER}
-    return pod
-return -1
+return pod
 """

@@ -217,7 +217,8 @@ class Labels:
             codes = [self.values[v] for v in requirement.values if v in self.values]
             inside = np.isin(column, codes) & (column >= 0)
             return inside if requirement.operator == "In" else ~inside
-        bound = integer(requirement.values[0])
+        # A bound with a sign is no label value: kube-scheduler cannot parse it, and the term never matches.
+        bound = integer(requirement.values[0]) if requirement.values[0].isdigit() else None
         if bound is None or not len(self._integers):
             return np.zeros(len(column), bool)
         present = (column >= 0) & self._is_integer[column]

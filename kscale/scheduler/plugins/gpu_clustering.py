@@ -59,4 +59,4 @@ def count_tag(
         node_tag_pods[node, tag_of(count, template_device_milli[template])] += sign
 
 
-GPU_CLUSTERING = Plugin("GpuClustering", rank=92, score=clustered, reserve=count_tag, needs_devices=True)
+GPU_CLUSTERING = Plugin("GpuClustering", rank=92, score=clustered, reserve=count_tag, dear=True, needs_devices=True)

@@ -10,7 +10,7 @@ COLUMNS = (
         "-1 - m when the reasons of usage with the bits of m reject it.",
         dims=("memo", "node"),
     ),
-    Column("template", "int32", "The template that holds the slot.", default=-1),
+    Column("template", "int64", "The template that holds the slot.", default=-1),
     Column("cursor", "int64", "Position in the change log up to which the totals are right."),
     Column(
         "reason_count",
@@ -19,5 +19,5 @@ COLUMNS = (
         dims=("memo", "reason"),
     ),
     Column("counted", "uint8", "1 while reason_count is kept."),
-    Column("log", "int32", "Ring of the nodes that changed.", dims=("log",)),
+    Column("log", "int64", "Ring of the nodes that changed.", dims=("log",)),
 )

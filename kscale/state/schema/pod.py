@@ -4,9 +4,9 @@ from kscale.state.schema import Column
 
 COLUMNS = (
     Column("trace_row", "int64", "Its place in the order of arrival.", default=-1),
-    Column("template", "int32", "Its template.", default=-1),
+    Column("template", "int64", "Its template.", default=-1),
     Column("state", "uint8", "Where it is in its life: see kscale.engine.pods."),
-    Column("node", "int32", "The node it is bound to.", default=-1),
+    Column("node", "int64", "The node it is bound to.", default=-1),
     Column("devices", "uint64", "Bit set of the devices it holds on its node."),
     Column("decision", "int64", "Order of its binding.", default=-1),
     Column("arrived_us", "int64", "When it arrived.", "us", default=-1),

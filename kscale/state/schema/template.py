@@ -19,11 +19,11 @@ COLUMNS = (
         dims=("template", "resource"),
     ),
     Column("priority", "int64", "Priority of the pod.", path="spec.priority"),
-    Column("description", "int32", "Index of what it asks of a node's description."),
+    Column("description", "int64", "Index of what it asks of a node's description."),
     Column("device_count", "int64", "Devices it asks for.", "devices"),
     Column("device_milli", "int64", "Share it asks of each of them; 1000 is a whole device.", "milli"),
     Column("device_models", "uint64", "Bit set of the allowed device models; 0 allows every one."),
-    Column("slot", "int32", "Its row of the memo of totals.", default=-1),
+    Column("slot", "int64", "Its row of the memo of totals.", default=-1),
     Column("diagnosis", "int64", "Its latest diagnosis.", default=-1),
     Column(
         "reason_count",

@@ -1,0 +1,171 @@
+"""Composes kernels and drivers into one module of plain Python text.
+
+A *kernel* is a function of the package; a *driver* is a short text that calls kernels and other drivers with their own
+arguments only. ``Composer`` fills in the columns that each kernel names, and writes drivers out in place where they are
+called, so that the module holds a few entry functions that call kernels directly. (Passing a hundred arrays from driver
+to driver made the module four times slower to compile: 52 s against 13 s, `python -m benchmarks.compiling`.)
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Collection
+from typing import Any
+
+from kscale.kernels import parameters, plain
+
+
+class Composer:
+    """Collects kernels (``use``) and drivers (``define``); ``source`` writes the entries out.
+
+    A driver may call another driver as a statement, or as the whole right side of an assignment; what it returns is
+    said by one ``return`` at its end.
+    """
+
+    def __init__(self, columns: Collection[str]) -> None:
+        self._columns = frozenset(columns)
+        self._kernels: dict[str, list[str]] = {}
+        self._header: list[str] = []
+        self._imported: set[str] = set()
+        self._drivers: dict[str, tuple[list[str], list[ast.stmt]]] = {}
+        self._entries: list[str] = []
+        self._inlined = 0
+
+    def use(self, name: str, function: Callable[..., Any]) -> None:
+        """Bring in a kernel under ``name``; its columns follow its other parameters.
+
+        Raises ValueError when a parameter that is not a column follows one that is.
+        """
+        names = parameters(function)
+        needs = [parameter for parameter in names if parameter in self._columns]
+        if names[len(names) - len(needs) :] != needs:
+            raise ValueError(f"{plain(function).__qualname__}: columns must come last, in {names}")
+        module = plain(function).__module__
+        if module not in self._imported:
+            self._imported.add(module)
+            self._header.append(f"import {module}")
+        self._header.append(f"{name} = _form({module}.{plain(function).__qualname__})")
+        self._kernels[name] = needs
+
+    def define(self, name: str, arguments: str, body: str, *, entry: bool = False) -> None:
+        """Add a driver with the text ``body``; an entry becomes a function of the module."""
+        self._drivers[name] = ([a.strip() for a in arguments.split(",") if a.strip()], ast.parse(body).body)
+        if entry:
+            self._entries.append(name)
+
+    def columns_of(self, entry: str) -> list[str]:
+        """Return the columns that an entry takes after its own arguments, in order."""
+        return self._written(entry)[0]
+
+    def source(self) -> str:
+        """Return the module's text."""
+        lines = [
+            '"""Composed by kscale.composer; see there."""',
+            "import numpy as np",
+            "",
+            "from kscale import kernels as _kernels",
+            *self._header[:0],
+            "_entry, _form = _kernels.forms(globals().get('COMPILED', True))",
+            *self._header,
+        ]
+        return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(self._written(name)[1] for name in self._entries) + "\n"
+
+    def _written(self, entry: str) -> tuple[list[str], str]:
+        arguments, body = self._drivers[entry]
+        self._inlined = 0
+        function = ast.FunctionDef(
+            name=entry, args=_arguments(arguments), body=self._expand(body, entry), decorator_list=[ast.Name("_entry")]
+        )
+        names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        needs = sorted(names & self._columns)
+        function.args = _arguments([*arguments, *needs])
+        return needs, ast.unparse(ast.fix_missing_locations(function))
+
+    def _expand(self, body: list[ast.stmt], where: str) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for statement in body:
+            call, target = _driver_call(statement, self._drivers)
+            if call is not None:
+                result += self._inline(call, target, isinstance(statement, ast.Return))
+                continue
+            copied = copy.copy(statement)
+            for field, value in ast.iter_fields(statement):
+                if field in ("body", "orelse"):
+                    setattr(copied, field, self._expand(value, where))
+                elif isinstance(value, ast.expr):
+                    setattr(copied, field, self._filled(value, where))
+            result.append(copied)
+        return result
+
+    def _filled(self, expression: ast.expr, where: str) -> ast.expr:
+        filled: ast.expr = _Filler(self._kernels, self._drivers, where).visit(copy.deepcopy(expression))
+        return filled
+
+    def _inline(self, call: ast.Call, target: ast.expr | None, returns: bool) -> list[ast.stmt]:
+        assert isinstance(call.func, ast.Name)
+        name = call.func.id
+        parameters_, body = self._drivers[name]
+        if len(parameters_) != len(call.args):
+            raise ValueError(f"{name} takes {parameters_}, not {len(call.args)} arguments")
+        self._inlined += 1
+        assigned = {n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        renamed = {local: f"{local}_{self._inlined}" for local in assigned | set(parameters_)}
+        lines: list[ast.stmt] = []
+        values: dict[str, ast.expr] = {}
+        for parameter, argument in zip(parameters_, call.args, strict=True):
+            if isinstance(argument, ast.Constant) and parameter not in assigned:
+                values[parameter] = argument
+            else:
+                filled = _Filler(self._kernels, self._drivers, name).visit(
+                    ast.parse(ast.unparse(argument), mode="eval").body
+                )
+                lines.append(ast.Assign(targets=[ast.Name(renamed[parameter], ast.Store())], value=filled))
+        body = [_Renamer(renamed, values).visit(s) for s in copy.deepcopy(body)]
+        last = body[-1] if isinstance(body[-1], ast.Return) else None
+        lines += self._expand(body[:-1] if last else body, name)
+        if last is not None and last.value is not None and (target is not None or returns):
+            end: ast.stmt = ast.Return(last.value) if returns else ast.Assign(targets=[target], value=last.value)  # type: ignore[list-item]
+            lines += self._expand([ast.fix_missing_locations(end)], name)
+        return lines
+
+
+def _arguments(names: list[str]) -> ast.arguments:
+    return ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, [])
+
+
+def _driver_call(statement: ast.stmt, drivers: Collection[str]) -> tuple[ast.Call | None, ast.expr | None]:
+    value = getattr(statement, "value", None)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in drivers:
+        if isinstance(statement, ast.Assign):
+            return value, statement.targets[0]
+        if isinstance(statement, ast.Expr | ast.Return):
+            return value, None
+    return None, None
+
+
+class _Filler(ast.NodeTransformer):
+    """Appends to every call of a kernel the columns that it names."""
+
+    def __init__(self, kernels: dict[str, list[str]], drivers: Collection[str], where: str) -> None:
+        self._kernels, self._drivers, self._where = kernels, drivers, where
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name):
+            if node.func.id in self._drivers:
+                raise ValueError(f"{self._where} calls the driver {node.func.id} inside an expression")
+            node.args += [ast.Name(column, ast.Load()) for column in self._kernels.get(node.func.id, [])]
+        return node
+
+
+class _Renamer(ast.NodeTransformer):
+    """Gives the locals of a driver names of their own, and puts constants where they were handed in."""
+
+    def __init__(self, names: dict[str, str], values: dict[str, ast.expr]) -> None:
+        self._names, self._values = names, values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id in self._values:
+            return self._values[node.id]
+        return ast.Name(self._names.get(node.id, node.id), node.ctx)
