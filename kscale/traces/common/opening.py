@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -70,6 +71,34 @@ def read_nodes(source: str | Path, options: Options | None = None) -> pl.DataFra
             return reader.read_nodes(path, options)
     names = ", ".join(reader.name for reader in known)
     raise InputError("is no node list of a known format", file=path, expected=f"a node file of {names}; or {GRAMMAR}")
+
+
+def check_models(trace: Trace, nodes: pl.DataFrame, path: Path, options: Options) -> Trace:
+    """Return the trace without pods that name a GPU model that no node has.
+
+    Strict, the first of them is an InputError; lenient, they are left out and counted.
+    """
+    known = set(nodes["gpu_model"].drop_nulls())
+    unknown = {}
+    for spec, text in enumerate(trace.specs["gpu_models"]):
+        missing = [model for model in (text or "").split("|") if model and model not in known]
+        if missing:
+            unknown[spec] = missing[0]
+    bad = trace.pods["spec"].is_in(list(unknown))
+    if not bad.any():
+        return trace
+    if not options.lenient:
+        row = int(bad.arg_max() or 0)
+        model = unknown[trace.pods["spec"][row]]
+        raise InputError(
+            f"no node has the GPU model '{model[:60]}'{nearest(model, known)}",
+            file=path,
+            row=row + 1,
+            field="gpu_spec" if trace.format == "openb" else "gpu_models",
+            expected=", ".join(sorted(known)) or "no model, since no node has GPUs",
+        )
+    dropped = trace.dropped | {"gpu_models: no node has the model": int(bad.sum())}
+    return replace(trace, pods=trace.pods.filter(~bad), dropped=dropped)
 
 
 def _is_there(path: Path) -> bool:
