@@ -123,7 +123,7 @@ def _speed(summary: Summary) -> str:
 def _trust(summary: Summary) -> str:
     run = summary.run
     facts = "".join(
-        f"<tr><th scope=\"row\">{name}</th><td class=\"{'hash' if 'fingerprint' in name else 'fact'}\" "
+        f'<tr><th scope="row">{name}</th><td class="{"hash" if "fingerprint" in name else "fact"}" '
         f'style="max-width:none">{text.escape_html(value, 2000)}</td></tr>'
         for name, value in parts.facts(summary)
     )
@@ -133,12 +133,12 @@ def _trust(summary: Summary) -> str:
     return (
         '<section id="trust"><h2>Can this be trusted, and repeated?</h2>'
         "<h3>Same inputs and seed give the same fingerprint</h3>"
-        f'<h4>Repeat it</h4><pre><code>{text.escape_html(run.command, 4000)}</code></pre>'
+        f"<h4>Repeat it</h4><pre><code>{text.escape_html(run.command, 4000)}</code></pre>"
         f'<h4>The run</h4><div class="scroll"><table><tbody>{facts}</tbody></table></div>'
         f"<h4>Inputs</h4>{inputs.html() if inputs.rows else '<p>None.</p>'}"
         f"<h4>Assumed, mapped, not modelled</h4>{f'<ul>{notes}</ul>' if notes else '<p>Nothing was noted.</p>'}"
         f"{f'<h4>Rows left out (--lenient)</h4>{dropped.html()}' if dropped else ''}"
         f"{_details('Show every option of the run', parts.configuration(summary).html())}"
-        "</section>\n<footer>All times are virtual unless they are called wall time. Data behind this page: the Parquet "
-        "tables beside it.</footer>\n"
+        "</section>\n<footer>All times are virtual unless they are called wall time. Data behind this page: "
+        "the Parquet tables beside it.</footer>\n"
     )

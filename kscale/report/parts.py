@@ -43,7 +43,7 @@ def mark(summary: Summary) -> str:
 
 def speed_words(summary: Summary) -> str:
     """Return the scheduler speed that the waiting times stand on, in few words."""
-    return f"scheduler: {text.number(float(summary.run.scheduler_us_per_pod))} us per pod"
+    return f"scheduler {text.number(float(summary.run.scheduler_us_per_pod))} us/pod"
 
 
 def tiles(summary: Summary) -> list[Tile]:
@@ -60,12 +60,20 @@ def tiles(summary: Summary) -> list[Tile]:
     if GPU in [r.key for r in shown] and summary.headline.get("fragmented_gpu_percent") is not None and len(out) < 7:
         of_idle = text.percent(summary.headline["fragmented_idle_gpu_percent"])
         out.append(
-            Tile("GPU fragmented at the end", text.percent(summary.headline["fragmented_gpu_percent"]), f"{of_idle} of what is idle")
+            Tile(
+                "GPU fragmented at the end",
+                text.percent(summary.headline["fragmented_gpu_percent"]),
+                f"{of_idle} of what is idle",
+            )
         )
     pools = summary.pools
     when = "hold no pod" if summary.inflate else "of node time idle"
     out.append(
-        Tile("Nodes used", text.number(pools.nodes_used), f"of {text.number(pools.nodes)}; {text.percent(pools.idle_percent)} {when}")
+        Tile(
+            "Nodes used",
+            text.number(pools.nodes_used),
+            f"of {text.number(pools.nodes)}; {text.percent(pools.idle_percent)} {when}",
+        )
     )
     return out[:8]
 
@@ -80,13 +88,12 @@ def _waits(summary: Summary) -> list[Tile]:
         value = text.percent(round(refused, 1)) if gpu else text.plural(round(refused), "pod")
         return [Tile("First refusal at", value, "of all GPUs asked for" if gpu else "arrived")]
     q = overall.quantiles
-    without = " Placed pods only." if summary.unplaced.pods else ""
     return [
-        Tile("Wait, half of the pods", text.duration(q[0.5]), f"or less (p50); {speed_words(summary)}.{without}"),
+        Tile("Wait, half of the pods", text.duration(q[0.5]), f"or less (p50) · {speed_words(summary)}"),
         Tile(
             "Wait, 1 pod in 100",
             text.duration(q[0.99]),
-            f"or longer (p99); longest {text.duration(q[1.0])}; {speed_words(summary)}.",
+            f"or longer (p99), at most {text.duration(q[1.0])} · {speed_words(summary)}",
             _series(summary, "waiting_pods") if summary.waits and summary.waits.peak else (),
         ),
     ]
@@ -107,8 +114,8 @@ def _series(summary: Summary, column: str) -> tuple[float, ...]:
 
 def checks(summary: Summary) -> Table:
     """Return the table of checks: limit, value, margin, whether it was held."""
-    rows = [(c.what, c.limit, c.value, c.margin, "✓ held" if c.good else "✗ not held") for c in summary.checks]
-    return Table(("check", "limit", "value", "margin", ""), rows, (1, 2, 3))
+    rows = [("✓ held" if c.good else "✗ not held", c.what, c.value, c.limit, c.margin) for c in summary.checks]
+    return Table(("", "check", "value", "limit", "margin"), rows, (2, 3, 4))
 
 
 def namespaces(summary: Summary) -> Table | None:

@@ -108,7 +108,7 @@ def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.D
         _hours(nodes),
         nodes.height,
         int((nodes["pods_bound"] > 0).sum()),
-        float(100 * (nodes["weight"] * nodes["idle"]).sum() / total) if total else 0.0,
+        100 * float((nodes["weight"] * nodes["idle"]).sum()) / total if total else 0.0,
         namespaces,
         count,
     )
@@ -180,9 +180,7 @@ def _heat(groups: pl.DataFrame, found: tuple[Resource, ...]) -> Heat | None:
     return Heat(percent, np.append(starts, times[-1]).astype(float), bands, int(rows["nodes"].max() or 0))  # type: ignore[arg-type]
 
 
-def _stranded(
-    nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, ...], inflate: bool
-) -> Stranded | None:
+def _stranded(nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, ...], inflate: bool) -> Stranded | None:
     if not found or nodes.is_empty():
         return None
     at = None
@@ -255,7 +253,11 @@ def _namespaces(
     """Return pods and resource-hours of the ten namespaces that asked for most, and how many there are."""
     shown = [r for r in found if r.key != "pods"]
     bound = pl.col("bound_us").is_not_null()
-    span = pl.lit(1.0) if reading.inflates(run) else (pl.coalesce("ended_us", pl.lit(run.horizon_us)) - pl.col("bound_us")) / HOUR_US
+    span = (
+        pl.lit(1.0)
+        if reading.inflates(run)
+        else (pl.coalesce("ended_us", pl.lit(run.horizon_us)) - pl.col("bound_us")) / HOUR_US
+    )
     held = pl.when(bound).then(span).otherwise(0.0).cast(pl.Float64)
     by_template = (
         runfolder.table(folder, "pods")

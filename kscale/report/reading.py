@@ -63,7 +63,9 @@ def _is_devices(resource: Resource, run: Run) -> bool:
     return run.devices and resource.key not in run.resources
 
 
-def _amounts(found: tuple[Resource, ...], run: Run, devices: dict[str, pl.Expr], plain: dict[str, str]) -> list[pl.Expr]:
+def _amounts(
+    found: tuple[Resource, ...], run: Run, devices: dict[str, pl.Expr], plain: dict[str, str]
+) -> list[pl.Expr]:
     """Return the columns ``<what>:<resource>``: ``devices`` gives those of GPUs, ``plain`` the prefix of all others."""
     out = []
     for resource in found:
@@ -124,7 +126,9 @@ def templates(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.DataFra
     """Return templates with ``ask:*`` per pod; ``gpu_count`` and ``gpu_milli`` are 0 where there are no GPUs."""
     lazy = runfolder.table(folder, "templates")
     names = lazy.collect_schema().names()
-    gpu = {c: pl.col(c).fill_null(0) if c in names else pl.lit(0, pl.Int64).alias(c) for c in ("gpu_count", "gpu_milli")}
+    gpu = {
+        c: pl.col(c).fill_null(0) if c in names else pl.lit(0, pl.Int64).alias(c) for c in ("gpu_count", "gpu_milli")
+    }
     asks = []
     for resource in found:
         if _is_devices(resource, run):

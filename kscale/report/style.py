@@ -33,7 +33,7 @@ INK, MUTED, GRID, PAPER = "#1f2a37", "#5a6876", "#e3e8ee", "#ffffff"
 #: Colours that follow the page when it is dark.
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
 _FONT = "'DejaVu Sans', Verdana, 'Segoe UI', sans-serif"
-_RC: dict[str, Any] = {
+_RC: Any = {
     "svg.fonttype": "none",
     "svg.image_inline": True,
     "text.parse_math": False,
@@ -235,8 +235,9 @@ def with_title(svg: str, title: str) -> str:
     assert head is not None
     lines = textwrap.wrap(text.clean(title, 200), 84)
     w, h, band = float(head[1]), float(head[2]), 16 + 20 * len(lines)
+    look = f"font: 600 15px {_FONT}; fill: {INK}"
     shown = "".join(
-        f'<text x="12" y="{26 + 20 * k - band}" style="font: 600 15px {_FONT}; fill: {INK}">{text.escape_html(line)}</text>'
+        f'<text x="12" y="{26 + 20 * k - band}" style="{look}">{text.escape_html(line)}</text>'
         for k, line in enumerate(lines)
     )
     start = (

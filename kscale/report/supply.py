@@ -83,7 +83,9 @@ class Supply:
     waiting_peak: int
 
 
-def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.DataFrame, waits: Waits | None) -> Supply:
+def measure(
+    folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.DataFrame, waits: Waits | None
+) -> Supply:
     """Return demand and supply; ``waits`` is None for an inflation run."""
     inflate = reading.inflates(run)
     gpus = run.devices and any(r.key == GPU for r in found)
@@ -99,7 +101,11 @@ def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.D
     else:
         demand = _asked_at_instants(full, found, waits)
     peaks = {r.key: _peak(full, r.key, demand) for r in found} if full.height else {}
-    refused = full.filter(pl.col("running_pods") < pl.col("arrived_pods"))["x"] if inflate else pl.Series([], dtype=float)
+    refused = (
+        full.filter(pl.col("running_pods") < pl.col("arrived_pods"))["x"]
+        if inflate
+        else pl.Series([], dtype=pl.Float64)
+    )
     return Supply(
         axis,
         _thin(full.select("x", "running_pods", "waiting_pods", pl.col("^(allocatable|used):.*$")), pl.all().max()),

@@ -20,7 +20,7 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    rows: list[Sequence[str]]
+    rows: Sequence[Sequence[str]]
     numbers: tuple[int, ...] = ()
     note: str = ""
 
@@ -38,7 +38,9 @@ class Table:
             for row in self.rows
         )
         note = f'<p class="note">{text.escape_html(self.note)}</p>' if self.note else ""
-        box = f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        box = (
+            f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
         return box + note
 
     def markdown(self, limit: int = 1000) -> str:

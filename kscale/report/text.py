@@ -11,7 +11,14 @@ from collections.abc import Iterable
 
 from kscale.state.quantities import format_duration, format_quantity
 
-_LABELS = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "ephemeral storage", "pods": "pod slots", "gpu": "GPU"}
+_LABELS = {
+    "cpu": "CPU",
+    "memory": "memory",
+    "ephemeral-storage": "ephemeral storage",
+    "pods": "pod slots",
+    "gpu": "GPU",
+}
+_PERCENT = re.compile(r"(\d) %")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
 
 
@@ -23,7 +30,8 @@ def clean(text: object, limit: int = 120) -> str:
 
 def escape_html(text: object, limit: int = 400) -> str:
     """Return ``text`` cleaned and escaped for HTML and SVG, in text and in quoted attributes."""
-    return html.escape(clean(text, limit), quote=True)
+    # A number and its percent sign stay on one line.
+    return _PERCENT.sub("\\1&#160;%", html.escape(clean(text, limit), quote=True))
 
 
 def escape_markdown(text: object, limit: int = 400) -> str:

@@ -72,7 +72,9 @@ def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.D
     left = left.with_columns(waits.plain_reason(pl.col("reason")).alias("plain")).sort(
         ["unplaced", "template"], descending=[True, False]
     )
-    by_reason = left.group_by("plain").agg(pl.col("unplaced").sum()).sort(["unplaced", "plain"], descending=[True, False])
+    by_reason = (
+        left.group_by("plain").agg(pl.col("unplaced").sum()).sort(["unplaced", "plain"], descending=[True, False])
+    )
     shape, more = _more_nodes(left, kinds)
     longest = left["longest_us"].max()
     return Unplaced(
@@ -144,7 +146,15 @@ def _from_pods(folder: Path, run: Run) -> pl.DataFrame:
     return (
         runfolder.table(folder, "pods")
         .filter(pl.col("arrived_us").is_not_null(), pl.col("bound_us").is_null())
-        .select("name", "namespace", "template", "reason", waited.alias("waited"), pl.col("ended_us").is_null().alias("open"), "status")
+        .select(
+            "name",
+            "namespace",
+            "template",
+            "reason",
+            waited.alias("waited"),
+            pl.col("ended_us").is_null().alias("open"),
+            "status",
+        )
         .group_by("template", maintain_order=True)
         .agg(
             (pl.col("namespace").first() + "/" + pl.col("name").first()).alias("sample"),

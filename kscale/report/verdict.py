@@ -58,7 +58,7 @@ def judge(
     if unplaced.pods:
         share = text.percent(100 * unplaced.pods / arrived)
         head = f"Does not fit: {text.number(unplaced.pods)} of {text.plural(arrived, 'pod')} ({share}) never placed"
-        parts = [_bound_by(unplaced, binding, supply), _repair(unplaced, pools)]
+        parts = [_bound_by(unplaced, binding, supply, pools), _repair(unplaced, pools)]
         return Verdict(FAILS, head, " ".join(p for p in parts if p), binding)
     late = waits.overall if waits else None
     if late is not None and late.placed > late.at_once:
@@ -69,16 +69,26 @@ def judge(
     return Verdict(FITS, f"Fits: all {text.plural(arrived, 'pod')} placed at once", _margin(binding, supply), binding)
 
 
-def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply) -> str:
+def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply, pools: Pools) -> str:
     reason, pods = unplaced.reasons[0]
     words = f"What bounds it: {reason} ({text.plural(pods, 'pod')})"
     if binding is None:
         return words + "."
-    peak = supply.peaks[binding.key].percent
-    at = f"; {binding.label} was {text.percent(peak)} requested at its peak"
+    at = f"; {_tightest(binding, supply, pools)}"
     if supply.refused_at is not None and supply.axis.kind == "gpu":
         at += f", and the first pod was refused when {text.percent(supply.refused_at)} of the GPUs had been asked for"
     return words + at + "."
+
+
+def _tightest(binding: Resource, supply: Supply, pools: Pools) -> str:
+    """Name the fullest resource of the cluster, or of the pool that was much fuller than the cluster."""
+    peak = supply.peaks[binding.key].percent
+    rows = pools.headroom
+    if rows["pool"].n_unique() > 1 and rows["peak"][0] > peak + 5:
+        first = rows.row(0, named=True)
+        where = f"{text.label(first['resource'])} of pool {first['pool']}"
+        return f"{where} was {text.percent(first['peak'])} requested at its peak"
+    return f"{binding.label} was {text.percent(peak)} requested at its peak"
 
 
 def _repair(unplaced: Unplaced, pools: Pools) -> str:
@@ -94,10 +104,9 @@ def _repair(unplaced: Unplaced, pools: Pools) -> str:
         )
     if unplaced.shape is not None:
         others = "the others" if unplaced.oversized else "them"
-        like = f"more like {unplaced.shape.pool}"
         parts.append(
-            f"Smallest change found: {text.plural(unplaced.more_nodes, 'node')} {like} would hold {others} "
-            "(an upper estimate: each kind of pod on nodes of its own)."
+            f"Smallest change found: {text.plural(unplaced.more_nodes, 'more node')} like {unplaced.shape.pool} "
+            f"would hold {others} (an upper estimate: each kind of pod on nodes of its own)."
         )
     return " ".join(parts)
 
@@ -107,7 +116,7 @@ def _margin(binding: Resource | None, supply: Supply) -> str:
         return ""
     peak = supply.peaks[binding.key].percent
     if peak <= 0:
-        return "Nothing was requested."
+        return "No sample saw anything requested."
     words = f"{text.capital(binding.label)} bounds it: {text.percent(peak)} requested at the peak"
     if peak >= 99.95:
         return f"{words}, nothing to spare."

@@ -79,7 +79,7 @@ def plain_reason(reason: pl.Expr) -> pl.Expr:
 
 
 def waiting(folder: Path, run: Run) -> pl.LazyFrame:
-    """Return the pods that waited: ``arrived_us``, ``first_failed_us``, ``end_us``, ``open``, ``template``, …
+    """Return the pods that waited, with ``end_us`` (when they stopped waiting) and ``open``.
 
     ``open`` says that it still waits at the end of the run.
     """
@@ -135,8 +135,9 @@ def _placing(lazy: pl.LazyFrame, templates: pl.DataFrame) -> tuple[Placing | Non
     wait, template = late["wait"].to_numpy(), late["template"].to_numpy()
     placed = templates["placed"].to_numpy()
     has_gpu = templates["gpu_count"].to_numpy() > 0
-    gpu_of = np.zeros(int(templates["template"].max() or 0) + 1, bool)  # type: ignore[call-overload]
-    gpu_of[templates["template"].to_numpy()] = has_gpu
+    numbers = templates["template"].to_numpy()
+    gpu_of = np.zeros(int(numbers.max()) + 1 if len(numbers) else 1, np.bool_)
+    gpu_of[numbers] = has_gpu
     on_gpu = gpu_of[template]
     groups = [
         ("GPU pods", int(placed[has_gpu].sum()), wait[on_gpu]),
@@ -189,7 +190,7 @@ def _labels(lazy: pl.LazyFrame) -> tuple[list[str], pl.DataFrame, float] | None:
         .replace_strict(top, list(range(len(top))), default=len(top), return_dtype=pl.Int8)
         .alias("code"),
     )
-    return names, codes, float(raw["failing"].sum() + raw["turn"].sum())
+    return names, codes, float(raw["failing"].sum()) + float(raw["turn"].sum())
 
 
 def _series(
@@ -220,8 +221,8 @@ def _series(
         engine="streaming",
     )
     change = np.zeros((len(times) + 1, names), np.int64)
-    np.add.at(change, (starts["instant"].to_numpy(), turn), starts["len"].to_numpy())
-    np.add.at(change, (fails["instant"].to_numpy(), turn), -fails["len"].to_numpy().astype(np.int64))
+    np.add.at(change[:, turn], starts["instant"].to_numpy(), starts["len"].to_numpy())
+    np.add.at(change[:, turn], fails["instant"].to_numpy(), -fails["len"].to_numpy().astype(np.int64))
     np.add.at(change, (fails["instant"].to_numpy(), fails["code"].to_numpy()), fails["len"].to_numpy())
     np.add.at(change, (ends["instant"].to_numpy(), ends["code"].to_numpy()), -ends["len"].to_numpy().astype(np.int64))
     asked = {}

@@ -173,7 +173,7 @@ def make(folder: Path, story: Story, *, seal: bool = True) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     cluster = _Cluster(story.pools, story.group_size)
     recorder = _Recorder(cluster, story)
-    pods, ends, events = _play(story, cluster, recorder)
+    pods, events = _play(story, cluster, recorder)
     devices = any(p.gpus for p in story.pools)
     frames = {
         "pods": pods,
@@ -202,11 +202,11 @@ def check_columns(table: str, frame: pl.DataFrame, resources: tuple[str, ...], d
     assert dict(frame.schema) == {k: (v() if isinstance(v, type) else v) for k, v in expected.items()}, table
 
 
-def _play(story: Story, cluster: _Cluster, recorder: _Recorder) -> tuple[pl.DataFrame, list, pl.DataFrame]:
+def _play(story: Story, cluster: _Cluster, recorder: _Recorder) -> tuple[pl.DataFrame, pl.DataFrame]:
     n = len(story.pods)
     order = sorted(range(n), key=lambda i: story.pods[i].arrives_us)
     rec: list[dict] = [
-        {k: None for k in ("node", "decision", "arrived_us", "bound_us", "started_us", "ended_us", "reason", "first")}
+        dict.fromkeys(("node", "decision", "arrived_us", "bound_us", "started_us", "ended_us", "reason", "first"))
         | {"devices": [], "attempts": 0, "status": "waiting"}
         for _ in range(n)
     ]
@@ -215,7 +215,7 @@ def _play(story: Story, cluster: _Cluster, recorder: _Recorder) -> tuple[pl.Data
     events: list[tuple] = []
     state = {"arrived": 0, "running": 0, "gpu": 0, "decision": 0}
     step = max(1, -(-story.horizon_us // story.samples))
-    due = list(range(0, story.horizon_us, step)) + [story.horizon_us]
+    due = [*range(0, story.horizon_us, step), story.horizon_us]
 
     def attempt(i: int, now: int) -> bool:
         t = story.templates[story.pods[i].template]
@@ -284,7 +284,7 @@ def _play(story: Story, cluster: _Cluster, recorder: _Recorder) -> tuple[pl.Data
     if story.inflate:
         recorder.sample(story.horizon_us, state["arrived"], state["running"], 0, state["gpu"], groups=True)
         recorder.timeline.pop()
-    return _pods(story, cluster, rec), ends, _events(events)
+    return _pods(story, cluster, rec), _events(events)
 
 
 def _pods(story: Story, cluster: _Cluster, rec: list[dict]) -> pl.DataFrame:

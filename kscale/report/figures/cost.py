@@ -65,7 +65,9 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
             left += row[part]
         most = max(most, left)
         share = text.percent(float(f"{100 * row['requested'] / left:.3g}")) if left else "–"
-        label = f"{style.words(row['pool'], 70 if wide else 26)} · {text.plural(row['nodes'], 'node')} · {share} requested"
+        label = (
+            f"{style.words(row['pool'], 70 if wide else 26)} · {text.plural(row['nodes'], 'node')} · {share} requested"
+        )
         axes.text(0, k + 0.4, label, fontsize=10 if wide else 9.5, va="baseline")
     style.count_axis(axes, most, "x")
     axes.set_xlabel(_unit(summary))

@@ -103,13 +103,13 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
     style.run_axis(axes, supply.axis, float(x[0]), float(x[-1]), roomy, label=False)
     name = style.words(text.capital(resource.label), 30)
     axes.annotate(
-        name, (0, 1), (-36, 22), xycoords="axes fraction", textcoords="offset points", weight="bold", fontsize=11
+        name, (0, 1), (-36, 26), xycoords="axes fraction", textcoords="offset points", weight="bold", fontsize=11
     )
     detail = f"peak {text.percent(peak.percent)} of {text.amount(peak.allocatable, resource.key)}{cut}"
     axes.annotate(
         detail,
         (0, 1),
-        (-36, 8),
+        (-36, 12),
         xycoords="axes fraction",
         textcoords="offset points",
         fontsize=9.5,

@@ -32,14 +32,14 @@ def _finding(summary: Summary) -> str | None:
 def _reading(summary: Summary) -> str:
     axis = (
         "To the right pods arrive and ask for more and more GPUs; the dashed line is what a cluster without any loss "
-        "would hand out."
+        "would hand out. The first pods are refused about where the pale part is used up."
         if summary.supply.axis.kind == "gpu"
         else "Time runs to the right."
     )
     return (
         "The stack is all GPU share of the cluster: blue is in use, orange is idle but of no use to a typical pod of "
         "this trace (too small a rest on its device, or too little CPU beside it), pale is idle and usable. "
-        f"{axis} The first pods are refused about where the pale part is used up."
+        f"{axis}"
     )
 
 

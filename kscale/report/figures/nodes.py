@@ -19,7 +19,8 @@ def _finding(summary: Summary) -> str | None:
         return f"{text.number(never)} of {text.plural(pools.nodes, 'node')} never held a pod"
     if summary.inflate:
         return f"All {text.plural(pools.nodes, 'node')} held pods at the end"
-    return f"All {text.plural(pools.nodes, 'node')} were used; they stood idle {text.percent(pools.idle_percent)} of the time"
+    idle = text.percent(pools.idle_percent)
+    return f"All {text.plural(pools.nodes, 'node')} were used; they stood idle {idle} of the time"
 
 
 def _reading(summary: Summary) -> str:
@@ -40,9 +41,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         nodes = fill.get(low, 0)
         axes.bar(k, nodes, width=0.82, color=style.GREY if k == 0 else style.BLUE)
         if nodes:
-            axes.annotate(
-                style.short(nodes), (k, nodes), (0, 3), textcoords="offset points", ha="center", fontsize=9.5
-            )
+            axes.annotate(style.short(nodes), (k, nodes), (0, 3), textcoords="offset points", ha="center", fontsize=9.5)
     style.count_axis(axes, most * 1.05)
     labels = ["none"] + [f"{10 * k}–{10 * k + 10}" if wide else f"{10 * k}" for k in range(10)]
     axes.set_xticks(range(11), labels)

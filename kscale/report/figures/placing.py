@@ -31,7 +31,7 @@ def _finding(summary: Summary) -> str | None:
 
 def _reading(summary: Summary) -> str:
     left = summary.unplaced.pods
-    without = f" The {text.plural(left, 'pod')} never placed are not in it." if left else ""
+    without = f" Pods never placed ({text.number(left)}) are not in it." if left else ""
     return (
         "Follow a line to the right: its height is the share of pods that were placed within that time of their "
         "arrival. Where it starts is the share placed at once. The scale of time is logarithmic, and the dots mark "
@@ -84,9 +84,11 @@ def _line(axes: Axes, p: Placing, colour: str, low: float, high: float, *, named
     for q in QUANTILES:
         if p.quantiles[q] > 0:
             if named:
+                late = p.quantiles[q] ** 3 > low * high**2
                 axes.annotate(
-                    f"p{100 * q:g}", (p.quantiles[q], q), (6, -13), textcoords="offset points", fontsize=9.5
-                )
+                    f"p{100 * q:g}", (p.quantiles[q], q), (-4 if late else 6, -13), textcoords="offset points",
+                    ha="right" if late else "left", fontsize=9.5,
+                )  # fmt: skip
             axes.plot([p.quantiles[q]], [q], marker="o", markersize=5, color=colour, markeredgecolor=style.PAPER)
 
 

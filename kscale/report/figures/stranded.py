@@ -84,7 +84,11 @@ def _map(figure: Drawing, heat: Heat, box: tuple[float, float, float, float], le
     axes.set_xlabel("virtual time")
     axes.set_ylim(rows, 0)
     _pool_labels(axes, heat, rows, letters)
-    _bar(figure, (box[0], box[1] - 22, box[2], 8), "of fullest resource requested")
+    _bar(
+        figure,
+        (box[0], box[1] - 22, box[2], 8),
+        "of fullest resource" if letters < 18 else "of fullest resource requested",
+    )
 
 
 def _pool_labels(axes: Axes, heat: Heat, rows: int, letters: int) -> None:

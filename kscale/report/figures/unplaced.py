@@ -54,9 +54,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         for n, line in enumerate(lines):
             axes.text(0, k + (50 + 14 * n) / each, line, fontsize=9.5, color=style.MUTED, va="baseline")
         label = text.number(row["unplaced"])
-        axes.annotate(
-            label, (row["unplaced"], middle), (6, 0), textcoords="offset points", va="center", fontsize=10.5
-        )
+        axes.annotate(label, (row["unplaced"], middle), (6, 0), textcoords="offset points", va="center", fontsize=10.5)
     return figure
 
 

@@ -25,9 +25,9 @@ def _finding(summary: Summary) -> str | None:
 
 def _reading(summary: Summary) -> str:
     return (
-        "The height of the stack is the number of pods that had arrived and were not placed at that moment; each colour "
-        "is the reason that kube-scheduler gives, listed from the largest down. A stack that does not fall again means "
-        f"pods that never find room. {speed(summary)}"
+        "The height of the stack is the number of pods that had arrived and were not placed at that moment; each "
+        "colour is the reason that kube-scheduler gives, listed from the largest down. A stack that does not fall "
+        f"again means pods that never find room. {speed(summary)}"
     )
 
 
