@@ -26,7 +26,7 @@ class Heat:
 
     Attributes:
         percent: group × time, 0 to 100; NaN where a group had no nodes.
-        edges: of the columns, microseconds.
+        edges: of the columns, on the run's axis.
         pools: (pool, first row, one after its last row), in the order of the rows.
         largest_group: most nodes in a row.
     """
@@ -87,8 +87,10 @@ class Pools:
     namespace_count: int
 
 
-def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.DataFrame) -> Pools:
-    """Return what the nodes say; only polars and numpy, a few tables of at most nodes or groups × samples rows."""
+def measure(
+    folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.DataFrame, moments: pl.DataFrame
+) -> Pools:
+    """Return what the nodes say; ``moments`` places a ``time_us`` on the run's axis (``x``)."""
     inflate = reading.inflates(run)
     nodes = reading.nodes(folder, run, found).collect()
     groups = reading.groups(folder, run, found).collect()
@@ -102,7 +104,7 @@ def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.D
     namespaces, count = _namespaces(folder, run, found, templates)
     return Pools(
         _headroom(nodes, groups, found, inflate),
-        None if inflate else _heat(groups, found),
+        _heat(groups, found, moments),
         _stranded(nodes, groups, found, inflate),
         _fill(nodes),
         _hours(nodes),
@@ -156,9 +158,9 @@ def _headroom(nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, 
     return pl.concat(rows).sort(["peak", "nodes", "pool", "resource"], descending=[True, True, False, False])
 
 
-def _heat(groups: pl.DataFrame, found: tuple[Resource, ...]) -> Heat | None:
+def _heat(groups: pl.DataFrame, found: tuple[Resource, ...], moments: pl.DataFrame) -> Heat | None:
     times = groups["time_us"].unique().sort().to_numpy()
-    if len(times) < 5 or not found:
+    if len(times) < 5 or not found or moments.is_empty():
         return None
     columns = min(COLUMNS, len(times))
     rows = groups.group_by("group").agg(pl.col("pool").first(), pl.col("nodes").max()).sort("pool", "group")
@@ -171,13 +173,15 @@ def _heat(groups: pl.DataFrame, found: tuple[Resource, ...]) -> Heat | None:
     np.add.at(count, (row, column), 1)
     percent = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     starts = times[-(-np.arange(columns) * len(times) // columns)]
+    places = pl.DataFrame({"time_us": np.append(starts, times[-1])})
+    edges = places.join_asof(moments.sort("time_us"), on="time_us")["x"].fill_null(0.0).to_numpy()
     bands: list[tuple[str, int, int]] = []
     for k, pool in enumerate(rows["pool"].to_list()):
         if bands and bands[-1][0] == pool:
             bands[-1] = (pool, bands[-1][1], k + 1)
         else:
             bands.append((pool, k, k + 1))
-    return Heat(percent, np.append(starts, times[-1]).astype(float), bands, int(rows["nodes"].max() or 0))  # type: ignore[arg-type]
+    return Heat(percent, edges, bands, int(rows["nodes"].max() or 0))  # type: ignore[arg-type]
 
 
 def _stranded(nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, ...], inflate: bool) -> Stranded | None:

@@ -29,9 +29,20 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
     "#9aa5b1",
 )
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY, "#6b7785")
+#: Room left, things in use as an area, and the track of a bar.
+PALE, LIGHT, TRACK = "#dcedf7", "#94c3e0", "#eef2f6"
 INK, MUTED, GRID, PAPER = "#1f2a37", "#5a6876", "#e3e8ee", "#ffffff"
 #: Colours that follow the page when it is dark.
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    BLUE: "blue",
+    PALE: "pale",
+    LIGHT: "light",
+    TRACK: "track",
+}
 _FONT = "'DejaVu Sans', Verdana, 'Segoe UI', sans-serif"
 _RC: Any = {
     "svg.fonttype": "none",
@@ -206,7 +217,7 @@ def to_svg(figure: Figure, salt: str) -> str:
     with mpl.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
         # A viewer has other fonts: a letter that matplotlib's own lacks is still written as text.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*", category=UserWarning)
-        figure.savefig(out, format="svg", metadata=nothing, transparent=True)
+        figure.savefig(out, format="svg", metadata=nothing)
     w, h = figure.get_size_inches() * 72
     return _tidy(out.getvalue(), f"{w:g}", f"{h:g}")
 

@@ -72,6 +72,7 @@ class Supply:
         peaks: by resource key.
         refused_at: x of the first refusal of an inflation run; None without one.
         waiting_peak: most waiting pods in a sample.
+        moments: ``time_us`` and ``x`` of every row, to place other tables' moments on the axis.
     """
 
     axis: Axis
@@ -81,6 +82,7 @@ class Supply:
     peaks: dict[str, Peak]
     refused_at: float | None
     waiting_peak: int
+    moments: pl.DataFrame
 
 
 def measure(
@@ -114,6 +116,7 @@ def measure(
         peaks,
         float(refused[0]) if len(refused) else None,
         int(full["waiting_pods"].max() or 0) if full.height else 0,  # type: ignore[arg-type]
+        full.select("time_us", "x"),
     )
 
 

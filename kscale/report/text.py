@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from kscale.state.quantities import format_duration, format_quantity
 
 _LABELS = {
+    "ephemeral_storage": "ephemeral storage",
     "cpu": "CPU",
     "memory": "memory",
     "ephemeral-storage": "ephemeral storage",
@@ -97,7 +98,7 @@ def amount(value: float | None, resource: str) -> str:
         return f"{number(value / 1000)} {'GPU' if value == 1000 else 'GPUs'}"
     if resource == "cpu":
         return f"{number(value / 1000)} {'core' if value == 1000 else 'cores'}"
-    words = format_quantity(value, resource)
+    words = format_quantity(value, resource.replace("_", "-"))
     return f"{words} pods" if resource == "pods" else words
 
 

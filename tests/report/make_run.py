@@ -237,9 +237,11 @@ def _play(story: Story, cluster: _Cluster, recorder: _Recorder) -> tuple[pl.Data
             heapq.heappush(ends, (now + story.pods[i].runs_us, i, node))
         return True
 
+    every = max(1, n // 100) if story.inflate else 1
+
     def sample(now: int) -> None:
         recorder.sample(
-            now, state["arrived"], state["running"], len(waiting), state["gpu"], groups=not story.inflate or now == 0
+            now, state["arrived"], state["running"], len(waiting), state["gpu"], groups=state["arrived"] % every == 0
         )
 
     def until(now: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.report.make_run import GIB, HOUR, Input, Pod, Pool, Story, Template
+from tests.report.make_run import GIB, HOUR, SECOND, Input, Pod, Pool, Story, Template
 
 NASTY = (
     "</script><img src=x onerror=alert(1)>",
@@ -62,12 +62,12 @@ def inflate(pods: int = 700) -> Story:
     """Arrivals only; at the end pods are refused."""
     base = busy(pods)
     for i, pod in enumerate(base.pods):
-        pod.arrives_us, pod.runs_us = i, None
+        pod.arrives_us, pod.runs_us = (i + 1) * SECOND, None
         if pod.template == 1 and i % 2:
             pod.template = 3
         if pod.template == 0 and i % 3:
             pod.template = 2
-    base.horizon_us, base.inflate = pods, True
+    base.horizon_us, base.inflate = pods * SECOND, True
     return base
 
 

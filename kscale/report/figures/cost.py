@@ -10,7 +10,6 @@ from kscale.report.summary import Summary
 from kscale.report.tables import Table
 
 BARS = 10
-_FREE = "#b9d7ea"
 
 
 def _unit(summary: Summary) -> str:
@@ -51,7 +50,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     each, w = 38, style.width(wide)
     top = 24
     figure = style.canvas(wide, top + each * rows.height + 50)
-    style.legend_line(figure, [(style.BLUE, "requested"), (_FREE, "free"), (style.GREY, "no pod")], 8, 4)
+    style.legend_line(figure, [(style.BLUE, "requested"), (style.LIGHT, "free"), (style.GREY, "no pod")], 8, 4)
     axes = style.place(figure, 12, top, w - 38, each * rows.height + 4)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.8)
@@ -60,7 +59,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     most = 0.0
     for k, row in enumerate(rows.iter_rows(named=True)):
         left = 0.0
-        for part, colour in (("requested", style.BLUE), ("free", _FREE), ("idle", style.GREY)):
+        for part, colour in (("requested", style.BLUE), ("free", style.LIGHT), ("idle", style.GREY)):
             axes.barh(k + 0.68, row[part], left=left, height=0.34, color=colour)
             left += row[part]
         most = max(most, left)

@@ -17,7 +17,6 @@ from kscale.report.tables import Table, spaced
 PANELS = 6
 #: Demand above this share of the supply is cut off, and said.
 MOST = 200.0
-_ROOM, _USED = "#dcedf7", "#94c3e0"
 
 
 def _shown(summary: Summary) -> list[Resource]:
@@ -64,7 +63,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     rows = math.ceil(len(shown) / columns)
     high, gap, top = 118, 68, 74 if wide else 92
     figure = style.canvas(wide, top + rows * (high + gap) - 8)
-    items = [(style.BLUE, "requested by placed pods"), (_ROOM, "room left"), (style.INK, "allocatable")]
+    items = [(style.BLUE, "requested by placed pods"), (style.PALE, "room left"), (style.INK, "allocatable")]
     if summary.supply.demand is not None:
         items.insert(1, (style.ORANGE, "asked for in all"))
     style.legend_line(figure, items, 8, 4)
@@ -87,8 +86,8 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
     used, room = 100 * frame[f"used:{resource.key}"].to_numpy() / full, 100 * allocatable / full
     most = max(102.0, float(used.max()))
     edge, level = style.corners(x, room)
-    axes.fill_between(edge, 0, level, step="post", color=_ROOM, linewidth=0)
-    axes.fill_between(x, 0, used, color=_USED, linewidth=0)
+    axes.fill_between(edge, 0, level, step="post", color=style.PALE, linewidth=0)
+    axes.fill_between(x, 0, used, color=style.LIGHT, linewidth=0)
     axes.plot(x, used, color=style.BLUE, linewidth=1.4)
     cut = ""
     if supply.demand is not None:

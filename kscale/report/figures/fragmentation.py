@@ -10,7 +10,7 @@ from kscale.report.figures import Figure
 from kscale.report.summary import Summary
 from kscale.report.tables import Table, spaced
 
-_FRAGMENT, _USABLE = "#e8a33d", "#e3eef5"
+_FRAGMENT = "#e8a33d"
 
 
 def _finding(summary: Summary) -> str | None:
@@ -46,9 +46,9 @@ def _reading(summary: Summary) -> str:
 def _draw(summary: Summary, wide: bool) -> Drawing:
     gpu, axis = summary.supply.gpu, summary.supply.axis
     assert gpu is not None
-    top = 30 if wide else 46
+    top = 44 if wide else 60
     figure = style.canvas(wide, top + 290)
-    items = [(style.BLUE, "in use"), (_FRAGMENT, "idle, fragmented"), (_USABLE, "idle, usable")]
+    items = [(style.LIGHT, "in use"), (_FRAGMENT, "idle, fragmented"), (style.PALE, "idle, usable")]
     if axis.kind == "gpu":
         items.append((style.INK, "dashed: no loss"))
     style.legend_line(figure, items, 8, 4)
@@ -57,9 +57,10 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     fragmented = np.nan_to_num(gpu["fragmented"].to_numpy())
     total = np.maximum(used + idle, 1)
     a, b = 100 * used / total, 100 * (used + fragmented) / total
-    axes.fill_between(x, 0, a, color=style.BLUE, alpha=0.75, linewidth=0)
+    axes.fill_between(x, 0, a, color=style.LIGHT, linewidth=0)
+    axes.plot(x, a, color=style.BLUE, linewidth=1.4)
     axes.fill_between(x, a, b, color=_FRAGMENT, linewidth=0)
-    axes.fill_between(x, b, 100, color=_USABLE, linewidth=0)
+    axes.fill_between(x, b, 100, color=style.PALE, linewidth=0)
     style.percent_axis(axes, 100)
     style.run_axis(axes, axis, float(x[0]), float(x[-1]), wide)
     axes.set_ylabel("GPU share of the cluster")
@@ -69,10 +70,10 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     refused = summary.supply.refused_at
     if refused is not None and axis.kind == "gpu":
         axes.axvline(refused, color=style.INK, linewidth=1)
-        label = f"first refusal\nat {text.percent(round(refused, 1))}"
+        label = f"first refusal at {text.percent(round(refused, 1))}"
         late = refused > 0.7 * float(x[-1])
         axes.annotate(
-            label, (refused, 8), (-6 if late else 6, 0), textcoords="offset points",
+            label, (refused, 100), (4 if late else -4, 5), textcoords="offset points",
             ha="right" if late else "left", fontsize=10, color=style.INK,
         )  # fmt: skip
     return figure

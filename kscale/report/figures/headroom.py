@@ -51,7 +51,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         tight = row["spare"] is not None and row["peak"] > row["spare"]
         colour = style.ORANGE if tight else style.BLUE
         y = k + 0.66
-        axes.barh(y, 100, height=0.3, color="#eef2f6")
+        axes.barh(y, 100, height=0.3, color=style.TRACK)
         axes.barh(y, row["peak"], height=0.3, color=colour)
         if 0 < row["mean"] < row["peak"]:
             axes.plot([row["mean"]] * 2, [y - 0.15, y + 0.15], color=style.PAPER, linewidth=1.6)

@@ -81,22 +81,30 @@ def _line(axes: Axes, p: Placing, colour: str, low: float, high: float, *, named
     x = np.concatenate([[low], edges, [high]])
     y = np.concatenate([[p.at_once / p.placed], shares, [1.0]])
     axes.step(x, y, where="post", color=colour)
+    last = 0.0
     for q in QUANTILES:
-        if p.quantiles[q] > 0:
-            if named:
-                late = p.quantiles[q] ** 3 > low * high**2
-                axes.annotate(
-                    f"p{100 * q:g}", (p.quantiles[q], q), (-4 if late else 6, -13), textcoords="offset points",
-                    ha="right" if late else "left", fontsize=9.5,
-                )  # fmt: skip
-            axes.plot([p.quantiles[q]], [q], marker="o", markersize=5, color=colour, markeredgecolor=style.PAPER)
+        at = p.quantiles[q]
+        if at <= 0:
+            continue
+        axes.plot([at], [q], marker="o", markersize=5, color=colour, markeredgecolor=style.PAPER)
+        if named and (not last or np.log(at / last) > 0.08 * np.log(high / low)):
+            late = at**3 > low * high**2
+            axes.annotate(
+                f"p{100 * q:g}", (at, q), (-4 if late else 6, -13), textcoords="offset points",
+                ha="right" if late else "left", fontsize=9.5,
+            )  # fmt: skip
+            last = at
 
 
 def _time_ticks(axes: Axes, low: float, high: float, most: int) -> None:
     second = 10**6
     steps = [10**k for k in range(6)] + [second, 10 * second, 60 * second, 600 * second]
     steps += [3600 * second, 6 * 3600 * second, 86400 * second, 7 * 86400 * second, 70 * 86400 * second]
-    inside = [s for s in steps if low <= s <= high] or [low, high]
+    inside = [s for s in steps if low <= s <= high]
+    if len(inside) < 3:
+        # A narrow range: halve the steps between the marks.
+        near = sorted({s * m for s in steps for m in (1, 2, 3, 4, 5)})
+        inside = [s for s in near if low <= s <= high] or [low, high]
     while len(inside) > most:
         inside = inside[::2]
     axes.set_xticks(inside, [text.duration(s) for s in inside])

@@ -12,7 +12,7 @@ from kscale.report import style, text
 from kscale.report.figures import Figure
 from kscale.report.pools import FULL, Heat, Stranded
 from kscale.report.summary import Summary
-from kscale.report.supply import AXES
+from kscale.report.supply import Axis
 from kscale.report.tables import Table
 
 LABELLED = 9
@@ -38,10 +38,10 @@ def _reading(summary: Summary) -> str:
     heat = summary.pools.heat
     parts = []
     if heat is not None:
+        run = "more pods have arrived to the right" if summary.inflate else "time runs to the right"
         size = "one node" if heat.largest_group == 1 else f"up to {heat.largest_group} like nodes"
         parts.append(
-            f"In the map each row is {size} and time runs to the right; the darker, the fuller the resource of which "
-            "least is left."
+            f"In the map each row is {size} and {run}; the darker, the fuller the resource of which least is left."
         )
     if stranded is not None and stranded.pair:
         x, y = (text.label(r.key) for r in stranded.pair)
@@ -60,28 +60,28 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         figure = style.canvas(True, 350)
         map_width = 410 if honey else 640
         if heat is not None:
-            _map(figure, heat, (118, 30, map_width - 70, 262), 18)
+            _map(figure, heat, summary.supply.axis, (118, 30, map_width - 70, 262), 18)
         if honey and stranded is not None:
             left = 522 if heat is not None else 60
             _honeycomb(figure, stranded, (left, 30, 225 if heat is not None else 320, 262))
         return figure
     figure = style.canvas(False, 350 * ((heat is not None) + honey))
     if heat is not None:
-        _map(figure, heat, (100, 30, 238, 262), 16)
+        _map(figure, heat, summary.supply.axis, (100, 30, 238, 262), 16)
     if honey and stranded is not None:
         _honeycomb(figure, stranded, (50, 30 + 350 * (heat is not None), 270, 262))
     return figure
 
 
-def _map(figure: Drawing, heat: Heat, box: tuple[float, float, float, float], letters: int) -> None:
+def _map(figure: Drawing, heat: Heat, axis: Axis, box: tuple[float, float, float, float], letters: int) -> None:
     axes = style.place(figure, *box)
     axes.grid(visible=False)
     rows = heat.percent.shape[0]
     extent = (heat.edges[0], heat.edges[-1] or 1, rows, 0)
     colours = mpl.colormaps[_MAP].with_extremes(bad="#ffffff00")
     axes.imshow(heat.percent, aspect="auto", cmap=colours, vmin=0, vmax=100, extent=extent)
-    style.run_axis(axes, AXES["time"], float(heat.edges[0]), float(heat.edges[-1]), False)
-    axes.set_xlabel("virtual time")
+    style.run_axis(axes, axis, float(heat.edges[0]), float(heat.edges[-1]), False, label=False)
+    axes.set_xlabel({"time": "virtual time", "gpu": "arrived GPU share", "pods": "arrived pods"}[axis.kind])
     axes.set_ylim(rows, 0)
     _pool_labels(axes, heat, rows, letters)
     _bar(
@@ -119,6 +119,8 @@ def _bar(figure: Drawing, box: tuple[float, float, float, float], label: str) ->
 
 def _honeycomb(figure: Drawing, stranded: Stranded, box: tuple[float, float, float, float]) -> None:
     axes = style.place(figure, *box)
+    # Light on a dark page too, since the fullest cells are dark.
+    axes.set_facecolor("#f8fafc")
     axes.grid(axis="both", color=style.GRID, linewidth=0.8)
     points = stranded.points
     x, y, nodes = (points[c].to_numpy() for c in ("x", "y", "nodes"))
