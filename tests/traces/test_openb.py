@@ -22,7 +22,10 @@ BAD = {
     "nan": ("a,NaN,1,0,0,,LS,R,0,1,0\n", "row 1, field 'cpu_milli': 'NaN' is not an integer"),
     "type": ("a,1,1,0,0,,LS,R,0,1,0\nb,x,1,0,0,,L,R,0,1,0\n", "row 2, field 'cpu_milli': 'x' is not an integer"),
     "large": (f"a,{(1 << 59) + 1},1,0,0,,LS,R,0,1,0\n", "field 'cpu_milli': '.*' is too large"),
-    "beyond int64": ("a,99999999999999999999,1,0,0,,LS,R,0,1,0\n", "is not an integer; expected an integer from 0 to 2\\^59"),
+    "beyond int64": (
+        "a,99999999999999999999,1,0,0,,LS,R,0,1,0\n",
+        "is not an integer; expected an integer from 0 to",
+    ),
     "share": ("a,1,1,1,1001,,LS,R,0,1,0\n", "field 'gpu_milli': '1001' is too large"),
     "no share": ("a,1,1,1,0,,LS,R,0,1,0\n", "field 'gpu_milli': is 0 with GPUs"),
     "share of none": ("a,1,1,0,500,,LS,R,0,1,0\n", "field 'num_gpu': is 0 with a share"),

@@ -140,7 +140,7 @@ def _specs(trace: Trace) -> pl.DataFrame:
     counts = trace.pods["spec"].value_counts(name="pods")
     top = counts.sort("pods", "spec", descending=[True, False]).head(TOP)
     specs = trace.specs.with_row_index("spec")
-    kept = [name for name in specs.columns if specs[name].null_count() < specs.height]
+    kept = ["spec", *(name for name in trace.specs.columns if specs[name].null_count() < specs.height)]
     share = pl.col("pods") / max(trace.pods.height, 1)
     return top.select("spec", pl.col("pods").cast(pl.Int64), share=share).join(
         specs.select(kept), on="spec", how="left", maintain_order="left"

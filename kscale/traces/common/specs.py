@@ -24,11 +24,9 @@ def resources(columns: Sequence[str]) -> list[str]:
 
 def conform(frame: pl.DataFrame, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     """Return ``frame`` with exactly ``columns``, then its extended resources; what it lacks is null."""
-    known = set(frame.columns)
-    wanted = [
-        (pl.col(name) if name in known else pl.lit(None)).cast(dtype).alias(name) for name, dtype in columns.items()
-    ]
-    return frame.select(*wanted, *(pl.col(name).cast(pl.Int64) for name in resources(frame.columns)))
+    lacking = [pl.lit(None, dtype).alias(name) for name, dtype in columns.items() if name not in frame.columns]
+    wanted = [pl.col(name).cast(dtype) for name, dtype in columns.items()]
+    return frame.with_columns(lacking).select(*wanted, *(pl.col(n).cast(pl.Int64) for n in resources(frame.columns)))
 
 
 def conform_nodes(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,126 @@
+import gzip
+import os
+
+import polars as pl
+import pytest
+
+from kscale.errors import InputError, MachineError
+from kscale.traces import Options
+from kscale.traces.common import files
+from kscale.traces.common.files import ROW
+
+
+def test_what_is_no_file(tmp_path):
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, message in (
+        (tmp_path / "missing.csv", "does not exist"),
+        (tmp_path, "is a directory"),
+        (empty, "is empty"),
+        (pipe, "is not a regular file"),
+        (empty / "below", "does not exist"),
+        (tmp_path / "null\x00byte", "cannot be opened"),
+    ):
+        with pytest.raises(InputError, match=message):
+            files.check_file(path)
+
+
+def test_an_empty_document_in_gzip(write):
+    with pytest.raises(InputError, match="is empty"):
+        files.whole(write("a.csv.gz", ""), Options())
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    path = tmp_path / "secret.csv"
+    path.write_text("name\na\n")
+
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(MachineError, match="Permission denied"):
+        files.head(path)
+
+
+def test_whole_documents_are_bounded(write):
+    path = write("a.txt.gz", "x" * 5000)
+    assert len(files.whole(path, Options(max_input=5000))) == 5000
+    with pytest.raises(InputError, match="is larger than 4,999 bytes; expected less, or a larger --max-input"):
+        files.whole(path, Options(max_input=4999))
+
+
+def test_a_gzip_bomb_is_refused_by_its_ratio(tmp_path):
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(b"\n" * (64 << 20)))
+    assert files.RATIO * path.stat().st_size < 64 << 20
+    with pytest.raises(InputError, match="unpacks to more than 1000 times its size"):
+        files.whole(path, Options())
+
+
+def test_damaged_gzip(tmp_path):
+    path = tmp_path / "a.csv.gz"
+    raw = gzip.compress(os.urandom(1000))
+    path.write_bytes(raw[:-20])
+    with pytest.raises(InputError, match="cannot be read as gzip"):
+        files.whole(path, Options())
+    path.write_bytes(raw[:50] + b"\x00\xff" + raw[52:])
+    with pytest.raises(InputError, match="cannot be read as gzip"):
+        files.whole(path, Options())
+
+
+def test_csv_rows_keep_their_texts(write):
+    path = write("a.csv", '\ufeffa, b\r\n007,"x\ny"\r\n,""\r\n1\r\n\r\n')
+    frame = files.csv_table(path, Options(), {})
+    assert frame.columns == ["a", "b", ROW]
+    assert frame.rows() == [("007", "x\ny", 1), (None, None, 2), ("1", None, 3)]
+
+
+def test_ragged_rows(write):
+    path = write("a.csv", "a,b\n1,2\n1,2,3\n4,5\n")
+    with pytest.raises(InputError, match="row 2: has 3 fields; expected 2 fields"):
+        files.csv_table(path, Options(), {})
+    dropped: dict[str, int] = {}
+    frame = files.csv_table(path, Options(lenient=True), dropped)
+    assert frame.rows() == [("1", "2", 1), ("4", "5", 3)]
+    assert dropped == {"row: too many fields": 1}
+
+
+def test_a_record_without_end(write, monkeypatch):
+    monkeypatch.setattr(files, "BATCH_BYTES", 1 << 10)
+    path = write("a.csv", "a,b\n1,2\n" + "x" * 5000)
+    with pytest.raises(InputError, match="row 2: has a record of more than"):
+        list(files.csv_batches(path, Options(), {}))
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 7, 11, 64, 1000])
+def test_batches_give_what_the_whole_gives(write, monkeypatch, size):
+    text = "a,b\n" + "".join(f'{i},"q""{i},\n{i}"\n' if i % 3 else f"{i},{i}\n" for i in range(50))
+    path = write("a.csv", text)
+    expected = files.csv_table(path, Options(), {})
+    monkeypatch.setattr(files, "BATCH_BYTES", max(size, 20))
+    found = pl.concat(list(files.csv_batches(path, Options(), {})))
+    assert found.equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        (b"", 0),
+        (b"ab", 0),
+        (b"a\nb", 2),
+        (b'a\n"b\nc', 2),
+        (b'"a\nb"\nc', 6),
+        (b'"a\nb', 0),
+        (b'a\n"b""\nc"\n"', 10),
+    ],
+)
+def test_where_the_last_record_ends(data, end):
+    assert files._last_record(data) == end
+
+
+def test_heads_are_unpacked(write):
+    assert files.head(write("a.csv.gz", "name,x\n")) == b"name,x\n"
+    assert files.csv_columns(b'\xef\xbb\xbf"name", x\r\n1,2') == {"name", "x"}
+    assert files.csv_columns(b"PAR1\x00\x01") == set()
