@@ -35,7 +35,9 @@ POD_FIELDS = (
     _optional("owner", pl.String, "What the pod belongs to; empty: it stands alone.", high=LONGEST_NAME),
     _optional("arrival_us", pl.Int64, "Arrival in microseconds; without the column, pods arrive in order of rows."),
     _optional("arrival", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
-    _optional("duration_us", pl.Int64, "Time from start to end in microseconds; empty never ends."),
+    _optional(
+        "duration_us", pl.Int64, "Time from start to end in microseconds; empty never ends, unless there is an end."
+    ),
     _optional("duration", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
     _optional("end_us", pl.Int64, "The recorded end in microseconds; empty: not known."),
     _optional("end", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
@@ -172,6 +174,7 @@ def _checked_pods(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
         rules.append(Rule(pl.col("arrival_us").is_null(), "arrival_us", "is missing", "a time"))
     frame = check.drop(frame, rules)
     return frame.with_columns(
+        duration_us=pl.coalesce("duration_us", pl.col("end_us") - pl.col("arrival_us")),
         gpu_count=count,
         gpu_milli=pl.when(count > 0).then(pl.col("gpu_milli").fill_null(1000)).otherwise(0),
         namespace=pl.col("namespace").fill_null("default") if "namespace" in frame.columns else pl.lit("default"),

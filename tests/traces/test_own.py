@@ -49,13 +49,12 @@ def test_only_the_name_is_required(write):
 
 
 def test_short_names_take_quantities_and_seconds(write):
-    text = (
-        "name,arrival,duration,end,cpu,memory,ephemeral_storage\na,0.5,1e3,2000,500m,16Gi,1G\nb,1,,,2,,\nc,1,,,.1,,\n"
-    )
+    header = "name,arrival,duration,end,cpu,memory,ephemeral_storage\n"
+    text = header + "a,0.5,1e3,2000,500m,16Gi,1G\nb,1,,4.5,2,,\nc,1,,,.1,,\n"
     trace = READER.read(write("t.csv", text), Options())
     assert trace.pods["arrival_us"].to_list() == [500_000, 1_000_000, 1_000_000]
-    assert trace.pods["duration_us"].to_list() == [10**9, None, None]
-    assert trace.pods["end_us"].to_list() == [2 * 10**9, None, None]
+    assert trace.pods["duration_us"].to_list() == [10**9, 3_500_000, None]
+    assert trace.pods["end_us"].to_list() == [2 * 10**9, 4_500_000, None]
     assert trace.specs["cpu_milli"].to_list() == [500, 2000, 100]
     assert trace.specs["memory_bytes"].to_list() == [16 << 30, None, None]
     assert trace.specs["ephemeral_storage_bytes"].to_list() == [10**9, None, None]
@@ -259,7 +258,7 @@ def _trace(pods: list[dict]) -> Trace:
         pl.Series("gpu_count", [pod["gpu"][0] for pod in pods], pl.Int64),
         pl.Series("gpu_milli", [pod["gpu"][1] for pod in pods], pl.Int64),
         pl.Series("name", [f"pod ,\"'{i}" for i in range(len(pods))], pl.String),
-        end_us=pl.col("arrival_us") + 3,
+        end_us=pl.when(pl.col("duration_us").is_not_null()).then(pl.col("arrival_us") + 3),
         namespace=pl.lit("default"),
     )
     return specs.build("own", frame)
