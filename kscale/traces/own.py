@@ -145,16 +145,16 @@ def _batches(path: Path, fields: tuple[Field, ...], check: Checker) -> Iterator[
 
 
 def _long_names(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
-    for name in _QUANTITIES.keys() & frame.columns:
+    for name in [n for n in _QUANTITIES if n in frame.columns]:
         resource = "cpu" if name == "cpu" else "memory"
         frame = check.parsed(frame, name, partial(parse_quantity, resource=resource))
         texts = frame[name].unique(maintain_order=True).drop_nulls()
         amounts = pl.Series([parse_quantity(text, resource) for text in texts], dtype=pl.Int64)
         column = frame[name].replace_strict(texts, amounts, default=None, return_dtype=pl.Int64)
         frame = frame.with_columns(column.alias(_QUANTITIES[name])).drop(name)
-    for name in _SECONDS.keys() & frame.columns:
+    for name in [n for n in _SECONDS if n in frame.columns]:
         frame = frame.with_columns(microseconds(pl.col(name)).alias(_SECONDS[name])).drop(name)
-    for name in _WRITTEN.keys() & frame.columns:
+    for name in [n for n in _WRITTEN if n in frame.columns]:
         frame = check.parsed(frame, name, _WRITTEN[name])
     return frame.with_columns(pl.col(pl.String).replace("", None))
 

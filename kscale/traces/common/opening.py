@@ -78,7 +78,7 @@ def check_models(trace: Trace, nodes: pl.DataFrame, path: Path, options: Options
 
     Strict, the first of them is an InputError; lenient, they are left out and counted.
     """
-    known = set(nodes["gpu_model"].drop_nulls())
+    known = sorted(set(nodes["gpu_model"].drop_nulls()))
     unknown = {}
     for spec, text in enumerate(trace.specs["gpu_models"]):
         missing = [model for model in (text or "").split("|") if model and model not in known]
@@ -95,7 +95,7 @@ def check_models(trace: Trace, nodes: pl.DataFrame, path: Path, options: Options
             file=path,
             row=row + 1,
             field="gpu_spec" if trace.format == "openb" else "gpu_models",
-            expected=", ".join(sorted(known)) or "no model, since no node has GPUs",
+            expected=", ".join(known) or "no model, since no node has GPUs",
         )
     dropped = trace.dropped | {"gpu_models: no node has the model": int(bad.sum())}
     return replace(trace, pods=trace.pods.filter(~bad), dropped=dropped)
