@@ -93,6 +93,8 @@ def cache_folder() -> Path:
 def load(text: str, *, compiled: bool = True) -> ModuleType:
     """Write a composed module into the cache folder and import it; with ``compiled=False``, run it as plain Python."""
     name = f"composed_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if compiled and name in sys.modules:
+        return sys.modules[name]
     path = cache_folder() / f"{name}.py"
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".py", delete=False) as file:

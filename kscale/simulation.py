@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -136,9 +137,10 @@ class Simulation:
 
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
-        composer = compose(self.intake, self.profile, self.settings, self.devices > 0)
-        module = kernels.load(composer.source(), compiled=self.settings.compiled)
-        self._names = {name: composer.columns_of(name) for name in ("run", "sample", "explain")}
+        settings = self.settings
+        names = frozenset(self.cluster.columns)
+        text, self._names = compose(names, settings.policy, settings.memo, settings.inflate, self.devices > 0)
+        module = kernels.load(text, compiled=settings.compiled)
         self._entries = {name: getattr(module, name) for name in self._names}
         self._measure_all(module)
         # A first call with nothing to do compiles every entry.
@@ -218,6 +220,8 @@ class Simulation:
 
     def _sample(self, now_us: int) -> None:
         if not self.settings.inflate:
+            if self.cluster.timeline_rows[0] >= self.cluster.sizes["timeline"]:
+                self.ledger.drain(self.cluster)
             self._call("sample", now_us)
         self.node_timeline.sample(self.cluster, now_us)
 
@@ -257,12 +261,15 @@ def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
     return typical_pods(kinds, counts.tolist())
 
 
-def compose(intake: Intake, chosen: Profile, settings: Settings, devices: bool) -> Composer:
-    """Return the loop of a run: the scheduler's cycle, the pod life cycle, and the entries ``run``, ``sample``, ``explain``."""
-    composer = Composer(intake.cluster.columns)
-    cycle.define(composer, chosen, memo=settings.memo, devices=devices)
-    loop.define(composer, inflate=settings.inflate, devices=devices)
+@cache
+def compose(
+    columns: frozenset[str], policy: str, memo: bool, inflate: bool, devices: bool
+) -> tuple[str, dict[str, list[str]]]:
+    """Return the loop's module as text, and the columns that its entries ``run``, ``sample`` and ``explain`` take."""
+    composer = Composer(columns)
+    cycle.define(composer, profile(policy, devices=devices), memo=memo, devices=devices)
+    loop.define(composer, inflate=inflate, devices=devices)
     composer.define(
         "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
     )
-    return composer
+    return composer.source(), {name: composer.columns_of(name) for name in ("run", "sample", "explain")}

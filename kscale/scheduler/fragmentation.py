@@ -93,7 +93,7 @@ def fragmented(
             no_model += weight * float(total)
             continue
         milli = level_milli[level]
-        fitting = level_fitting[level] + changed * ((new >= milli) - (old >= milli))
+        fitting = level_fitting[level] + changed * (int(new >= milli) - int(old >= milli))
         if fitting >= typical_device_count[typical]:
             if has_cpu:
                 below = level_below[level] + changed * ((new if new < milli else 0) - (old if old < milli else 0))

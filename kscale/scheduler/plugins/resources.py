@@ -68,11 +68,11 @@ def least_allocated(
         requested = node_nonzero_requested[resource, first:last]
         if resource_wide[resource] == 0:
             for i in range(len(total)):
-                capacity = float(allocatable[i])
+                capacity = float(max(allocatable[i], 1))
                 left = float(allocatable[i] - requested[i] - request)
                 share = np.floor(100.0 * left / capacity)
                 total[i] += weight * share if left > 0.0 else 0.0
-                weights[i] += weight if capacity > 0.0 else 0.0
+                weights[i] += weight if allocatable[i] > 0 else 0.0
         else:
             for i in range(len(total)):
                 amount = allocatable[i] - requested[i] - request
@@ -102,11 +102,11 @@ def most_allocated(
         requested = node_nonzero_requested[resource, first:last]
         if resource_wide[resource] == 0:
             for i in range(len(total)):
-                capacity = float(allocatable[i])
+                capacity = float(max(allocatable[i], 1))
                 taken = min(float(requested[i] + request), capacity)
                 share = np.floor(100.0 * taken / capacity)
-                total[i] += weight * share if capacity > 0.0 else 0.0
-                weights[i] += weight if capacity > 0.0 else 0.0
+                total[i] += weight * share if allocatable[i] > 0 else 0.0
+                weights[i] += weight if allocatable[i] > 0 else 0.0
         else:
             for i in range(len(total)):
                 if allocatable[i] > 0:
@@ -155,8 +155,8 @@ def balanced_allocation(
 def _balance_of_two(capacity_a: Any, used_a: Any, a: int, capacity_b: Any, used_b: Any, b: int, raw: Any) -> None:
     # kube-scheduler takes half the difference for two resources; a resource without capacity drops out.
     for i in range(len(raw)):
-        fraction_a = min(float(used_a[i] + a) / float(capacity_a[i]), 1.0)
-        fraction_b = min(float(used_b[i] + b) / float(capacity_b[i]), 1.0)
+        fraction_a = min(float(used_a[i] + a) / float(max(capacity_a[i], 1)), 1.0)
+        fraction_b = min(float(used_b[i] + b) / float(max(capacity_b[i], 1)), 1.0)
         deviation = abs((fraction_a - fraction_b) / 2.0) if capacity_a[i] > 0 and capacity_b[i] > 0 else 0.0
         raw[i] = np.int32((1.0 - deviation) * 100.0)
 

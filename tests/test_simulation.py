@@ -1,0 +1,106 @@
+"""The compiled loop against the plain twin, on random worlds: same nodes, times, attempts and reasons."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kscale.simulation import Settings, Simulation
+from kscale.state.intake import Sizes
+from tests import naive
+from tests.worlds import World, worlds
+
+#: Small buffers, so that every reason to come back from the loop occurs.
+TINY = Sizes(pod=2, arrival=3, ledger=2, timeline=2, diagnosis=1)
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
+POLICIES = ("LeastAllocated", "MostAllocated", "NodeResourcesBalancedAllocation", "DotProd", "GpuClustering", "GpuPacking",
+            "BestFit", "FGD")  # fmt: skip
+few = settings(max_examples=15 if PLAIN else 60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def run(world: World, how: Settings, sizes: Sizes | None = None) -> Simulation:
+    simulation = Simulation(world.trace(), world.node_frame(), how, sizes=sizes)
+    simulation.compile()
+    simulation.run()
+    return simulation
+
+
+def compare(world: World, simulation: Simulation, expected: list[naive.Result], *, times: bool = True) -> None:
+    pods = simulation.ledger.pods(world.trace().pods, list(simulation.intake.nodes.names))
+    rows = {row["name"]: row for row in pods.iter_rows(named=True)}
+    for pod, result in zip(world.pods, expected, strict=True):
+        if result.arrived_us is None:
+            assert pod["name"] not in rows
+            continue
+        row = rows[pod["name"]]
+        assert (row["status"], row["attempts"], row["reason"]) == (result.status, result.attempts, result.reason)
+        assert row["node"] == (None if result.node is None else world.nodes[result.node]["name"])
+        assert (tuple(row["devices"]), row["decision"]) == (result.devices, result.decision)
+        if times:
+            for name in ("arrived_us", "bound_us", "started_us", "ended_us", "first_failed_us"):
+                assert row[name] == getattr(result, name), name
+
+
+def with_gpus(world: World) -> bool:
+    return any(node["gpu_count"] for node in world.nodes)
+
+
+@few
+@given(
+    worlds(), st.sampled_from(["service", "recorded"]), st.sampled_from([0, 0, 700_000, 2_300_000]),
+    st.sampled_from([None, None, 3_000_000]), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_timed_runs_agree_with_the_twin(
+    world: World, ends: str, cost: int, until: int | None, memo: bool, tiny: bool
+) -> None:
+    how = Settings(ends=ends, scheduler_us=cost, until_us=until, sample_us=70_000_000, check=True, memo=memo)
+    simulation = run(world, how, TINY if tiny else None)
+    compare(world, simulation, world.naive(ends=ends, scheduler_us_per_pod=cost, until_us=until))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@few
+@given(world=worlds())
+def test_policies_agree_with_the_twin_in_inflation(policy: str, world: World) -> None:
+    if not with_gpus(world):
+        return
+    simulation = run(world, Settings(policy=policy, inflate=True, check=True))
+    typical = naive.typical_pods([naive.spec_of(world.specs[pod["spec"]]) for pod in world.pods])
+    compare(world, simulation, world.naive(profile=policy, inflate=True, typical=typical), times=False)
+
+
+@few
+@given(worlds(gpus=False), st.booleans())
+def test_a_cluster_without_gpus_agrees_with_the_twin(world: World, inflate: bool) -> None:
+    compare(world, run(world, Settings(inflate=inflate, check=True)), world.naive(inflate=inflate), times=not inflate)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(worlds(most_nodes=3, most_pods=6), st.sampled_from(["default", "FGD", "Random"]))
+def test_the_loop_runs_compiled_and_plain_alike(world: World, policy: str) -> None:
+    if not with_gpus(world):
+        return
+    fields: list[Any] = []
+    for compiled in (True, False):
+        with np.errstate(over="ignore"):
+            fields.append(run(world, Settings(policy=policy, inflate=policy != "default", compiled=compiled, seed=7)).ledger.fields)
+    for name, values in fields[0].items():
+        assert np.array_equal(values, fields[1][name]), name
+
+
+@few
+@given(worlds(), st.integers(0, 3))
+def test_random_chooses_among_the_nodes_that_fit(world: World, seed: int) -> None:
+    if not with_gpus(world):
+        return
+    simulation = run(world, Settings(policy="Random", inflate=True, check=True, seed=seed))
+    again = run(world, Settings(policy="Random", inflate=True, check=True, seed=seed))
+    assert np.array_equal(simulation.ledger.fields["node"], again.ledger.fields["node"])
+    expected = world.naive(profile="LeastAllocated", inflate=True)
+    first = [result.status for result in expected][:1]
+    assert [("running", "", "", "", "refused")[code] for code in simulation.ledger.fields["status"][:1]] == first
