@@ -78,8 +78,10 @@ class Simulation:
             raise InputError("there are no nodes", expected="a node list of at least one node")
         self.trace, self.settings = trace, settings
         self.devices = int(nodes["gpu_count"].fill_null(0).sum()) if "gpu_count" in nodes.columns else 0
-        self.profile: Profile = profile(settings.policy, devices=self.devices > 0)
-        kinds = typical_of(typical or trace) if self.devices else []
+        asked = int(trace.specs["gpu_count"].fill_null(0).sum()) if "gpu_count" in trace.specs.columns else 0
+        self.with_devices = self.devices + asked > 0
+        self.profile: Profile = profile(settings.policy, devices=self.with_devices)
+        kinds = typical_of(typical or trace) if self.with_devices else []
         levels = sorted({kind.gpu_milli for kind, _ in kinds if kind.gpu_count})
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
@@ -139,7 +141,7 @@ class Simulation:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
         settings = self.settings
         names = frozenset(self.cluster.columns)
-        text, self._names = compose(names, settings.policy, settings.memo, settings.inflate, self.devices > 0)
+        text, self._names = compose(names, settings.policy, settings.memo, settings.inflate, self.with_devices)
         module = kernels.load(text, compiled=settings.compiled)
         self._entries = {name: getattr(module, name) for name in self._names}
         self._measure_all(module)
@@ -151,7 +153,7 @@ class Simulation:
         self._call("explain", 0)
 
     def _measure_all(self, module: Any) -> None:
-        if self.devices:
+        if self.with_devices:
             arguments = self.cluster.arguments(cycle.measure_columns())
             for node in range(self.cluster.sizes["node"]):
                 module.measure(node, *arguments)
@@ -167,7 +169,7 @@ class Simulation:
         cluster, settings = self.cluster, self.settings
         until = NEVER - 1 if settings.until_us is None else settings.until_us
         samples = self._sample_times()
-        self.node_timeline = NodeTimeline(self.intake, self.devices > 0)
+        self.node_timeline = NodeTimeline(self.intake, self.with_devices)
         self._fed, budget, sample = 0, 1 << 16, next(samples)
         self._feed()
         while True:

@@ -47,7 +47,7 @@ def compare(world: World, simulation: Simulation, expected: list[naive.Result], 
 
 
 def with_gpus(world: World) -> bool:
-    return any(node["gpu_count"] for node in world.nodes)
+    return any(row["gpu_count"] for row in [*world.nodes, *world.specs])
 
 
 @few

@@ -70,6 +70,8 @@ class Ledger:
         for name, values in self.fields.items():
             if name != "status":
                 values[places] = cluster.columns[f"pod_{name}"][live]
+        # A try that is not over has taken room, but its pod is not bound.
+        self.fields["devices"][places[cluster.pod_state[live] != RUNNING]] = 0
         self.fields["status"][places] = np.where(cluster.pod_state[live] == RUNNING, STATUS_RUNNING, STATUS_WAITING)
 
     def arrived(self) -> np.ndarray[Any, Any]:
@@ -104,8 +106,8 @@ class Ledger:
             }
         )
 
-    def timeline_frame(self, resources: list[str], allocatable: list[int], devices: int) -> pl.DataFrame:
-        """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` over all nodes."""
+    def timeline_frame(self, resources: list[str], allocatable: list[int], devices: int | None) -> pl.DataFrame:
+        """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` over all nodes, None without GPUs."""
         names = ("time_us", "arrived_pods", "running_pods", "waiting_pods")
         joined = {name: np.concatenate([part[name] for part in self.timeline]) for name in self.timeline[0]}
         frame = {name: joined[name] for name in names}
@@ -113,7 +115,7 @@ class Ledger:
             key = column_name(resource)
             frame[f"allocatable_{key}"] = np.full(len(joined["time_us"]), allocatable[row], np.int64)
             frame[f"requested_{key}"] = joined["requested"][:, row]
-        if devices:
+        if devices is not None:
             frame["arrived_gpu_milli"] = joined["arrived_gpu_milli"]
             frame["used_gpu_milli"] = joined["used_gpu_milli"]
             frame["idle_gpu_milli"] = devices * 1000 - joined["used_gpu_milli"]
