@@ -16,6 +16,7 @@ from kscale.report.reading import Resource
 #: A resource of a node counts as full from here, in % requested: what is left of the others is stranded.
 FULL = 95.0
 COLUMNS = 240
+ALL_NODES = "all nodes"
 HOUR_US = 3.6e9
 _AMOUNTS = ("nodes", "peak", "mean", "free", "spare")
 
@@ -65,10 +66,12 @@ class Pools:
     Attributes:
         headroom: ``pool``, ``nodes``, ``resource``, ``peak``, ``mean`` (% requested), ``free``, ``spare`` (% that may
             be requested so that the largest node can be lost; null in a pool of one); smallest headroom first.
+        together: the same for all nodes as one pool.
         heat: None when there are too few samples.
         stranded: None without nodes.
         fill: ``from`` (lower edge in %, 10 wide; -1 for nodes that no pod used) and ``nodes``.
         hours: ``pool``, ``nodes``, ``requested``, ``free``, ``idle`` in node-hours (in nodes for an inflation run).
+        largest: the largest node's allocatable amount, by resource key.
         nodes, nodes_used: how many, and how many of them ever held a pod.
         idle_percent: of all node time (of all nodes for an inflation run).
         namespaces: ``namespace``, ``pods``, ``placed`` and ``hours:*``; at most 10 rows, largest first.
@@ -76,10 +79,12 @@ class Pools:
     """
 
     headroom: pl.DataFrame
+    together: pl.DataFrame
     heat: Heat | None
     stranded: Stranded | None
     fill: pl.DataFrame
     hours: pl.DataFrame
+    largest: dict[str, float]
     nodes: int
     nodes_used: int
     idle_percent: float
@@ -104,10 +109,12 @@ def measure(
     namespaces, count = _namespaces(folder, run, found, templates)
     return Pools(
         _headroom(nodes, groups, found, inflate),
+        _headroom(*_all_nodes(nodes, groups), found, inflate),
         _heat(groups, found, moments),
         _stranded(nodes, groups, found, inflate),
         _fill(nodes),
         _hours(nodes),
+        {r.key: float(nodes[f"allocatable:{r.key}"].max() or 0) for r in found},  # type: ignore[arg-type]
         nodes.height,
         int((nodes["pods_bound"] > 0).sum()),
         100 * float((nodes["weight"] * nodes["idle"]).sum()) / total if total else 0.0,
@@ -156,6 +163,12 @@ def _headroom(nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, 
     if not rows:
         return pl.DataFrame(schema=dict.fromkeys(("pool", "resource"), pl.String) | dict.fromkeys(_AMOUNTS, pl.Float64))
     return pl.concat(rows).sort(["peak", "nodes", "pool", "resource"], descending=[True, True, False, False])
+
+
+def _all_nodes(nodes: pl.DataFrame, groups: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both tables with every node in one pool."""
+    name = pl.lit(ALL_NODES).alias("pool")
+    return nodes.with_columns(name), groups.with_columns(name)
 
 
 def _heat(groups: pl.DataFrame, found: tuple[Resource, ...], moments: pl.DataFrame) -> Heat | None:

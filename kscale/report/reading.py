@@ -123,7 +123,10 @@ def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
 
 
 def templates(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.DataFrame:
-    """Return templates with ``ask:*`` per pod; ``gpu_count`` and ``gpu_milli`` are 0 where there are no GPUs."""
+    """Return templates with ``ask:*`` per pod, and ``hopeless``: it asks for a resource that no node has.
+
+    ``gpu_count`` and ``gpu_milli`` are 0 where there are no GPUs.
+    """
     lazy = runfolder.table(folder, "templates")
     names = lazy.collect_schema().names()
     gpu = {
@@ -140,5 +143,10 @@ def templates(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.DataFra
         # Every pod takes a slot, whether its spec counts it or not.
         ask = pl.max_horizontal(ask, pl.lit(1)) if resource.key == "pods" else ask
         asks.append(ask.cast(pl.Float64).alias(f"ask:{resource.key}"))
+    keys = {resource.key for resource in found}
+    missing = [pl.col(f"request_{k}") > 0 for k in run.resources if k not in keys and f"request_{k}" in names]
+    missing += [gpu["gpu_count"] > 0] if not any(_is_devices(r, run) for r in found) else []
+    missing += [pl.lit(True)] if "pods" in run.resources and "pods" not in keys else []
+    hopeless = pl.any_horizontal(pl.lit(False), *missing).fill_null(False).alias("hopeless")
     keep = ("template", "spec", "pods", "placed", "unplaced", "reason", "nearest_node", "nearest_lacks")
-    return lazy.select(*keep, *gpu.values(), *asks).collect()
+    return lazy.select(*keep, *gpu.values(), *asks, hopeless).collect()

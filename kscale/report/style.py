@@ -110,7 +110,30 @@ def words(value: object, limit: int) -> str:
     return text.clean(value, limit)
 
 
-def percent_axis(axes: Axes, top: float, *, steps: tuple[float, ...] = (25, 50, 100, 200, 500, 1000, 10_000)) -> None:
+def percent_axis(
+    axes: Axes,
+    top: float,
+    *,
+    steps: tuple[float, ...] = (
+        0.0005,
+        0.005,
+        0.05,
+        0.1,
+        0.25,
+        0.5,
+        1,
+        2.5,
+        5,
+        10,
+        25,
+        50,
+        100,
+        200,
+        500,
+        1000,
+        10_000,
+    ),
+) -> None:
     """Give the y axis a scale from 0 % to ``top`` with a few round ticks."""
     step = next((s for s in steps if top / s <= 5), steps[-1])
     ticks = np.arange(0, top + step / 100, step)

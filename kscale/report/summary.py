@@ -78,7 +78,7 @@ def summarize(folder: Path, run: Run) -> Summary:
         waited,
         left,
         judged,
-        verdict.checks(run, arrived, waited, left, pooled),
+        verdict.checks(run, arrived, supplied, waited, left, pooled),
         _headline(run, found, arrived, placed, supplied, pooled, waited, left),
     )
 

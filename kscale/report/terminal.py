@@ -127,7 +127,7 @@ def _load(summary: Summary) -> float:
     binding = summary.verdict.binding
     peak = summary.supply.peaks[binding.key].percent if binding else 0.0
     grown = 100 / peak if peak > 0 else 2.0
-    return round(before * min(max(grown, 1.1), 10.0), 1)
+    return round(before * min(max(grown, 1.1), 2.0), 1)
 
 
 def _option(words: list[str], name: str) -> str | None:

@@ -64,7 +64,8 @@ def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.D
     kinds = shapes(folder, run, found)
     left = templates.filter(pl.col("unplaced") > 0)
     held = per_node(left, kinds)
-    left = left.with_columns(pl.Series("oversized", (held == 0).all(1) if kinds else np.ones(left.height, bool)))
+    none = (held == 0).all(1) if kinds else np.ones(left.height, bool)
+    left = left.with_columns((pl.Series(none) | pl.col("hopeless")).alias("oversized"))
     left = left.join(_from_pods(folder, run), on="template", how="left").with_columns(
         pl.coalesce("reason", "last_reason").fill_null("No reason recorded").alias("reason"),
         pl.col("pod_hours").fill_null(0.0),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import polars as pl
-
 from kscale.engine.runfolder import Run
 from kscale.report import text
 from kscale.report.pools import Pools
@@ -64,9 +62,13 @@ def judge(
     if late is not None and late.placed > late.at_once:
         count = late.placed - late.at_once
         head = f"Fits, with waiting: {text.plural(count, 'pod')} of {text.number(arrived)} waited"
-        longest = f"The longest waited {text.duration(late.quantiles[1.0])}."
-        return Verdict(WAITS, head, f"{longest} {_margin(binding, supply)}", binding)
-    return Verdict(FITS, f"Fits: all {text.plural(arrived, 'pod')} placed at once", _margin(binding, supply), binding)
+        assert waits is not None
+        why = f"; what bounds it: {waits.main}" if waits.main else ""
+        longest = f"The longest waited {text.duration(late.quantiles[1.0])}{why}."
+        return Verdict(WAITS, head, f"{longest} {_margin(binding, supply, pools)}", binding)
+    return Verdict(
+        FITS, f"Fits: all {text.plural(arrived, 'pod')} placed at once", _margin(binding, supply, pools), binding
+    )
 
 
 def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply, pools: Pools) -> str:
@@ -74,21 +76,23 @@ def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply, pool
     words = f"What bounds it: {reason} ({text.plural(pods, 'pod')})"
     if binding is None:
         return words + "."
-    at = f"; {_tightest(binding, supply, pools)}"
+    peak = text.percent(supply.peaks[binding.key].percent)
+    at = f"; {_fuller_pool(binding, supply, pools) or f'{binding.label} was {peak} requested at its peak'}"
     if supply.refused_at is not None and supply.axis.kind == "gpu":
         at += f", and the first pod was refused when {text.percent(supply.refused_at)} of the GPUs had been asked for"
     return words + at + "."
 
 
-def _tightest(binding: Resource, supply: Supply, pools: Pools) -> str:
-    """Name the fullest resource of the cluster, or of the pool that was much fuller than the cluster."""
-    peak = supply.peaks[binding.key].percent
+def _fuller_pool(binding: Resource, supply: Supply, pools: Pools) -> str:
+    """Name the pool that was much fuller than the cluster, or nothing."""
     rows = pools.headroom
-    if rows["pool"].n_unique() > 1 and rows["peak"][0] > peak + 5:
-        first = rows.row(0, named=True)
-        where = f"{text.label(first['resource'])} of pool {first['pool']}"
-        return f"{where} was {text.percent(first['peak'])} requested at its peak"
-    return f"{binding.label} was {text.percent(peak)} requested at its peak"
+    if rows["pool"].n_unique() < 2 or rows["peak"][0] <= supply.peaks[binding.key].percent + 5:
+        return ""
+    row = rows.row(0, named=True)
+    return (
+        f"{text.label(row['resource'])} of pool {row['pool']} ({text.plural(row['nodes'], 'node')}) was "
+        f"{text.percent(row['peak'])} requested at its peak"
+    )
 
 
 def _repair(unplaced: Unplaced, pools: Pools) -> str:
@@ -111,25 +115,30 @@ def _repair(unplaced: Unplaced, pools: Pools) -> str:
     return " ".join(parts)
 
 
-def _margin(binding: Resource | None, supply: Supply) -> str:
+def _margin(binding: Resource | None, supply: Supply, pools: Pools) -> str:
     if binding is None:
         return ""
     peak = supply.peaks[binding.key].percent
     if peak <= 0:
         return "No sample saw anything requested."
-    words = f"{text.capital(binding.label)} bounds it: {text.percent(peak)} requested at the peak"
+    words = f"{text.capital(binding.label)} is the fullest resource: {text.percent(peak)} requested at the peak"
     if peak >= 99.95:
         return f"{words}, nothing to spare."
+    pool = _fuller_pool(binding, supply, pools)
+    if pool:
+        return f"{words} over all nodes, but {pool}."
     return f"{words}; the load could grow by about {text.percent(100 * (100 / peak - 1))} before it is full."
 
 
-def checks(run: Run, arrived: int, waits: Waits | None, unplaced: Unplaced, pools: Pools) -> list[Check]:
+def checks(
+    run: Run, arrived: int, supply: Supply, waits: Waits | None, unplaced: Unplaced, pools: Pools
+) -> list[Check]:
     """Return the checks, those that failed first."""
     out = [_none("Pods never placed", unplaced.pods, arrived)] if arrived else []
     if waits is not None and arrived:
         out.append(_none("Pods still waiting at the end", run.counts.get("waiting", 0), arrived))
         out.append(_none("Pods whose end came while they waited", run.counts.get("failed", 0), arrived))
-    out += _node_loss(pools) if arrived else []
+    out += _node_loss(supply, pools) if arrived else []
     if run.invariants:
         out.append(_none("Invariants violated", run.invariants.get("violated", 0)))
     if run.dropped:
@@ -142,23 +151,17 @@ def _none(what: str, count: int, of: int = 0) -> Check:
     return Check(what, "0", f"{text.number(count)}{share}", f"−{text.number(count)}" if count else "0", count == 0)
 
 
-def _node_loss(pools: Pools) -> list[Check]:
-    """Return whether the tightest pool could lose its largest node at its peak."""
-    rows = pools.headroom.filter(pl.col("spare").is_not_null()).sort(
-        [pl.col("spare") - pl.col("peak"), "pool", "resource"]
-    )
-    if rows.is_empty():
+def _node_loss(supply: Supply, pools: Pools) -> list[Check]:
+    """Return whether the cluster could lose its largest node at its peak, in the tightest resource."""
+    limits = {
+        key: (100 * (1 - pools.largest[key] / peak.allocatable), peak.percent)
+        for key, peak in supply.peaks.items()
+        if peak.allocatable
+    }
+    if pools.nodes < 2 or not limits:
         return []
-    row = rows.row(0, named=True)
-    margin = row["spare"] - row["peak"]
-    what = f"One node lost at the peak: {text.label(row['resource'])} of pool {row['pool']}"
-    sign = "−" if margin < 0 else "+"
-    return [
-        Check(
-            what,
-            f"≤ {text.percent(row['spare'])} requested",
-            text.percent(row["peak"]),
-            f"{sign}{text.number(float(f'{abs(margin):.3g}'))} points",
-            margin >= 0,
-        )
-    ]
+    key = min(limits, key=lambda k: limits[k][0] - limits[k][1])
+    limit, value = limits[key]
+    margin = f"{'−' if limit < value else '+'}{text.number(float(f'{abs(limit - value):.3g}'))} points"
+    what = f"Room to lose the largest node at the peak ({text.label(key)})"
+    return [Check(what, f"≤ {text.percent(limit)} requested", text.percent(value), margin, limit >= value)]

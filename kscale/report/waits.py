@@ -54,6 +54,7 @@ class Waits:
         reasons: waiting pods at each instant by reason, largest pod-time first.
         asks: what the waiting pods ask for at each instant, by resource key.
         pod_hours: pod-hours waited in all.
+        main: the reason with most waiting time; None when nobody waited for room.
         peak: most pods waiting at an instant.
         peak_at: when, in microseconds.
     """
@@ -64,17 +65,24 @@ class Waits:
     reasons: dict[str, np.ndarray] = field(default_factory=dict)
     asks: dict[str, np.ndarray] = field(default_factory=dict)
     pod_hours: float = 0.0
+    main: str | None = None
     peak: int = 0
     peak_at: int = 0
 
 
 def plain_reason(reason: pl.Expr) -> pl.Expr:
-    """Return kube-scheduler's summary without its counts: ``Insufficient cpu, Too many pods``."""
+    """Return kube-scheduler's summary without its counts, in alphabetical order: ``Insufficient cpu, Too many pods``.
+
+    kube-scheduler sorts the parts with their counts, so that the same reasons come in many orders.
+    """
     return (
         reason.str.replace(r"^\d+/\d+ nodes are available: ", "")
         .str.replace(r"\.? ?preemption: .*$", "")
         .str.replace_all(r"(^|, )\d+ ", "$1")
         .str.strip_chars(". ")
+        .str.split(", ")
+        .list.sort()
+        .list.join(", ")
     )
 
 
@@ -110,12 +118,12 @@ def measure(folder: Path, run: Run, templates: pl.DataFrame) -> Waits:
     labels = _labels(lazy)
     if labels is None:
         return Waits(overall, classes, times)
-    names, codes, pod_us = labels
+    names, codes, pod_us, main = labels
     counts, asks = _series(lazy, codes, len(names), templates, times)
     total = counts.sum(1)
     shown = {name: counts[:, k] for k, name in enumerate(names) if counts[:, k].any()}
     top = int(total.argmax())
-    return Waits(overall, classes, times, shown, asks, pod_us / 3.6e9, int(total[top]), int(times[top]))
+    return Waits(overall, classes, times, shown, asks, pod_us / 3.6e9, main, int(total[top]), int(times[top]))
 
 
 def instants(run: Run) -> np.ndarray:
@@ -165,8 +173,8 @@ def _curve(name: str, placed: int, late: np.ndarray) -> Placing:
     return Placing(name, placed, at_once, {q: rank(q) for q in (*QUANTILES, 1.0)}, curve)
 
 
-def _labels(lazy: pl.LazyFrame) -> tuple[list[str], pl.DataFrame, float] | None:
-    """Return the names of the reasons shown, the code of each raw reason, and the time waited in all."""
+def _labels(lazy: pl.LazyFrame) -> tuple[list[str], pl.DataFrame, float, str | None] | None:
+    """Return the names of the reasons shown, the code of each raw reason, the time waited, the main reason."""
     since = pl.coalesce("first_failed_us", "end_us")
     raw = (
         lazy.group_by("reason")
@@ -190,7 +198,8 @@ def _labels(lazy: pl.LazyFrame) -> tuple[list[str], pl.DataFrame, float] | None:
         .replace_strict(top, list(range(len(top))), default=len(top), return_dtype=pl.Int8)
         .alias("code"),
     )
-    return names, codes, float(raw["failing"].sum()) + float(raw["turn"].sum())
+    failing = float(raw["failing"].sum())
+    return names, codes, failing + float(raw["turn"].sum()), top[0] if failing else None
 
 
 def _series(

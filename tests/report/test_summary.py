@@ -114,7 +114,7 @@ def test_headroom_by_hand(tmp_path):
     s = summary_of(tmp_path, Story([Pool("a", 4, 4000, 8 * GIB)], [Template("2 cpu", 2000, GIB)], pods, samples=10))
     row = s.pools.headroom.row(0, named=True)
     assert (row["resource"], row["peak"], row["spare"], row["free"]) == ("cpu", 75, 75, 4000)
-    held = [c for c in s.checks if c.what.startswith("One node lost")]
+    held = [c for c in s.checks if c.what.startswith("Room to lose")]
     assert [c.good for c in held] == [True]
     assert s.verdict.kind == "fits"
     assert "grow by about 33.3 %" in s.verdict.sentence
@@ -238,3 +238,14 @@ def test_a_resource_with_an_odd_name_has_a_slug(tmp_path):
     assert [r.slug for r in s.resources] == ["cpu", "example_com_foo", "pods"]
     assert s.headline["peak_example_com_foo_percent"] == pytest.approx(12.5)
     assert reading.inflates(run) is False
+
+
+def test_a_resource_that_no_node_has_is_hopeless(tmp_path):
+    run = make_run.make(tmp_path / "run", one_node())
+    path = tmp_path / "run" / "templates.parquet"
+    pl.read_parquet(path).with_columns(gpu_count=pl.lit(1, pl.Int64), gpu_milli=pl.lit(1000, pl.Int64)).write_parquet(
+        path
+    )
+    templates = reading.templates(tmp_path / "run", run, reading.resources(tmp_path / "run", run))
+    assert templates["hopeless"].to_list() == [True, True]
+    assert report.headline(run, tmp_path / "run")["oversized_pods"] == 1

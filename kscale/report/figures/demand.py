@@ -17,6 +17,7 @@ from kscale.report.tables import Table, spaced
 PANELS = 6
 #: Demand above this share of the supply is cut off, and said.
 MOST = 200.0
+SMALL = 20.0
 
 
 def _shown(summary: Summary) -> list[Resource]:
@@ -84,20 +85,24 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
     allocatable = frame[f"allocatable:{resource.key}"].to_numpy()
     full = allocatable.max() or 1.0
     used, room = 100 * frame[f"used:{resource.key}"].to_numpy() / full, 100 * allocatable / full
-    most = max(102.0, float(used.max()))
+    top = float(used.max())
     edge, level = style.corners(x, room)
     axes.fill_between(edge, 0, level, step="post", color=style.PALE, linewidth=0)
     axes.fill_between(x, 0, used, color=style.LIGHT, linewidth=0)
-    axes.plot(x, used, color=style.BLUE, linewidth=1.4)
     cut = ""
     if supply.demand is not None:
         asked = 100 * supply.demand[f"demand:{resource.key}"].to_numpy() / full
         xs = supply.demand["x"].to_numpy()
         if asked.max() > MOST:
             cut = f", up to {text.percent(float(asked.max()))} asked for"
-        most = max(most, min(MOST, float(asked.max()) * 1.04))
+        top = max(top, min(MOST, float(asked.max()) * 1.04))
         axes.plot(xs, np.minimum(asked, MOST), color=style.ORANGE, linewidth=1.2)
+    axes.plot(x, used, color=style.BLUE, linewidth=1.4)
     axes.step(edge, level, where="post", color=style.INK, linewidth=1.2)
+    # Where little is used, 100 % is left out of the picture, and that is said.
+    most = style.nice(1.1 * top) if 0.01 <= top < SMALL else max(102.0, top)
+    if most < 100:
+        cut = f"; scale ends at {most:g} %"
     style.percent_axis(axes, most)
     style.run_axis(axes, supply.axis, float(x[0]), float(x[-1]), roomy, label=False)
     name = style.words(text.capital(resource.label), 30)

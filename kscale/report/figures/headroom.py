@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 from matplotlib.figure import Figure as Drawing
 
 from kscale.report import style, text
@@ -9,7 +10,24 @@ from kscale.report.figures import Figure
 from kscale.report.summary import Summary
 from kscale.report.tables import Table
 
-BARS = 12
+BARS = 14
+
+
+def _rows(summary: Summary) -> pl.DataFrame:
+    """Return the rows of all nodes together, then those of the pools where there are several."""
+    pools = summary.pools
+    if pools.headroom["pool"].n_unique() < 2:
+        return pools.headroom
+    # The timeline has more samples than the groups of nodes have.
+    peaks = summary.supply.peaks
+    seen = pl.DataFrame(
+        {
+            "resource": list(peaks),
+            "peak": [p.percent for p in peaks.values()],
+            "free": [p.allocatable - p.used for p in peaks.values()],
+        }
+    )
+    return pl.concat([pools.together.update(seen, on="resource"), pools.headroom])
 
 
 def _finding(summary: Summary) -> str | None:
@@ -17,7 +35,9 @@ def _finding(summary: Summary) -> str | None:
     if rows.is_empty() or not summary.arrived:
         return None
     first = rows.row(0, named=True)
-    where = f" of pool {text.clean(first['pool'], 50)}" if rows["pool"].n_unique() > 1 else ""
+    where = ""
+    if rows["pool"].n_unique() > 1:
+        where = f" of pool {text.clean(first['pool'], 50)} ({text.plural(first['nodes'], 'node')})"
     name = text.capital(text.label(first["resource"]))
     if first["peak"] >= 99.95:
         return f"{name}{where} runs out: 100 % requested at its peak"
@@ -27,14 +47,15 @@ def _finding(summary: Summary) -> str | None:
 def _reading(summary: Summary) -> str:
     mean = "the end of the run" if summary.inflate else "the mean over the run"
     return (
-        "Each bar is one resource in one pool of like nodes, filled to its fullest moment; the white line is "
+        "Each bar is one resource, of all nodes and of each pool of like nodes, filled to its fullest moment; the "
+        "white line is "
         f"{mean}. The dark tick says how full it may be so that the pool could still lose one node: a bar that "
         "passes its tick (orange) has no node to spare."
     )
 
 
 def _draw(summary: Summary, wide: bool) -> Drawing:
-    rows = summary.pools.headroom.head(BARS)
+    rows = _rows(summary).head(BARS)
     each = 38
     figure = style.canvas(wide, 30 + each * rows.height + 30)
     w = style.width(wide)
@@ -47,6 +68,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     ticks = [0, 25, 50, 75, 100]
     axes.set_xticks(ticks, [f"{t} %" for t in ticks])
     axes.set_xlabel("requested, in % of allocatable")
+    most = rows["peak"].max()
     for k, row in enumerate(rows.iter_rows(named=True)):
         tight = row["spare"] is not None and row["peak"] > row["spare"]
         colour = style.ORANGE if tight else style.BLUE
@@ -62,13 +84,13 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         axes.text(0, k + 0.36, f"{style.words(name, 90)} · {nodes}", fontsize=10, va="baseline")
         axes.annotate(
             text.percent(row["peak"]), (1, y), (8, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", fontsize=10.5, weight="bold" if k == 0 else "normal",
+            textcoords="offset points", va="center", fontsize=10.5, weight="bold" if row["peak"] == most else "normal",
         )  # fmt: skip
     return figure
 
 
 def _table(summary: Summary) -> Table:
-    rows = summary.pools.headroom
+    rows = _rows(summary)
     cells = [
         (
             text.label(row["resource"]),

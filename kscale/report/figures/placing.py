@@ -14,7 +14,7 @@ from kscale.report.tables import Table
 from kscale.report.waits import QUANTILES, Placing
 
 #: Where the scale of shares may begin, with the parts it is then divided in.
-_BASES = ((0.99, 5), (0.95, 5), (0.9, 5), (0.8, 4), (0.5, 5))
+_BASES = ((0.9999, 5), (0.999, 5), (0.99, 5), (0.95, 5), (0.9, 5), (0.8, 4), (0.5, 5))
 
 
 def _finding(summary: Summary) -> str | None:
@@ -67,7 +67,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     base, parts = next(((b, n) for b, n in _BASES if b <= lowest), (0.0, 4))
     axes.set_ylim(base, 1 + (1 - base) * 0.03)
     ticks = np.linspace(base, 1, parts + 1)
-    axes.set_yticks(ticks, [f"{100 * t:.4g} %" for t in ticks])
+    axes.set_yticks(ticks, [f"{100 * t:.6g} %" for t in ticks])
     axes.annotate(
         "share of placed pods", (0, 1), (-42, 8), xycoords="axes fraction", textcoords="offset points",
         fontsize=9.5, color=style.MUTED,

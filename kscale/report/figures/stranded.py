@@ -60,14 +60,14 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         figure = style.canvas(True, 350)
         map_width = 410 if honey else 640
         if heat is not None:
-            _map(figure, heat, summary.supply.axis, (118, 30, map_width - 70, 262), 18)
+            _map(figure, heat, summary.supply.axis, (118, 30, map_width - 70, 262), 22)
         if honey and stranded is not None:
             left = 522 if heat is not None else 60
             _honeycomb(figure, stranded, (left, 30, 225 if heat is not None else 320, 262))
         return figure
     figure = style.canvas(False, 350 * ((heat is not None) + honey))
     if heat is not None:
-        _map(figure, heat, summary.supply.axis, (100, 30, 238, 262), 16)
+        _map(figure, heat, summary.supply.axis, (100, 30, 238, 262), 19)
     if honey and stranded is not None:
         _honeycomb(figure, stranded, (50, 30 + 350 * (heat is not None), 270, 262))
     return figure
@@ -87,7 +87,7 @@ def _map(figure: Drawing, heat: Heat, axis: Axis, box: tuple[float, float, float
     _bar(
         figure,
         (box[0], box[1] - 22, box[2], 8),
-        "of fullest resource" if letters < 18 else "of fullest resource requested",
+        "of fullest resource" if letters < 20 else "of fullest resource requested",
     )
 
 
@@ -100,7 +100,7 @@ def _pool_labels(axes: Axes, heat: Heat, rows: int, letters: int) -> None:
             ticks.append(middle)
             labels.append(style.words(name, letters))
             last = middle
-    axes.set_yticks(ticks, labels, fontsize=9)
+    axes.set_yticks(ticks, labels, fontsize=8.5)
     for _, first, _ in heat.pools[1:]:
         axes.axhline(first, color=style.PAPER, linewidth=0.8)
 
