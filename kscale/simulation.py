@@ -17,7 +17,7 @@ from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
 from kscale.engine.ledger import Ledger
-from kscale.engine.recording import NodeTimeline
+from kscale.engine.recording import NodeTimeline, stays
 from kscale.errors import GateError, InputError
 from kscale.scheduler import cycle, planes, plugins
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
@@ -244,6 +244,10 @@ class Simulation:
         for reason, count in counts.items():
             named[texts[reason]] = named.get(texts[reason], 0) + count
         return planes.message(named, self.cluster.sizes["node"])
+
+    def stays(self, spec: np.ndarray[Any, Any], kept: list[int]) -> pl.DataFrame:
+        """Return the table ``nodes``; ``spec`` is each pod's template, ``kept`` the rows of the resources to tell."""
+        return stays(self.intake, self.ledger, spec, self.ended_us, self.node_timeline, kept)
 
     def explain(self, template: int) -> np.ndarray[Any, Any]:
         """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""

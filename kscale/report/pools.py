@@ -12,6 +12,7 @@ from kscale.engine import runfolder
 from kscale.engine.runfolder import Run
 from kscale.report import reading
 from kscale.report.reading import Resource
+from kscale.report.supply import Supply
 
 #: A resource of a node counts as full from here, in % requested: what is left of the others is stranded.
 FULL = 95.0
@@ -92,10 +93,8 @@ class Pools:
     namespace_count: int
 
 
-def measure(
-    folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.DataFrame, moments: pl.DataFrame
-) -> Pools:
-    """Return what the nodes say; ``moments`` places a ``time_us`` on the run's axis (``x``)."""
+def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.DataFrame, supply: Supply) -> Pools:
+    """Return what the nodes say; ``supply`` gives the run's axis and the peaks of all nodes together."""
     inflate = reading.inflates(run)
     nodes = reading.nodes(folder, run, found).collect()
     groups = reading.groups(folder, run, found).collect()
@@ -106,11 +105,13 @@ def measure(
         weight.cast(pl.Float64).alias("weight"), idle.alias("idle"), _fullest(found, held).alias("fullest")
     )
     total = float(nodes["weight"].sum())
+    several = nodes["pool"].n_unique() > 1
+    together = _together(nodes, groups, found, supply, inflate)
     namespaces, count = _namespaces(folder, run, found, templates)
     return Pools(
-        _headroom(nodes, groups, found, inflate),
-        _headroom(*_all_nodes(nodes, groups), found, inflate),
-        _heat(groups, found, moments),
+        _headroom(nodes, groups, found, inflate) if several else together,
+        together,
+        _heat(groups, found, supply.moments),
         _stranded(nodes, groups, found, inflate),
         _fill(nodes),
         _hours(nodes),
@@ -165,10 +166,17 @@ def _headroom(nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, 
     return pl.concat(rows).sort(["peak", "nodes", "pool", "resource"], descending=[True, True, False, False])
 
 
-def _all_nodes(nodes: pl.DataFrame, groups: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both tables with every node in one pool."""
-    name = pl.lit(ALL_NODES).alias("pool")
-    return nodes.with_columns(name), groups.with_columns(name)
+def _together(
+    nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, ...], supply: Supply, inflate: bool
+) -> pl.DataFrame:
+    """Return the headroom of all nodes as one pool, its peaks from the timeline, which has more samples."""
+    one = nodes["pool"].n_unique() == 1
+    name = pl.lit(nodes["pool"][0] if one else ALL_NODES).alias("pool")
+    rows = _headroom(nodes.with_columns(name), groups.with_columns(name), found, inflate)
+    peaks = [(key, p.percent, p.allocatable - p.used) for key, p in supply.peaks.items()]
+    schema = {"resource": pl.String, "peak": pl.Float64, "free": pl.Float64}
+    seen = pl.DataFrame(peaks, schema=schema, orient="row")
+    return rows.update(seen, on="resource").sort(["peak", "resource"], descending=[True, False])
 
 
 def _heat(groups: pl.DataFrame, found: tuple[Resource, ...], moments: pl.DataFrame) -> Heat | None:

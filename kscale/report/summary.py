@@ -64,7 +64,7 @@ def summarize(folder: Path, run: Run) -> Summary:
     arrived, placed = int(templates["pods"].sum()), int(templates["placed"].sum())
     waited = None if inflate else waits.measure(folder, run, templates)
     supplied = supply.measure(folder, run, found, templates, waited)
-    pooled = pools.measure(folder, run, found, templates, supplied.moments)
+    pooled = pools.measure(folder, run, found, templates, supplied)
     left = unplaced.measure(folder, run, found, templates)
     judged = verdict.judge(arrived, found, supplied, waited, left, pooled)
     return Summary(

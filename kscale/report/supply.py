@@ -71,7 +71,6 @@ class Supply:
         gpu: ``x``, ``used``, ``idle``, ``fragmented`` in milli; None without GPUs.
         peaks: by resource key.
         refused_at: x of the first refusal of an inflation run; None without one.
-        waiting_peak: most waiting pods in a sample.
         moments: ``time_us`` and ``x`` of every row, to place other tables' moments on the axis.
     """
 
@@ -81,7 +80,6 @@ class Supply:
     gpu: pl.DataFrame | None
     peaks: dict[str, Peak]
     refused_at: float | None
-    waiting_peak: int
     moments: pl.DataFrame
 
 
@@ -115,7 +113,6 @@ def measure(
         _gpu(full) if gpus and full.height else None,
         peaks,
         float(refused[0]) if len(refused) else None,
-        int(full["waiting_pods"].max() or 0) if full.height else 0,  # type: ignore[arg-type]
         full.select("time_us", "x"),
     )
 
@@ -160,7 +157,7 @@ def _asked_at_instants(full: pl.DataFrame, found: tuple[Resource, ...], waits: W
     """Return what bound and waiting pods ask for together at the instants of the waits."""
     if waits is None or not waits.asks or full.is_empty():
         return None
-    asks = pl.DataFrame({"time_us": waits.times} | {f"ask:{key}": values for key, values in waits.asks.items()})
+    asks = pl.DataFrame({"time_us": waits.samples} | {f"ask:{key}": values for key, values in waits.asks.items()})
     joined = asks.join_asof(full, on="time_us", strategy="backward")
     return joined.select(
         pl.col("time_us").cast(pl.Float64).alias("x"),

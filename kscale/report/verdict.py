@@ -65,7 +65,7 @@ def judge(
         assert waits is not None
         why = f"; what bounds it: {waits.main}" if waits.main else ""
         longest = f"The longest waited {text.duration(late.quantiles[1.0])}{why}."
-        return Verdict(WAITS, head, f"{longest} {_margin(binding, supply, pools)}", binding)
+        return Verdict(WAITS, head, f"{longest} {_margin(binding, supply, pools, grow=False)}", binding)
     return Verdict(
         FITS, f"Fits: all {text.plural(arrived, 'pod')} placed at once", _margin(binding, supply, pools), binding
     )
@@ -115,7 +115,7 @@ def _repair(unplaced: Unplaced, pools: Pools) -> str:
     return " ".join(parts)
 
 
-def _margin(binding: Resource | None, supply: Supply, pools: Pools) -> str:
+def _margin(binding: Resource | None, supply: Supply, pools: Pools, *, grow: bool = True) -> str:
     if binding is None:
         return ""
     peak = supply.peaks[binding.key].percent
@@ -127,6 +127,8 @@ def _margin(binding: Resource | None, supply: Supply, pools: Pools) -> str:
     pool = _fuller_pool(binding, supply, pools)
     if pool:
         return f"{words} over all nodes, but {pool}."
+    if not grow:
+        return f"{words}."
     return f"{words}; the load could grow by about {text.percent(100 * (100 / peak - 1))} before it is full."
 
 

@@ -20,6 +20,8 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 #: Reasons that are shown by name; the others are added up.
 REASONS = 6
 INSTANTS = 400
+#: Moments that are looked at within each interval that is shown, so that short waits are seen.
+FINE = 80
 TURN = "Waiting for its turn in the scheduler"
 OTHER = "Other reasons"
 
@@ -50,20 +52,22 @@ class Waits:
     Attributes:
         overall: over all placed pods; None when none was placed.
         classes: the same by class, where there is more than one.
-        times: instants in microseconds.
-        reasons: waiting pods at each instant by reason, largest pod-time first.
-        asks: what the waiting pods ask for at each instant, by resource key.
+        samples: instants of the run's samples, in microseconds.
+        asks: what the waiting pods ask for at each of these, by resource key.
+        times: beginnings of intervals of the run, in microseconds.
+        reasons: waiting pods by reason, at the moment of each interval at which most waited; largest first.
         pod_hours: pod-hours waited in all.
         main: the reason with most waiting time; None when nobody waited for room.
-        peak: most pods waiting at an instant.
+        peak: most pods waiting at a moment.
         peak_at: when, in microseconds.
     """
 
     overall: Placing | None
     classes: list[Placing]
+    samples: np.ndarray
+    asks: dict[str, np.ndarray]
     times: np.ndarray
     reasons: dict[str, np.ndarray] = field(default_factory=dict)
-    asks: dict[str, np.ndarray] = field(default_factory=dict)
     pod_hours: float = 0.0
     main: str | None = None
     peak: int = 0
@@ -117,13 +121,25 @@ def measure(folder: Path, run: Run, templates: pl.DataFrame) -> Waits:
     overall, classes = _placing(lazy, templates)
     labels = _labels(lazy)
     if labels is None:
-        return Waits(overall, classes, times)
+        return Waits(overall, classes, times, {}, times)
     names, codes, pod_us, main = labels
-    counts, asks = _series(lazy, codes, len(names), templates, times)
+    moments, counts = _counts(lazy, codes, len(names), run)
+    worst = _worst(counts.sum(1))
+    counts = counts[worst]
     total = counts.sum(1)
-    shown = {name: counts[:, k] for k, name in enumerate(names) if counts[:, k].any()}
     top = int(total.argmax())
-    return Waits(overall, classes, times, shown, asks, pod_us / 3.6e9, main, int(total[top]), int(times[top]))
+    return Waits(
+        overall,
+        classes,
+        times,
+        _asks(lazy, templates, times),
+        moments[worst // FINE * FINE],
+        {name: counts[:, k] for k, name in enumerate(names) if counts[:, k].any()},
+        pod_us / 3.6e9,
+        main,
+        int(total[top]),
+        int(moments[worst[top]]),
+    )
 
 
 def instants(run: Run) -> np.ndarray:
@@ -202,43 +218,67 @@ def _labels(lazy: pl.LazyFrame) -> tuple[list[str], pl.DataFrame, float, str | N
     return names, codes, failing + float(raw["turn"].sum()), top[0] if failing else None
 
 
-def _series(
-    lazy: pl.LazyFrame, codes: pl.DataFrame, names: int, templates: pl.DataFrame, times: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return waiting pods by instant and reason, and the sums of what they ask for."""
-    step, turn = int(times[1]) if len(times) > 1 else 1, names - 1
-    asks = [c for c in templates.columns if c.startswith("ask:")]
+def _first_at(column: str, step: int, count: int) -> pl.Expr:
+    """Return the first of ``count`` instants, ``step`` apart, at or after a time; ``count`` when it is after all."""
+    return ((pl.col(column) + (step - 1)) // step).clip(0, count).alias("instant")
 
-    def at(column: str) -> pl.Expr:
-        # The first instant at or after it; beyond the last one there is one more, which is cut off at the end.
-        return ((pl.col(column) + (step - 1)) // step).clip(0, len(times)).alias("instant")
 
-    coded = lazy.join(codes.lazy(), on="reason", nulls_equal=True).join(
-        templates.lazy().select("template", *asks), on="template", how="left"
-    )
-    never_failed = pl.col("first_failed_us").is_null()
-    sums = [pl.col(c).sum() for c in asks]
-    open_end = pl.when("open").then(len(times)).otherwise(at("end_us")).alias("instant")
+def _end_at(step: int, count: int) -> pl.Expr:
+    """Return the same for the end of a wait; a pod that still waits is counted at every instant."""
+    return pl.when("open").then(count).otherwise(_first_at("end_us", step, count)).alias("instant")
+
+
+def _counts(lazy: pl.LazyFrame, codes: pl.DataFrame, names: int, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return instants of the run, FINE times as many as are shown, and the pods waiting at each by reason."""
+    step = -(-max(run.horizon_us, 1) // (INSTANTS * FINE))
+    times = np.arange(0, run.horizon_us + 1, step, dtype=np.int64)
+    count, turn = len(times), names - 1
+    coded = lazy.join(codes.lazy(), on="reason", nulls_equal=True)
+    failed = pl.col("first_failed_us").is_not_null()
+    last = pl.when(failed).then(pl.col("code")).otherwise(pl.lit(turn, pl.Int8)).alias("code")
     starts, fails, ends = pl.collect_all(
         [
-            coded.group_by(at("arrived_us")).agg(pl.len(), *sums),
-            coded.filter(~never_failed).group_by(at("first_failed_us"), "code").agg(pl.len()),
-            coded.group_by(
-                open_end, pl.when(never_failed).then(pl.lit(turn, pl.Int8)).otherwise(pl.col("code")).alias("code")
-            ).agg(pl.len(), *sums),
+            coded.group_by(_first_at("arrived_us", step, count)).agg(pl.len()),
+            coded.filter(failed).group_by(_first_at("first_failed_us", step, count), "code").agg(pl.len()),
+            coded.group_by(_end_at(step, count), last).agg(pl.len()),
         ],
         engine="streaming",
     )
-    change = np.zeros((len(times) + 1, names), np.int64)
-    np.add.at(change[:, turn], starts["instant"].to_numpy(), starts["len"].to_numpy())
-    np.add.at(change[:, turn], fails["instant"].to_numpy(), -fails["len"].to_numpy().astype(np.int64))
-    np.add.at(change, (fails["instant"].to_numpy(), fails["code"].to_numpy()), fails["len"].to_numpy())
-    np.add.at(change, (ends["instant"].to_numpy(), ends["code"].to_numpy()), -ends["len"].to_numpy().astype(np.int64))
+    change = np.zeros((count + 1, names), np.int64)
+    began, failing, ended = (frame["len"].to_numpy().astype(np.int64) for frame in (starts, fails, ends))
+    np.add.at(change[:, turn], starts["instant"].to_numpy(), began)
+    np.add.at(change[:, turn], fails["instant"].to_numpy(), -failing)
+    np.add.at(change, (fails["instant"].to_numpy(), fails["code"].to_numpy()), failing)
+    np.add.at(change, (ends["instant"].to_numpy(), ends["code"].to_numpy()), -ended)
+    return times, np.cumsum(change, axis=0)[:-1]
+
+
+def _worst(total: np.ndarray) -> np.ndarray:
+    """Return, of every FINE instants, the index of the one with most waiting pods."""
+    blocks = -(-len(total) // FINE)
+    padded = np.full(blocks * FINE, -1, np.int64)
+    padded[: len(total)] = total
+    return padded.reshape(blocks, FINE).argmax(1) + np.arange(blocks) * FINE
+
+
+def _asks(lazy: pl.LazyFrame, templates: pl.DataFrame, times: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the sums of what the waiting pods ask for at each of ``times``, by resource key."""
+    step, count = int(times[1]) if len(times) > 1 else 1, len(times)
+    asks = [c for c in templates.columns if c.startswith("ask:")]
+    asking = lazy.join(templates.lazy().select("template", *asks), on="template", how="left")
+    sums = [pl.col(c).sum() for c in asks]
+    starts, ends = pl.collect_all(
+        [
+            asking.group_by(_first_at("arrived_us", step, count)).agg(sums),
+            asking.group_by(_end_at(step, count)).agg(sums),
+        ],
+        engine="streaming",
+    )
     asked = {}
     for column in asks:
-        delta = np.zeros(len(times) + 1)
+        delta = np.zeros(count + 1)
         np.add.at(delta, starts["instant"].to_numpy(), starts[column].to_numpy())
         np.add.at(delta, ends["instant"].to_numpy(), -ends[column].to_numpy())
         # Sums of doubles in another order may leave a crumb where nothing waits.
         asked[column.removeprefix("ask:")] = np.cumsum(delta)[:-1].round(3).clip(0)
-    return np.cumsum(change, axis=0)[:-1], asked
+    return asked

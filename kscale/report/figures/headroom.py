@@ -16,18 +16,8 @@ BARS = 14
 def _rows(summary: Summary) -> pl.DataFrame:
     """Return the rows of all nodes together, then those of the pools where there are several."""
     pools = summary.pools
-    if pools.headroom["pool"].n_unique() < 2:
-        return pools.headroom
-    # The timeline has more samples than the groups of nodes have.
-    peaks = summary.supply.peaks
-    seen = pl.DataFrame(
-        {
-            "resource": list(peaks),
-            "peak": [p.percent for p in peaks.values()],
-            "free": [p.allocatable - p.used for p in peaks.values()],
-        }
-    )
-    return pl.concat([pools.together.update(seen, on="resource"), pools.headroom])
+    several = pools.headroom["pool"].n_unique() > 1
+    return pl.concat([pools.together, pools.headroom]) if several else pools.headroom
 
 
 def _finding(summary: Summary) -> str | None:

@@ -23,7 +23,11 @@ def _finding(summary: Summary) -> str | None:
     stranded = summary.pools.stranded
     if stranded is None or not summary.arrived or not (stranded.pair or summary.pools.heat):
         return None
-    moment = "At the end of the run" if stranded.at is None else f"At the fullest moment ({text.duration(stranded.at)})"
+    moment = (
+        "At the end of the run"
+        if stranded.at is None
+        else f"At {text.duration(stranded.at)}, the fullest sample of the nodes,"
+    )
     lost = {k: v for k, v in stranded.percent.items() if v >= 0.05 and k != "pods"}
     if not lost:
         return f"{moment} nothing is stranded: no node is full in one resource and free in another"

@@ -25,8 +25,9 @@ def _finding(summary: Summary) -> str | None:
 
 def _reading(summary: Summary) -> str:
     return (
-        "The height of the stack is the number of pods that had arrived and were not placed at that moment; each "
-        "colour is the reason that kube-scheduler gives, listed from the largest down. A stack that does not fall "
+        "The height of the stack is the number of pods that had arrived and were not placed, at the worst moment of "
+        "each short interval; each colour is the reason that kube-scheduler gives, listed from the largest down. "
+        "A stack that does not fall "
         f"again means pods that never find room. {speed(summary)}"
     )
 
@@ -79,7 +80,7 @@ def _table(summary: Summary) -> Table:
         (text.duration(int(waits.times[k])), *(text.number(int(v[k])) for v in waits.reasons.values()))
         for k in spaced(len(waits.times), 25)
     ]
-    note = "Waiting pods at each of these moments."
+    note = "Of the time from each of these moments to the next column of the figure, when most waited."
     return Table(("time", *waits.reasons), rows, tuple(range(len(waits.reasons) + 1)), note)
 
 

@@ -1,0 +1,148 @@
+"""``kscale replay``: from a trace and nodes to a run folder with a report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from kscale.cli.progress import Reporter
+from kscale.errors import InputError
+from kscale.scheduler.profile import DEFAULT
+from kscale.state.quantities import parse_duration, parse_quantity
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def replay(
+    trace: Path,
+    *,
+    nodes: str,
+    out: Path,
+    format: str | None = None,
+    policy: str = DEFAULT,
+    inflate: Flag = False,
+    ends: Literal["service", "recorded"] = "service",
+    load: float = 1.0,
+    compress: float = 1.0,
+    seed: int = 0,
+    until: str | None = None,
+    sample: str | None = None,
+    scheduler_rate: str | None = None,
+    pod_order: Path | None = None,
+    node_order: Path | None = None,
+    check: Flag = False,
+    lenient: Flag = False,
+    machine_unit: str | None = None,
+    max_input: str = "2Gi",
+    quiet: Annotated[bool, Parameter(name=["-q", "--quiet"], negative="")] = False,
+) -> int:
+    """Replay a workload trace on nodes, and write a run folder with a capacity report.
+
+    Every pod is scheduled in virtual time, as kube-scheduler v1.34.1 would place it, scoring all nodes. The folder OUT
+    holds run.json, Parquet tables, figures, report.html and report.md; it appears when the run is whole.
+
+    Examples:
+
+    ``kscale replay pods.csv --nodes nodes.csv --out run``
+
+    ``kscale replay pods.csv --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi,zone=a:200' --policy FGD --inflate --out run``
+
+    Parameters
+    ----------
+    trace
+        Trace file, of any format that kscale reads.
+    nodes
+        Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``.
+    out
+        Run folder to write; an older run folder of this name is replaced.
+    format
+        Name of the trace's format; found by looking where it is not given.
+    policy
+        ``default`` (kube-scheduler's score plug-ins) or one score plug-in alone: LeastAllocated, MostAllocated,
+        Random, DotProd, GpuClustering, GpuPacking, BestFit, FGD …
+    inflate
+        Arrivals only: nothing ends, and a pod that does not fit is dropped for good.
+    ends
+        ``service``: a pod runs as long as recorded, from its start. ``recorded``: it ends when the trace says.
+    load
+        Above 1 adds seeded clones, below 1 thins.
+    compress
+        2 halves the time between arrivals.
+    seed
+        Seed of every draw.
+    until
+        Virtual time at which the run ends, such as ``2d12h``.
+    sample
+        Virtual time between rows of the timeline; a 500th of the horizon where it is not given.
+    scheduler_rate
+        Pods per second that the scheduler decides on, or ``real``; without it a decision takes no time.
+    pod_order
+        Row indices of the trace, one a line or .npy: the pods to replay, in this order.
+    node_order
+        Row indices of the nodes: their order, which is the order of ties.
+    check
+        Check the invariants at every control point; slow.
+    lenient
+        Leave bad rows out and count them instead of stopping at the first.
+    machine_unit
+        What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    max_input
+        Most bytes that a whole-document reader may produce.
+    quiet
+        No progress on standard error.
+    """
+    from kscale.replay import Plan
+
+    plan = Plan(
+        trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
+        compress=compress, seed=seed, until_us=_parsed("--until", parse_duration, until),
+        sample_us=_parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
+        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
+        max_input=_parsed("--max-input", parse_quantity, max_input) or 0,
+    )  # fmt: skip
+    return run(plan, quiet=quiet)
+
+
+def run(plan: object, *, quiet: bool = False) -> int:
+    """Replay a plan with progress on standard error and the end summary on standard output."""
+    from kscale.cli.tables import console
+    from kscale.replay import Plan, Stages
+    from kscale.replay import replay as do
+    from kscale.report import terminal
+
+    assert isinstance(plan, Plan)
+    _check(plan)
+    with Reporter(quiet=quiet) as reporter:
+        done, summary = do(plan, Stages(reporter.stage), reporter.progress)
+    err = console(stderr=True)
+    for reason, count in done.dropped.items():
+        err.print(f"left out: {count:,} rows: {reason}")
+    sys.stdout.write("\n".join(terminal.lines(summary, plan.out)) + "\n")
+    return 0
+
+
+def _check(plan: object) -> None:
+    from kscale.replay import Plan
+
+    assert isinstance(plan, Plan)
+    if not 0 <= plan.seed < 1 << 63:
+        raise InputError("is out of range", field="--seed", expected="0 to 2^63 - 1")
+    if plan.sample_us == 0:
+        raise InputError("is 0", field="--sample", expected="a duration above 0")
+    if plan.inflate and (plan.until_us is not None or plan.scheduler_rate is not None or plan.sample_us is not None):
+        raise InputError(
+            "--inflate has no time: pods arrive one by one", expected="no --until, --sample, --scheduler-rate"
+        )
+
+
+def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except InputError as error:
+        raise InputError(error.problem, field=option, expected=error.expected) from None

@@ -1,0 +1,49 @@
+"""``kscale report``: check a run folder and print what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+from cyclopts import Parameter
+
+from kscale.cli.tables import Form, show
+
+
+def report(run: Path, *, output: Annotated[Form, Parameter(name=["-o", "--output"])] = "table") -> None:
+    """Check every file of a run folder against its digest, and print the run's summary.
+
+    ``-o json``, ``yaml`` and ``csv`` give the headline numbers by name; ``-o markdown`` gives report.md.
+
+    Examples: ``kscale report run`` · ``kscale report run -o json``
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    output
+        Form of the output.
+    """
+    from kscale import report as room
+    from kscale.engine import runfolder
+    from kscale.report import terminal
+
+    found = runfolder.load(run)
+    if output == "markdown":
+        sys.stdout.write((run / "report.md").read_text(encoding="utf-8"))
+        return
+    summary = room.summarize(run, found)
+    if output in ("table", "wide"):
+        sys.stdout.write("\n".join(terminal.lines(summary, run)) + "\n")
+        return
+    names, values = list(summary.headline), [None if v is None else float(v) for v in summary.headline.values()]
+    show(
+        {
+            "headline": pl.DataFrame(
+                {"metric": names, "value": values}, schema={"metric": pl.String, "value": pl.Float64}
+            )
+        },
+        output,
+    )

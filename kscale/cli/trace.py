@@ -1,0 +1,196 @@
+"""``kscale trace``: look at, convert and make workload traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from kscale.cli.tables import Form, console, show
+from kscale.errors import InputError
+from kscale.traces import Options, Trace
+from kscale.traces.common import info as facts
+from kscale.traces.common import opening, writing
+from kscale.traces.common.presets import PRESETS
+from kscale.traces.common.synth import synth as make
+
+
+def tell_notes(trace: Trace) -> None:
+    """Say on standard error what a reader maps, drops and assumes."""
+    err = console(stderr=True)
+    for note in trace.notes:
+        err.print(f"note: {note}")
+    for reason, count in trace.dropped.items():
+        err.print(f"left out: {count:,} rows: {reason}")
+
+
+def options(lenient: bool, max_input: str, machine_unit: str | None) -> Options:
+    """Return reading options from their written forms. Raises InputError."""
+    from kscale.state.quantities import parse_quantity
+
+    try:
+        limit = parse_quantity(max_input)
+    except InputError as error:
+        raise InputError(error.problem, field="--max-input", expected=error.expected) from None
+    return Options(lenient=lenient, max_input=limit, machine_unit=machine_unit)
+
+
+def info(
+    trace: Path,
+    *,
+    nodes: str | None = None,
+    format: str | None = None,
+    machine_unit: str | None = None,
+    lenient: Annotated[bool, Parameter(negative="")] = False,
+    max_input: str = "2Gi",
+    output: Annotated[Form, Parameter(name=["-o", "--output"])] = "table",
+) -> None:
+    """Show what a planner wants to know of a trace before a replay.
+
+    Span, arrivals over time, requests and durations, distinct specs, GPU requests, and with nodes the load on them.
+
+    Examples: ``kscale trace info pods.csv`` · ``kscale trace info jobs.swf --nodes '96cpu,512Gi:400' -o json``
+
+    Parameters
+    ----------
+    trace
+        Trace file.
+    nodes
+        Node file, or shapes such as ``96cpu,512Gi,8xA100:40``: adds the load against them.
+    format
+        Name of the format; found by looking where it is not given.
+    machine_unit
+        What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    lenient
+        Leave bad rows out and count them instead of stopping at the first.
+    max_input
+        Most bytes that a whole-document reader may produce.
+    output
+        Form of the output.
+    """
+    how = options(lenient, max_input, machine_unit)
+    read = opening.open_trace(trace, format, how)
+    tell_notes(read)
+    show(facts.info(read, None if nodes is None else opening.read_nodes(nodes, how)), output)
+
+
+def convert(
+    trace: Path,
+    out: Path,
+    *,
+    nodes: str | None = None,
+    nodes_out: Path | None = None,
+    format: str | None = None,
+    machine_unit: str | None = None,
+    lenient: Annotated[bool, Parameter(negative="")] = False,
+    max_input: str = "2Gi",
+) -> None:
+    """Write a trace in kscale's own format: Parquet or CSV, by the ending of OUT.
+
+    Example: ``kscale trace convert openb_pod_list_default.csv pods.parquet``
+
+    Parameters
+    ----------
+    trace
+        Trace file.
+    out
+        File to write: ``.parquet``, ``.csv`` or ``.csv.gz``.
+    nodes
+        Node file or shapes to write as well.
+    nodes_out
+        File for the nodes.
+    format
+        Name of the format; found by looking where it is not given.
+    machine_unit
+        What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    lenient
+        Leave bad rows out and count them instead of stopping at the first.
+    max_input
+        Most bytes that a whole-document reader may produce.
+    """
+    how = options(lenient, max_input, machine_unit)
+    if (nodes is None) != (nodes_out is None):
+        raise InputError("--nodes and --nodes-out go together", expected="both, or neither")
+    read = opening.open_trace(trace, format, how)
+    tell_notes(read)
+    writing.write_trace(read, out)
+    console().print(f"{out}: {read.pods.height:,} pods, {read.specs.height:,} distinct specs")
+    if nodes is not None and nodes_out is not None:
+        frame = opening.read_nodes(nodes, how)
+        writing.write_nodes(frame, nodes_out)
+        console().print(f"{nodes_out}: {frame.height:,} nodes")
+
+
+def synth(
+    preset: str,
+    *,
+    out: Path,
+    nodes_out: Path | None = None,
+    nodes: int = 100,
+    pods: int = 10_000,
+    days: float = 1.0,
+    specs: int | None = None,
+    load: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Make a seeded workload with a published shape, in kscale's own format.
+
+    Presets: borg, alibaba, openb, uniform. Arrivals follow the day, durations have heavy tails, specs come from a
+    finite table with Zipf weights, owners have Zipf sizes. The same arguments give the same bits.
+
+    Example: ``kscale trace synth borg --nodes 200 --pods 50000 --days 2 --seed 1 --out pods.parquet --nodes-out nodes.csv``
+
+    Parameters
+    ----------
+    preset
+        Shape of the workload.
+    out
+        File for the pods: ``.parquet``, ``.csv`` or ``.csv.gz``.
+    nodes_out
+        File for the nodes; without it they are not written.
+    nodes
+        Nodes to make.
+    pods
+        Pods to make.
+    days
+        Span of the arrivals.
+    specs
+        Distinct specs; about so many.
+    load
+        Mean load on the bounding resource, 1 is full; sets the durations.
+    seed
+        Seed of every draw.
+    """
+    if preset not in PRESETS:
+        from kscale.errors import nearest
+
+        raise InputError(
+            f"there is no preset '{preset}'{nearest(preset, PRESETS)}", expected=f"one of {', '.join(PRESETS)}"
+        )
+    if seed < 0:
+        raise InputError("is negative", field="--seed", expected="0 or more")
+    made = make(preset, np.random.default_rng(seed), nodes=nodes, pods=pods, days=days, specs=specs, load=load)
+    tell_notes(made)
+    writing.write_trace(made, out)
+    console().print(f"{out}: {made.pods.height:,} pods, {made.specs.height:,} distinct specs")
+    if nodes_out is not None and made.nodes is not None:
+        writing.write_nodes(made.nodes, nodes_out)
+        console().print(f"{nodes_out}: {made.nodes.height:,} nodes")
+
+
+def template(out: Path, *, kind: Literal["pods", "nodes"] = "pods") -> None:
+    """Write an example file in kscale's own format, with a value in every column.
+
+    Examples: ``kscale trace template pods.csv`` · ``kscale trace template nodes.csv --kind nodes``
+
+    Parameters
+    ----------
+    out
+        File to write: ``.parquet``, ``.csv`` or ``.csv.gz``.
+    kind
+        Pods or nodes.
+    """
+    writing.write_template(out, kind)
+    console().print(f"{out}: an example of {kind}; docs/traces.md describes every column")
