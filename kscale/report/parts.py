@@ -15,6 +15,7 @@ NOTES = 60
 #: Stages of run.timing that are told apart, in the order of the run.
 _STAGES = {
     "read": "read the input",
+    "prepare": "prepare the run",
     "compile": "compile (once per machine)",
     "simulate": "simulate",
     "record": "write the tables",
@@ -164,7 +165,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         else "not checked in this run (--check checks them)"
     )
     plugins = ", ".join(
-        f"{p.get('name', '?')} ({_points(p.get('points'))}, weight {p.get('weight', '–')})" for p in run.plugins[:40]
+        f"{p.get('name', '?')} ({_points(p.get('points'))}{_weight(p.get('weight'))})" for p in run.plugins[:40]
     )
     return [
         ("kscale version", f"{run.kscale_version}, run folder schema {run.schema_version}"),
@@ -180,6 +181,10 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
 
 def _points(points: object) -> str:
     return "+".join(str(p) for p in points) if isinstance(points, (list, tuple)) else str(points or "–")
+
+
+def _weight(weight: object) -> str:
+    return "" if weight is None else f", weight {weight}"
 
 
 def inputs(summary: Summary) -> Table:

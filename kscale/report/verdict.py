@@ -12,6 +12,8 @@ from kscale.report.supply import Supply
 from kscale.report.unplaced import Unplaced
 from kscale.report.waits import Waits
 
+#: From here (% requested) the cluster as a whole is what is short, not one of its pools.
+NEARLY_FULL = 90.0
 FITS, WAITS, FAILS, NOTHING = "fits", "waits", "fails", "nothing"
 
 
@@ -85,8 +87,8 @@ def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply, pool
 
 def _fuller_pool(binding: Resource, supply: Supply, pools: Pools) -> str:
     """Name the pool that was much fuller than the cluster, or nothing."""
-    rows = pools.headroom
-    if rows["pool"].n_unique() < 2 or rows["peak"][0] <= supply.peaks[binding.key].percent + 5:
+    rows, peak = pools.headroom, supply.peaks[binding.key].percent
+    if rows["pool"].n_unique() < 2 or rows["peak"][0] <= peak + 5 or peak >= NEARLY_FULL:
         return ""
     row = rows.row(0, named=True)
     return (

@@ -35,12 +35,11 @@ def _finding(summary: Summary) -> str | None:
 
 
 def _reading(summary: Summary) -> str:
-    mean = "the end of the run" if summary.inflate else "the mean over the run"
+    mean = "its arrivals" if summary.inflate else "the run"
     return (
         "Each bar is one resource, of all nodes and of each pool of like nodes, filled to its fullest moment; the "
-        "white line is "
-        f"{mean}. The dark tick says how full it may be so that the pool could still lose one node: a bar that "
-        "passes its tick (orange) has no node to spare."
+        f"white line is the mean over {mean}. The dark tick says how full it may be so that the pool could still lose "
+        "one node: a bar that passes its tick (orange) has no node to spare."
     )
 
 
