@@ -171,7 +171,7 @@ def format_term(term: Term) -> str:
 
 def integer(text: str) -> int | None:
     """Return a label value as the int64 that Gt and Lt compare, or None where it is not one (base 10, ``007`` is 7)."""
-    if _INTEGER.fullmatch(text) is None or len(text) > 40:
+    if _INTEGER.fullmatch(text) is None or len(text) > 63:
         return None
     value = int(text)
     return value if -_INT64 <= value < _INT64 else None

@@ -7,7 +7,7 @@ kube-scheduler does (facts of v1.34.1: Quantity.MilliValue and Quantity.Value ro
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 
 from kscale.errors import InputError
 
@@ -22,6 +22,8 @@ _DECIMAL = {
     for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)
 }
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d{1,3})|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]?))", re.ASCII)
+# Digits enough for every product of a text of 64 characters and a unit: rounding up must see all of them.
+_EXACT = Context(prec=100)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d|w)", re.ASCII)
 _MICROSECONDS = {
     "us": 1,
@@ -51,7 +53,8 @@ def parse_quantity(text: str, resource: str = "memory") -> int:
             if suffix in _BINARY
             else _DECIMAL[suffix or ""]
         )
-        amount = (Decimal(number) * scale * (1000 if resource == "cpu" else 1)).to_integral_value(ROUND_CEILING)
+        unit = scale * 1000 if resource == "cpu" else scale
+        amount = _EXACT.multiply(Decimal(number), unit).to_integral_value(ROUND_CEILING)
     except InvalidOperation:
         raise InputError(f"'{text[:64]}' is out of range", expected="an amount of at most 2^59") from None
     if amount < 0:
