@@ -32,11 +32,12 @@ class Composer:
         self._entries: list[str] = []
         self._inlined = 0
 
-    def use(self, name: str, function: Callable[..., Any]) -> None:
+    def use(self, name: str, function: Callable[..., Any] | None) -> None:
         """Bring in a kernel under ``name``; its columns follow its other parameters.
 
         Raises ValueError when a parameter that is not a column follows one that is.
         """
+        assert function is not None, f"{name} has no kernel"
         names = parameters(function)
         needs = [parameter for parameter in names if parameter in self._columns]
         if names[len(names) - len(needs) :] != needs:

@@ -105,7 +105,7 @@ def load(text: str, *, compiled: bool = True) -> ModuleType:
         module.__dict__["COMPILED"] = False
         exec(compile(text, str(path), "exec"), module.__dict__)
         return module
-    numba.config.CACHE_DIR = str(cache_folder())
+    numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -238,7 +238,7 @@ class Simulation:
         self._fed = last
 
     def tell(self, counts: dict[int, int], description: int) -> str:
-        """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and the description's verdicts."""
+        """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and of the description."""
         texts = self.profile.reasons(self.intake.resources)
         named = dict(self.verdicts.counts[description])
         for reason, count in counts.items():

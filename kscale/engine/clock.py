@@ -74,9 +74,9 @@ def calendar_pop(pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any
 
 @kernel
 def next_due(
-    arrival_time_us: Any, cluster_now_us: Any, cluster_arrivals: Any, cluster_arrivals_cursor: Any, cluster_pod_in_flight: Any,
-    cluster_scheduler_free_us: Any, cluster_next_flush_us: Any, cluster_next_leftover_us: Any, queue_calendar_us: Any,
-    queue_size: Any,
+    arrival_time_us: Any, cluster_now_us: Any, cluster_arrivals: Any, cluster_arrivals_cursor: Any,
+    cluster_pod_in_flight: Any, cluster_scheduler_free_us: Any, cluster_next_flush_us: Any,
+    cluster_next_leftover_us: Any, queue_calendar_us: Any, queue_size: Any,
 ) -> int:  # fmt: skip
     """Return the next instant at which something happens, NEVER when nothing is left to happen."""
     busy = cluster_pod_in_flight[0] >= 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from kscale.engine.clock import ACTIVE, BACKOFF, FREE, RESTING
 from kscale.engine.pods import GONE, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
 from kscale.state.tables import Cluster
+
+Array = np.ndarray[Any, Any]
 
 
 def violations(cluster: Cluster) -> list[str]:
@@ -62,18 +67,18 @@ def violations(cluster: Cluster) -> list[str]:
     return found
 
 
-def _devices(cluster: Cluster, pods: object, nodes: object, expect: object) -> None:
+def _devices(cluster: Cluster, pods: Array, nodes: Array, expect: Callable[[object, str], None]) -> None:
     free = np.where(np.arange(cluster.sizes["device"])[None, :] < cluster.node_device_count[:, None], 1000, -1)
     milli = cluster.template_device_milli[cluster.pod_template[pods]]
     for device in range(cluster.sizes["device"]):
         held = (cluster.pod_devices[pods] >> np.uint64(device)) & np.uint64(1) != 0
-        np.subtract.at(free[:, device], nodes[held], milli[held])  # type: ignore[index]
+        np.subtract.at(free[:, device], nodes[held], milli[held])
     present = free >= 0
-    expect(np.array_equal(free, cluster.node_device_free), "device_free is not what the pods leave")  # type: ignore[operator]
-    expect(np.array_equal((free * present).sum(axis=1), cluster.node_device_free_total), "device_free_total is off")  # type: ignore[operator]
+    expect(np.array_equal(free, cluster.node_device_free), "device_free is not what the pods leave")
+    expect(np.array_equal((free * present).sum(axis=1), cluster.node_device_free_total), "device_free_total is off")
     wanted = cluster.template_device_count[cluster.pod_template[pods]]
     masks = cluster.pod_devices[pods].astype(np.uint64)
     held_count = np.zeros(len(masks), np.int64)
     for device in range(cluster.sizes["device"]):
         held_count += ((masks >> np.uint64(device)) & np.uint64(1)).astype(np.int64)
-    expect(np.array_equal(held_count, wanted), "a pod holds other devices than it asked for")  # type: ignore[operator]
+    expect(np.array_equal(held_count, wanted), "a pod holds other devices than it asked for")

@@ -107,7 +107,7 @@ class Ledger:
         )
 
     def timeline_frame(self, resources: list[str], allocatable: list[int], devices: int | None) -> pl.DataFrame:
-        """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` over all nodes, None without GPUs."""
+        """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` of all nodes, None without GPUs."""
         names = ("time_us", "arrived_pods", "running_pods", "waiting_pods")
         joined = {name: np.concatenate([part[name] for part in self.timeline]) for name in self.timeline[0]}
         frame = {name: joined[name] for name in names}
@@ -169,7 +169,8 @@ def events(pods: pl.DataFrame) -> pl.DataFrame:
     }
     times = np.concatenate([happened[kind][0][rows[kind]] for kind in _EVENT_ORDER])
     order = np.argsort(times, kind="stable")
-    codes = np.repeat(np.array([EVENT_KINDS.index(kind) for kind in _EVENT_ORDER], np.uint8), [len(rows[k]) for k in _EVENT_ORDER])
+    lengths = [len(rows[kind]) for kind in _EVENT_ORDER]
+    codes = np.repeat(np.array([EVENT_KINDS.index(kind) for kind in _EVENT_ORDER], np.uint8), lengths)
     kind, pod = codes[order], np.concatenate([rows[k] for k in _EVENT_ORDER])[order]
     concerned = np.isin(kind, [EVENT_KINDS.index(word) for word in ("Scheduled", "Started", "Succeeded")])
     explained = np.isin(kind, [EVENT_KINDS.index(word) for word in ("FailedScheduling", "Refused", "Deleted")])
@@ -179,18 +180,20 @@ def events(pods: pl.DataFrame) -> pl.DataFrame:
             "time_us": times[order],
             "kind": pl.Series(EVENT_KINDS, dtype=pl.Enum(EVENT_KINDS)).gather(pl.Series(kind)),
             "object": pods.select(pl.concat_str("namespace", pl.lit("/"), "name"))["namespace"].gather(index),
-            "node": pods["node"].gather(pl.Series(np.where(concerned, pod, 0))).zip_with(pl.Series(concerned), _nulls(len(pod))),
-            "reason": pods["reason"].gather(pl.Series(np.where(explained, pod, 0))).zip_with(pl.Series(explained), _nulls(len(pod))),
+            "node": _gather_where(pods["node"], pod, concerned),
+            "reason": _gather_where(pods["reason"], pod, explained),
         }
     )
 
 
-def _nulls(count: int) -> pl.Series:
-    return pl.Series([None], dtype=pl.String).new_from_index(0, count)
+def _gather_where(texts: pl.Series, rows: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> pl.Series:
+    """Return the texts of these rows, null where they are not wanted."""
+    index = pl.Series(rows)
+    return texts.gather(pl.select(pl.when(pl.Series(wanted)).then(index)).to_series())
 
 
 def fingerprint(pods: pl.DataFrame) -> str:
-    """Return the SHA-256 of the decoded values of ``pods`` in trace order: no file bytes, paths, versions, wall times."""
+    """Return the SHA-256 of the decoded values of ``pods`` in trace order; of no bytes, paths or wall times."""
     digest = hashlib.sha256()
     for name in FINGERPRINTED:
         column = hashlib.sha256()

@@ -189,7 +189,9 @@ while True:
         cluster_phase[0] = 1
     now_us = cluster_now_us[0]
     if cluster_phase[0] == 1:
-        while cluster_arrivals_cursor[0] < cluster_arrivals[0] and arrival_time_us[cluster_arrivals_cursor[0]] <= now_us:
+        while cluster_arrivals_cursor[0] < cluster_arrivals[0]:
+            if arrival_time_us[cluster_arrivals_cursor[0]] > now_us:
+                break
             if queue_size[{FREE}] == 0:
                 return {ROWS}
             arrive(now_us)

@@ -103,8 +103,8 @@ def take_devices(
 
 @kernel
 def log_change(
-    node: int, now_us: int, sign: int,
-    node_bound_pods: Any, node_idle_us: Any, node_idle_since_us: Any, node_changed_at: Any, memo_log: Any, cluster_log_head: Any,
+    node: int, now_us: int, sign: int, node_bound_pods: Any, node_idle_us: Any, node_idle_since_us: Any,
+    node_changed_at: Any, memo_log: Any, cluster_log_head: Any,
 ) -> None:  # fmt: skip
     """Count the node's pods and its idle time, and log that it changed."""
     node_bound_pods[node] += sign
@@ -171,12 +171,11 @@ def free_row(pod: int, pod_state: Any, queue_free: Any, queue_size: Any) -> None
 
 @kernel
 def record(
-    now_us: int,
-    cluster_arrived_pods: Any, cluster_running_pods: Any, cluster_waiting_pods: Any, cluster_arrived_gpu_milli: Any,
-    cluster_used_gpu_milli: Any, resource_requested: Any, node_fragmented_gpu_milli: Any,
-    timeline_time_us: Any, timeline_arrived_pods: Any, timeline_running_pods: Any, timeline_waiting_pods: Any,
-    timeline_requested: Any, timeline_arrived_gpu_milli: Any, timeline_used_gpu_milli: Any, timeline_fragmented_gpu_milli: Any,
-    timeline_rows: Any,
+    now_us: int, cluster_arrived_pods: Any, cluster_running_pods: Any, cluster_waiting_pods: Any,
+    cluster_arrived_gpu_milli: Any, cluster_used_gpu_milli: Any, resource_requested: Any,
+    node_fragmented_gpu_milli: Any, timeline_time_us: Any, timeline_arrived_pods: Any, timeline_running_pods: Any,
+    timeline_waiting_pods: Any, timeline_requested: Any, timeline_arrived_gpu_milli: Any, timeline_used_gpu_milli: Any,
+    timeline_fragmented_gpu_milli: Any, timeline_rows: Any,
 ) -> None:  # fmt: skip
     """Write one row of the timeline. The fragmented share is added up anew, so that no error gathers."""
     row = timeline_rows[0]

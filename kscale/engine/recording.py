@@ -118,7 +118,7 @@ class NodeTimeline:
 def stays(
     intake: Intake, ledger: Ledger, spec: np.ndarray[Any, Any], ended_us: int, timeline: NodeTimeline, kept: list[int]
 ) -> pl.DataFrame:
-    """Return the table ``nodes``. ``spec`` is each pod's template; means come from what each pod held and for how long."""
+    """Return the table ``nodes``. ``spec`` is each pod's template; means come from what each pod held, and how long."""
     cluster, count = intake.cluster, len(intake.nodes)
     rows = np.flatnonzero(ledger.fields["node"] >= 0)
     node, template = ledger.fields["node"][rows], spec[rows]

@@ -1,4 +1,4 @@
-"""The scheduling cycle, composed of the profile's plug-ins: totals for a template, the best node, and why there is none.
+"""The scheduling cycle, composed of the plug-ins: totals for a template, the best node, and why there is none.
 
 Totals of a template are kept in a memo slot and brought up to date from the change log when the template is asked for
 again: only nodes that changed are scored anew (a full pass where that is cheaper). ``memo=False`` composes the twin
@@ -26,7 +26,7 @@ _BLOCK = 256
 
 
 @inlined
-def random_bits(trace_row: int, attempt: int, stream: int, cluster_seed: Any) -> int:
+def random_bits(trace_row: int, attempt: int, stream: int, cluster_seed: Any) -> Any:
     """Return 63 random bits of a try: SplitMix64 of the seed, the pod's place in the trace, the try and the use."""
     bits = cluster_seed[0] + np.uint64(trace_row) * np.uint64(0x9E3779B97F4A7C15)
     bits += (np.uint64(attempt) * np.uint64(4) + np.uint64(stream)) * np.uint64(0xD1B54A32D192ED03)
@@ -74,7 +74,10 @@ def close_totals(first: int, last: int, totals: Any, scan_reject: Any) -> None:
 
 @kernel
 def first_best(totals: Any) -> int:
-    """Return the first node with the highest total, -1 if none fits. Block by block: a maximum vectorises, a search does not."""
+    """Return the first node with the highest total, -1 if none fits.
+
+    Block by block: a maximum vectorises, a search does not.
+    """
     best, block = np.int32(-1), -1
     for start in range(0, len(totals), _BLOCK):
         part = totals[start : start + _BLOCK]
@@ -207,10 +210,10 @@ def usage_rejects(template: int, template_reason_count: Any) -> Any:
 
 
 def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: bool) -> None:
-    """Add the cycle of ``profile``: ``select``, ``diagnose``, ``usage_rejects``, ``reserve``, ``pick_devices``, ``measure``."""
+    """Add the cycle: ``select``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue."""
     for function in (
-        random_bits, start_totals, add_score, close_totals, first_best, drawn_best, count_reasons, move_count, copy_totals, normalised,
-        choose_slot, emit_diagnosis, usage_rejects,
+        random_bits, start_totals, add_score, close_totals, first_best, drawn_best, count_reasons, move_count,
+        copy_totals, normalised, choose_slot, emit_diagnosis, usage_rejects,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     composer.define("score_range", "template, first, last, totals", _score_range(composer, profile))

@@ -70,9 +70,9 @@ def fill_levels(
 
 @inlined
 def fragmented(
-    cpu_free: int, total: int, model: int, old: int, new: int, changed: int,
-    typical_cpu_milli: Any, typical_device_count: Any, typical_device_models: Any, typical_level: Any, typical_weight: Any,
-    level_milli: Any, level_below: Any, level_fitting: Any,
+    cpu_free: int, total: int, model: int, old: int, new: int, changed: int, typical_cpu_milli: Any,
+    typical_device_count: Any, typical_device_models: Any, typical_level: Any, typical_weight: Any, level_milli: Any,
+    level_below: Any, level_fitting: Any,
 ) -> float:  # fmt: skip
     """Return the fragmented share of a node with ``cpu_free`` and ``total`` milli of devices free, in milli.
 
@@ -109,10 +109,10 @@ def fragmented(
 
 @kernel
 def measure_node(
-    node: int,
-    node_allocatable: Any, node_requested: Any, node_device_count: Any, node_device_free: Any, node_device_free_total: Any,
-    node_device_model: Any, node_fragmented_gpu_milli: Any, typical_cpu_milli: Any, typical_device_count: Any,
-    typical_device_models: Any, typical_level: Any, typical_weight: Any, level_milli: Any, level_below: Any, level_fitting: Any,
+    node: int, node_allocatable: Any, node_requested: Any, node_device_count: Any, node_device_free: Any,
+    node_device_free_total: Any, node_device_model: Any, node_fragmented_gpu_milli: Any, typical_cpu_milli: Any,
+    typical_device_count: Any, typical_device_models: Any, typical_level: Any, typical_weight: Any, level_milli: Any,
+    level_below: Any, level_fitting: Any,
 ) -> None:  # fmt: skip
     """Bring the node's fragmented share up to date."""
     total = node_device_free_total[node]

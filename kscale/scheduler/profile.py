@@ -75,7 +75,7 @@ class Profile:
         named = {
             p.name: p for p in [*self.filters, *(p for p, _ in self.scores), *([self.assign] if self.assign else [])]
         }
-        rows = []
+        rows: list[dict[str, object]] = []
         for plugin in named.values():
             points = [p for p in plugin.points if p != "score" or plugin.name in weights]
             rows.append({"name": plugin.name, "points": points, "weight": weights.get(plugin.name)})

@@ -14,7 +14,8 @@ from kscale.engine.clock import ACTIVE, BACKOFF, NEVER, RESTING, SECOND
 from kscale.engine.pods import QUEUED
 from kscale.kernels import inlined, kernel, plain
 
-#: Back-off: 1 s, doubled for each further consecutive failure, at most 10 s (podInitialBackoffSeconds, podMaxBackoffSeconds).
+#: Back-off: 1 s, doubled for each further consecutive failure, at most 10 s (podInitialBackoffSeconds and
+#: podMaxBackoffSeconds).
 INITIAL_BACKOFF_US = 1 * SECOND
 MAX_BACKOFF_US = 10 * SECOND
 #: A pod that rests longer than this is woken anyway; looked at each LEFTOVER_PERIOD_US.

@@ -38,7 +38,7 @@ class Cluster:
     def __getattr__(self, name: str) -> np.ndarray[Any, Any]:
         """Return a column by its full name, so that ``cluster.node_requested`` reads as the kernels do."""
         try:
-            return self.__dict__["columns"][name]  # type: ignore[no-any-return]
+            return self.__dict__["columns"][name]
         except KeyError:
             raise AttributeError(f"no column '{name}'") from None
 

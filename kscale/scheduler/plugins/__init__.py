@@ -42,7 +42,8 @@ class Plugin:
         reversed: whether normalisation gives the most points to the least raw score.
         filter: kernel ``(template, first, last, reason, columns…)`` that sets bits from ``reason`` in ``scan_reject``.
         reasons: the texts of these bits, from the names of the resources.
-        score: kernel ``(template, first, last, columns…)`` that fills ``scan_raw``; nodes with a ``scan_reject`` do not count.
+        score: kernel ``(template, first, last, columns…)`` that fills ``scan_raw``; nodes with a ``scan_reject`` do not
+            count.
         dear: whether a score costs more than a few nanoseconds per node, so that a rescan is worth avoiding.
         draw: choose at random among the best instead of the first.
         assign: kernel ``(template, node, draw, columns…)`` that returns the bit set of the devices to take.

@@ -16,9 +16,8 @@ LARGEST_GPU_MILLI = 8000.0
 
 @kernel
 def least_left(
-    template: int, first: int, last: int,
-    template_request: Any, template_device_count: Any, template_device_milli: Any, node_allocatable: Any, node_requested: Any,
-    node_device_free_total: Any, scan_raw: Any,
+    template: int, first: int, last: int, template_request: Any, template_device_count: Any, template_device_milli: Any,
+    node_allocatable: Any, node_requested: Any, node_device_free_total: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score 100 * (1 - half the cpu left - half the device share left), truncated."""
     cpu = template_request[template, 0]

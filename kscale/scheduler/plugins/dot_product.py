@@ -13,9 +13,8 @@ from kscale.scheduler.plugins.best_fit import LARGEST_CPU_MILLI, LARGEST_GPU_MIL
 
 @kernel
 def least_product(
-    template: int, first: int, last: int,
-    template_request: Any, template_device_count: Any, template_device_milli: Any, node_allocatable: Any, node_requested: Any,
-    node_device_free_total: Any, scan_raw: Any,
+    template: int, first: int, last: int, template_request: Any, template_device_count: Any, template_device_milli: Any,
+    node_allocatable: Any, node_requested: Any, node_device_free_total: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score 100 * (1 - half the dot product of the free amounts, before placing, and the pod's), truncated."""
     cpu = float(template_request[template, 0])

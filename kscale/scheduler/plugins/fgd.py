@@ -21,11 +21,11 @@ def points(before: float, after: float) -> int:
 
 @inlined
 def best_device(
-    template: int, node: int,
-    template_request: Any, template_device_milli: Any, node_allocatable: Any, node_requested: Any, node_device_count: Any,
-    node_device_free: Any, node_device_free_total: Any, node_device_model: Any, node_fragmented_gpu_milli: Any,
-    typical_cpu_milli: Any, typical_device_count: Any, typical_device_models: Any, typical_level: Any, typical_weight: Any,
-    level_milli: Any, level_below: Any, level_fitting: Any,
+    template: int, node: int, template_request: Any, template_device_milli: Any, node_allocatable: Any,
+    node_requested: Any, node_device_count: Any, node_device_free: Any, node_device_free_total: Any,
+    node_device_model: Any, node_fragmented_gpu_milli: Any, typical_cpu_milli: Any, typical_device_count: Any,
+    typical_device_models: Any, typical_level: Any, typical_weight: Any, level_milli: Any, level_below: Any,
+    level_fitting: Any,
 ) -> Any:  # fmt: skip
     """Return the most points that a sharing pod gets on the node, and the first device that gives them.
 
@@ -57,12 +57,11 @@ def best_device(
 
 @kernel
 def least_fragmenting(
-    template: int, first: int, last: int,
-    template_request: Any, template_device_count: Any, template_device_milli: Any, node_allocatable: Any, node_requested: Any,
-    node_device_count: Any, node_device_free: Any, node_device_free_total: Any, node_device_model: Any,
-    node_fragmented_gpu_milli: Any, typical_cpu_milli: Any, typical_device_count: Any, typical_device_models: Any,
-    typical_level: Any, typical_weight: Any, level_milli: Any, level_below: Any, level_fitting: Any, scan_reject: Any,
-    scan_raw: Any,
+    template: int, first: int, last: int, template_request: Any, template_device_count: Any, template_device_milli: Any,
+    node_allocatable: Any, node_requested: Any, node_device_count: Any, node_device_free: Any,
+    node_device_free_total: Any, node_device_model: Any, node_fragmented_gpu_milli: Any, typical_cpu_milli: Any,
+    typical_device_count: Any, typical_device_models: Any, typical_level: Any, typical_weight: Any, level_milli: Any,
+    level_below: Any, level_fitting: Any, scan_reject: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score how little the node's fragmented share grows."""
     count, milli = template_device_count[template], template_device_milli[template]
@@ -73,15 +72,15 @@ def least_fragmenting(
         if count == 1 and milli < WHOLE:
             score, _ = best_device(
                 template, node, template_request, template_device_milli, node_allocatable, node_requested,
-                node_device_count, node_device_free, node_device_free_total, node_device_model, node_fragmented_gpu_milli,
-                typical_cpu_milli, typical_device_count, typical_device_models, typical_level, typical_weight,
-                level_milli, level_below, level_fitting,
+                node_device_count, node_device_free, node_device_free_total, node_device_model,
+                node_fragmented_gpu_milli, typical_cpu_milli, typical_device_count, typical_device_models,
+                typical_level, typical_weight, level_milli, level_below, level_fitting,
             )  # fmt: skip
         else:
             cpu_free = node_allocatable[0, node] - node_requested[0, node] - template_request[template, 0]
             after = fragmented(
-                cpu_free, node_device_free_total[node] - count * milli, node_device_model[node], WHOLE, WHOLE - milli, count,
-                typical_cpu_milli, typical_device_count, typical_device_models, typical_level, typical_weight,
+                cpu_free, node_device_free_total[node] - count * milli, node_device_model[node], WHOLE, WHOLE - milli,
+                count, typical_cpu_milli, typical_device_count, typical_device_models, typical_level, typical_weight,
                 level_milli, level_below, level_fitting,
             )  # fmt: skip
             score = points(node_fragmented_gpu_milli[node], after)
@@ -90,11 +89,11 @@ def least_fragmenting(
 
 @kernel
 def take_least_fragmenting(
-    template: int, node: int, draw: int,
-    template_request: Any, template_device_count: Any, template_device_milli: Any, node_allocatable: Any, node_requested: Any,
-    node_device_count: Any, node_device_free: Any, node_device_free_total: Any, node_device_model: Any,
-    node_fragmented_gpu_milli: Any, typical_cpu_milli: Any, typical_device_count: Any, typical_device_models: Any,
-    typical_level: Any, typical_weight: Any, level_milli: Any, level_below: Any, level_fitting: Any,
+    template: int, node: int, draw: int, template_request: Any, template_device_count: Any, template_device_milli: Any,
+    node_allocatable: Any, node_requested: Any, node_device_count: Any, node_device_free: Any,
+    node_device_free_total: Any, node_device_model: Any, node_fragmented_gpu_milli: Any, typical_cpu_milli: Any,
+    typical_device_count: Any, typical_device_models: Any, typical_level: Any, typical_weight: Any, level_milli: Any,
+    level_below: Any, level_fitting: Any,
 ) -> Any:  # fmt: skip
     """Give a sharing pod the device that its score was worked out for."""
     count, milli = template_device_count[template], template_device_milli[template]

@@ -28,8 +28,8 @@ def tag_of(count: int, milli: int) -> int:
 
 @kernel
 def clustered(
-    template: int, first: int, last: int,
-    template_device_count: Any, template_device_milli: Any, node_device_free_total: Any, node_tag_pods: Any, scan_raw: Any,
+    template: int, first: int, last: int, template_device_count: Any, template_device_milli: Any,
+    node_device_free_total: Any, node_tag_pods: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score nodes with pods of the same tag only, then with some, then empty ones; pods without devices score 0."""
     count, milli = template_device_count[template], template_device_milli[template]

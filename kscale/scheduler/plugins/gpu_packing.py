@@ -1,4 +1,4 @@
-"""GpuPacking: prefer devices that are in use, then nodes that are, then small idle nodes (the FGD paper's baseline 04)."""
+"""GpuPacking: prefer devices in use, then nodes in use, then small idle nodes (the FGD paper's baseline 04)."""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ def _truncated_mean(total: Any, weights: Any, raw: Any) -> None:
 
 @kernel
 def balanced_allocation(
-    template: int, first: int, last: int,
-    template_request: Any, node_allocatable: Any, node_requested: Any, resource_balanced: Any, scan_sum: Any, scan_raw: Any,
+    template: int, first: int, last: int, template_request: Any, node_allocatable: Any, node_requested: Any,
+    resource_balanced: Any, scan_sum: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score how alike the fractions of the resources are that would be requested: 100 * (1 - standard deviation)."""
     raw = scan_raw[first:last]
