@@ -20,7 +20,7 @@ _LABELS = {
     "gpu": "GPU",
 }
 _PERCENT = re.compile(r"(\d) %")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|~$])")
 
 
 def clean(text: object, limit: int = 120) -> str:
