@@ -10,16 +10,16 @@ from kscale.report.figures import Figure
 from kscale.report.summary import Summary
 from kscale.report.supply import AXES
 from kscale.report.tables import Table, spaced
+from kscale.report.waits import TURN
 
 
 def _finding(summary: Summary) -> str | None:
     waits = summary.waits
     if waits is None or not waits.reasons or not waits.peak:
         return None
-    main = max(waits.reasons, key=lambda name: int(waits.reasons[name].sum()))
     return (
         f"Up to {text.plural(waits.peak, 'pod')} waited at once ({text.at('time', waits.peak_at)}), "
-        f"mostly for: {text.clean(main, 90)}"
+        f"mostly for: {text.clean(waits.main or TURN, 90)}"
     )
 
 
