@@ -13,8 +13,6 @@ def demo(
 ) -> int:
     """Replay the bundled trace (a day of 4,000 pods on 40 GPU nodes) and write its report.
 
-    Example: ``kscale demo --out demo``, then open ``demo/report.html``.
-
     Parameters
     ----------
     out
@@ -27,4 +25,6 @@ def demo(
     from kscale.traces.common.opening import bundled
 
     folder = bundled()
-    return run(Plan(folder / "day.parquet", str(folder / "day-nodes.parquet"), out), quiet=quiet)
+    # A day of arrivals and half a day more: a few pods run for weeks, which would squeeze the day into a corner.
+    plan = Plan(folder / "day.parquet", str(folder / "day-nodes.parquet"), out, until_us=36 * 3600 * 10**6)
+    return run(plan, quiet=quiet)
