@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.report.make_run import GIB, HOUR, SECOND, Input, Pod, Pool, Story, Template
+from tests.report.play import GIB, HOUR, SECOND, Input, Pod, Pool, Story, Template
 
 NASTY = (
     "</script><img src=x onerror=alert(1)>",

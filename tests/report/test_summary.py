@@ -11,7 +11,7 @@ import pytest
 from kscale import report
 from kscale.report import reading, unplaced, waits
 from tests.report import make_run
-from tests.report.make_run import GIB, HOUR, Pod, Pool, Story, Template
+from tests.report.play import GIB, HOUR, SECOND, Pod, Pool, Story, Template
 from tests.report.stories import ALL
 
 
@@ -132,13 +132,13 @@ def test_stranded_by_hand(tmp_path):
 def test_inflation_has_no_waits_and_knows_its_first_refusal(tmp_path):
     # Four devices; pods of one each: the fifth is refused, when 125 % have been asked for.
     templates = [Template("1 GPU", 1000, GIB, 1, 1000)]
-    pods = [Pod(f"p{i}", 0, (i + 1) * make_run.SECOND) for i in range(6)]
+    pods = [Pod(f"p{i}", 0, (i + 1) * SECOND) for i in range(6)]
     story = Story(
         [Pool("g", 1, 64_000, 64 * GIB, gpus=4, model="T4")],
         templates,
         pods,
         inflate=True,
-        horizon_us=6 * make_run.SECOND,
+        horizon_us=6 * SECOND,
     )
     s = summary_of(tmp_path, story)
     assert s.waits is None and "wait_p99_seconds" not in s.headline
@@ -156,9 +156,9 @@ def test_fragmented_share_by_hand(tmp_path):
     story = Story(
         [Pool("g", 1, 64_000, 64 * GIB, gpus=4, model="T4")],
         templates,
-        [Pod("p", 0, make_run.SECOND)],
+        [Pod("p", 0, SECOND)],
         inflate=True,
-        horizon_us=make_run.SECOND,
+        horizon_us=SECOND,
     )
     s = summary_of(tmp_path, story)
     lost = 300 + 0.1366 * 3000
