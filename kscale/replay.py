@@ -28,7 +28,7 @@ from kscale.traces.common import opening, transform
 #: time on two cores: adaptive percentage, parallelism 16). Between the sizes it is interpolated on logarithms.
 REAL_RATES = ((100, 3195.0), (1000, 911.0), (5000, 757.0))
 NOT_MODELLED = (
-    "Not modelled: preemption, kubelets and image pulls (a pod starts when it is bound), controllers, the API server's cost.",
+    "Not modelled: preemption, controllers, the API server's cost, kubelets and image pulls (a pod starts when bound).",
 )
 
 
@@ -85,13 +85,13 @@ class Workload:
 class Stages:
     """Wall seconds by stage, and a place to tell what is going on."""
 
-    tell: Callable[[str], None] = lambda line: None
+    tell: Callable[[str, float], None] = lambda line, patience: None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def stage(self, name: str, line: str) -> Iterator[None]:
-        """Time a stage, and tell that it begins."""
-        self.tell(line)
+    def stage(self, name: str, line: str, patience: float = 0.0) -> Iterator[None]:
+        """Time a stage, and tell that it begins: at once, or when it takes longer than ``patience`` seconds."""
+        self.tell(line, patience)
         began = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
@@ -137,7 +137,8 @@ def prepare(plan: Plan) -> Workload:
 
 
 def _input(role: str, path: Path) -> Input:
-    found = runfolder.digest_file(path) if path.is_file() else None
+    with runfolder.machine_errors(path):
+        found = runfolder.digest_file(path) if path.is_file() else None
     return Input(role, str(path), found.sha256 if found else "", found.bytes if found else 0)
 
 
@@ -191,9 +192,7 @@ def replay(
         )  # fmt: skip
         with stages.stage("prepare", f"{work.trace.pods.height:,} pods on {work.nodes.height:,} nodes"):
             simulation = Simulation(work.trace, work.nodes, settings, typical=work.typical)
-        with stages.stage(
-            "compile", "loading the compiled loop (the first run of a kind compiles it: about 20 s, once)"
-        ):
+        with stages.stage("compile", "compiling the loop for this kind of run: once, about 20 s", patience=1.0):
             simulation.compile()
         with stages.stage("simulate", "simulating"):
             total = work.trace.pods.height
@@ -221,7 +220,7 @@ def write_tables(
         if name in ("cpu", "memory", "pods") or asked[row] > 0 or offered[row] > 0
     ]  # fmt: skip
     names = [intake.resources[row] for row in kept]
-    pods = simulation.ledger.pods(work.trace.pods, list(intake.nodes.names))
+    pods = simulation.pods()
     devices = simulation.devices if simulation.with_devices else None
     timeline = simulation.ledger.timeline_frame(intake.resources, offered.tolist(), devices)
     unused = [name for name in intake.resources if name not in names]
@@ -242,7 +241,8 @@ def write_tables(
         word: int(status.get(word, 0)) for word in ("running", "succeeded", "failed", "waiting", "refused", "evicted")
     }
     counts = {
-        "arrived": pods.height, **counts, "bound": int(pods["node"].count()), "attempts": int(cluster.cluster_attempts[0]),
+        "arrived": pods.height, **counts, "bound": int(pods["node"].count()),
+        "attempts": int(cluster.cluster_attempts[0]),
         "nodes": len(intake.nodes), "templates": work.trace.specs.height, "rows_dropped": sum(work.dropped.values()),
     }  # fmt: skip
     return pods, counts, [ledger.column_name(name) for name in names]

@@ -198,7 +198,7 @@ class Simulation:
     def _finish(self, until: int) -> None:
         cluster, settings = self.cluster, self.settings
         self.ended_us = int(cluster.cluster_now_us[0]) if settings.until_us is None else until
-        self._sample(self.ended_us)
+        self._sample(self.ended_us, last=True)
         self.ledger.close(cluster)
 
     def _control(self, progress: Callable[[int, int], None] | None) -> None:
@@ -220,12 +220,14 @@ class Simulation:
             yield at
             at += step
 
-    def _sample(self, now_us: int) -> None:
+    def _sample(self, now_us: int, *, last: bool = False) -> None:
         if not self.settings.inflate:
             if self.cluster.timeline_rows[0] >= self.cluster.sizes["timeline"]:
                 self.ledger.drain(self.cluster)
             self._call("sample", now_us)
-        self.node_timeline.sample(self.cluster, now_us)
+        # At the start every node is empty; without that sample a 500th of the horizon gives 500.
+        if now_us > 0 or last:
+            self.node_timeline.sample(self.cluster, now_us)
 
     def _feed(self) -> None:
         """Hand the loop the next batch of arrivals."""
@@ -244,6 +246,15 @@ class Simulation:
         for reason, count in counts.items():
             named[texts[reason]] = named.get(texts[reason], 0) + count
         return planes.message(named, self.cluster.sizes["node"])
+
+    def pods(self) -> pl.DataFrame:
+        """Return the table ``pods``, with the arrivals as they were replayed (one a second with ``inflate``)."""
+        known = self.trace.pods
+        if self.settings.inflate:
+            times = np.empty(known.height, np.int64)
+            times[self._arrivals["trace_row"]] = self._arrivals["time_us"]
+            known = known.with_columns(arrival_us=pl.Series(times))
+        return self.ledger.pods(known, list(self.intake.nodes.names))
 
     def stays(self, spec: np.ndarray[Any, Any], kept: list[int]) -> pl.DataFrame:
         """Return the table ``nodes``; ``spec`` is each pod's template, ``kept`` the rows of the resources to tell."""

@@ -31,7 +31,7 @@ def run(world: World, how: Settings, sizes: Sizes | None = None) -> Simulation:
 
 
 def compare(world: World, simulation: Simulation, expected: list[naive.Result], *, times: bool = True) -> None:
-    pods = simulation.ledger.pods(world.trace().pods, list(simulation.intake.nodes.names))
+    pods = simulation.pods()
     rows = {row["name"]: row for row in pods.iter_rows(named=True)}
     for pod, result in zip(world.pods, expected, strict=True):
         if result.arrived_us is None:

@@ -79,7 +79,10 @@ class Ledger:
         return np.flatnonzero(self.fields["status"] != 255)
 
     def pods(self, trace_pods: pl.DataFrame, node_names: list[str]) -> pl.DataFrame:
-        """Return the table ``pods``: one row for each pod that arrived, in trace order."""
+        """Return the table ``pods``: one row for each pod that arrived, in trace order.
+
+        ``trace_pods`` has the columns of ``kscale.traces.PODS``, with the arrivals as they were replayed.
+        """
         rows = self.arrived()
         taken = {name: values[rows] for name, values in self.fields.items()}
         known = trace_pods if len(rows) == trace_pods.height else trace_pods[rows]
