@@ -44,7 +44,7 @@ class InputError(KscaleError):
             where.append(f"field '{field}'")
         line = ": ".join([", ".join(where), problem] if where else [problem])
         if expected is not None:
-            line += f"; expected {expected}"
+            line += f" Expected {expected}" if line.endswith("?") else f"; expected {expected}"
         super().__init__(one_line(line))
 
 

@@ -85,13 +85,13 @@ class Workload:
 class Stages:
     """Wall seconds by stage, and a place to tell what is going on."""
 
-    tell: Callable[[str, float], None] = lambda line, patience: None
+    tell: Callable[[str], None] = lambda line: None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def stage(self, name: str, line: str, patience: float = 0.0) -> Iterator[None]:
-        """Time a stage, and tell that it begins: at once, or when it takes longer than ``patience`` seconds."""
-        self.tell(line, patience)
+    def stage(self, name: str, line: str) -> Iterator[None]:
+        """Time a stage, and tell that it begins."""
+        self.tell(line)
         began = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
@@ -192,7 +192,7 @@ def replay(
         )  # fmt: skip
         with stages.stage("prepare", f"{work.trace.pods.height:,} pods on {work.nodes.height:,} nodes"):
             simulation = Simulation(work.trace, work.nodes, settings, typical=work.typical)
-        with stages.stage("compile", "compiling the loop for this kind of run: once, about 20 s", patience=1.0):
+        with stages.stage("compile", "compiling the loop for this kind of run: once, about 20 s"):
             simulation.compile()
         with stages.stage("simulate", "simulating"):
             total = work.trace.pods.height

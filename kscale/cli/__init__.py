@@ -1,43 +1,103 @@
-"""The command line. Each command is a function in a module of this folder, imported when it is called."""
+"""The command line. Each command is a function in a module of this folder, imported when it is called.
+
+To add a command, add its function, and a row to ``COMMANDS``: its words, where the function is, what it does in one
+line, and examples. Its page of help is the function's docstring, then the examples.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kscale import __version__
-from kscale.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+_ABOUT = "A Kubernetes cluster simulated as columns of numbers."
+_GROUPS = {"trace": "Look at, convert and make workload traces."}
+_HELP = ("-h", "--help")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its words, where its function is, and what it does in one line."""
+    """A command: its words, where its function is, what it does in one line, and command lines as examples."""
 
     words: str
     function: str
     help: str
+    examples: tuple[str, ...]
 
 
 COMMANDS = (
     Command(
-        "replay", "kscale.cli.replay:replay", "Replay a workload trace on nodes and write a run folder with a report."
+        "replay",
+        "kscale.cli.replay:replay",
+        "Replay a trace on nodes; write a run folder with a report.",
+        (
+            "kscale replay pods.csv --nodes nodes.csv --out run",
+            "kscale replay pods.parquet --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi,zone=a:200' --out run",
+            "kscale replay openb_pods.csv --nodes openb_nodes.csv --inflate --policy FGD --seed 42 --out run",
+            "kscale replay jobs.swf --nodes '64cpu,256Gi:500' --until 7d --load 1.5 --out run",
+        ),
     ),
-    Command("demo", "kscale.cli.demo:demo", "Replay the bundled trace: the quickest look at what kscale does."),
-    Command("report", "kscale.cli.report:report", "Check a run folder and print its summary."),
-    Command("trace info", "kscale.cli.trace:info", "What is in a trace: span, requests, durations, load."),
-    Command("trace convert", "kscale.cli.trace:convert", "Write a trace in kscale's own format."),
-    Command("trace synth", "kscale.cli.trace:synth", "Make a seeded workload with a published shape."),
-    Command("trace template", "kscale.cli.trace:template", "Write an example file in kscale's own format."),
     Command(
-        "schema", "kscale.cli.schema:schema", "The columns of the state, or of a run folder, with units and meaning."
+        "demo",
+        "kscale.cli.demo:demo",
+        "Replay the bundled trace: the quickest look at kscale.",
+        ("kscale demo", "kscale demo --out demo  # then open demo/report.html"),
+    ),
+    Command(
+        "report",
+        "kscale.cli.report:report",
+        "Check a run folder and print its summary.",
+        ("kscale report run", "kscale report run -o json", "kscale report run -o markdown > report.md"),
+    ),
+    Command(
+        "trace info",
+        "kscale.cli.trace:info",
+        "What is in a trace: span, requests, durations, load.",
+        ("kscale trace info pods.csv", "kscale trace info jobs.swf --nodes '96cpu,512Gi:400' -o json"),
+    ),
+    Command(
+        "trace convert",
+        "kscale.cli.trace:convert",
+        "Write a trace in kscale's own format.",
+        (
+            "kscale trace convert openb_pods.csv pods.parquet",
+            "kscale trace convert openb_pods.csv pods.csv --nodes openb_nodes.csv --nodes-out nodes.csv",
+        ),
+    ),
+    Command(
+        "trace synth",
+        "kscale.cli.trace:synth",
+        "Make a seeded workload with a published shape.",
+        (
+            "kscale trace synth openb --out pods.parquet --nodes-out nodes.csv",
+            "kscale trace synth borg --nodes 200 --pods 50000 --days 2 --seed 1 --out pods.parquet",
+        ),
+    ),
+    Command(
+        "trace template",
+        "kscale.cli.trace:template",
+        "Write an example file in kscale's own format.",
+        ("kscale trace template pods.csv", "kscale trace template nodes.csv --kind nodes"),
+    ),
+    Command(
+        "schema",
+        "kscale.cli.schema:schema",
+        "The columns of the state or of a run folder, with units.",
+        ("kscale schema --outputs", "kscale schema -o json"),
     ),
 )
 
-EXAMPLES = """Examples:
-  kscale demo
-  kscale replay pods.csv --nodes nodes.csv --out run
-  kscale replay pods.parquet --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi:200' --policy FGD --out run
-  kscale trace info pods.csv --nodes nodes.csv
-"""
+_FIRST_STEPS = (
+    "kscale demo",
+    "kscale trace info pods.csv --nodes nodes.csv",
+    "kscale replay pods.csv --nodes nodes.csv --out run",
+    "kscale replay pods.csv --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi:200' --out run",
+)
 
 
 def overview() -> str:
@@ -45,10 +105,24 @@ def overview() -> str:
     width = max(len(command.words) for command in COMMANDS)
     rows = "\n".join(f"  {command.words.ljust(width)}  {command.help}" for command in COMMANDS)
     return (
-        f"kscale {__version__}: a Kubernetes cluster simulated as columns of numbers.\n\n"
+        f"kscale {__version__}: {_ABOUT[0].lower()}{_ABOUT[1:]}\n\n"
         f"Usage: kscale COMMAND [OPTIONS]\n\nCommands:\n{rows}\n\n"
-        f"Options:\n  -h, --help     Show this, or the help of a command.\n  --version      Show the version.\n\n{EXAMPLES}"
+        f"Options:\n  -h, --help  Show this, or the help of a command.\n  --version   Show the version.\n\n"
+        f"{_examples(_FIRST_STEPS)}"
     )
+
+
+def _examples(lines: tuple[str, ...]) -> str:
+    return "Examples:\n" + "".join(f"  {line}\n" for line in lines)
+
+
+def named(arguments: list[str]) -> Command | None:
+    """Return the command that the arguments begin with."""
+    for command in COMMANDS:
+        words = command.words.split()
+        if arguments[: len(words)] == words:
+            return command
+    return None
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -56,21 +130,34 @@ def dispatch(arguments: list[str]) -> int:
 
     Raises InputError for wrong usage.
     """
-    from cyclopts import App, CycloptsError
+    from cyclopts import CycloptsError
 
-    app = App(name="kscale", version=__version__, help="A Kubernetes cluster simulated as columns of numbers.")
-    groups: dict[str, App] = {}
+    from kscale.cli.usage import told
+
+    command = named(arguments)
+    try:
+        code = _app(command)(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise told(error, command, arguments) from None
+    if command is not None and not set(arguments).isdisjoint(_HELP):
+        # Not by the framework: it would break the lines, and a broken line cannot be copied.
+        sys.stdout.write("\n" + _examples(command.examples))
+    return code if isinstance(code, int) else 0
+
+
+def _app(called: Command | None) -> App:
+    """Return the commands as the framework knows them; the help of the one that is called is its docstring."""
+    from cyclopts import App
+
+    from kscale.cli.terminal import console
+
+    # The door tells of an interruption and of a closed pipe; the framework would end the program by itself.
+    app = App(name="kscale", version=__version__, help=_ABOUT, console=console(), suppress_keyboard_interrupt=False)
+    groups = {name: App(name=name, help=about) for name, about in _GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
     for command in COMMANDS:
         *above, name = command.words.split()
-        parent = app
-        if above:
-            if above[0] not in groups:
-                groups[above[0]] = App(name=above[0], help="Look at, convert and make workload traces.")
-                app.command(groups[above[0]])
-            parent = groups[above[0]]
-        parent.command(command.function, name=name, help=command.help)
-    try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        raise InputError(one_line(" ".join(str(error).split())), expected="kscale COMMAND --help") from None
-    return code if isinstance(code, int) else 0
+        parent = groups[above[0]] if above else app
+        parent.command(command.function, name=name, **({} if command is called else {"help": command.help}))
+    return app

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from kscale.cli.tables import console
+from kscale.cli.terminal import console, tell
 from kscale.state.quantities import format_duration
 
-#: Runs shorter than this show no progress (seconds); without a terminal, a line comes this often.
-_PATIENCE, _LINE_EVERY = 2.0, 10.0
+#: Seconds: a stage or a run that is over sooner is not told of; without a terminal, a line comes this often.
+_STAGE_PATIENCE, _RUN_PATIENCE, _LINE_EVERY = 1.0, 2.0, 10.0
 
 
 class _Rate(ProgressColumn):
@@ -28,9 +29,9 @@ class Reporter:
         self._quiet = quiet
         self._console: Console = console(stderr=True)
         self._bar: Progress | None = None
-        self._task: object = None
+        self._task = TaskID(0)
         self._began = self._last = time.monotonic()
-        self._told = ""
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Reporter:
         return self
@@ -41,41 +42,46 @@ class Reporter:
         self._stop()
 
     def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def stage(self, line: str) -> None:
-        """Tell that a stage begins."""
+        """Begin a stage; its line appears when it takes a while, so that quick commands and wrong input say nothing."""
         self._stop()
         self._began = self._last = time.monotonic()
         if not self._quiet:
-            self._console.print(f"{line} …", style="dim")
+            self._timer = threading.Timer(_STAGE_PATIENCE, tell, [f"{line} …"], {"stderr": True, "style": "dim"})
+            self._timer.daemon = True
+            self._timer.start()
 
     def progress(self, now_us: int, arrived: int, total: int) -> None:
         """Tell how far the run is: virtual time, and how many of the pods have arrived."""
         seen = time.monotonic()
-        if self._quiet or seen - self._began < _PATIENCE:
+        if self._quiet or seen - self._began < _RUN_PATIENCE:
             return
-        if not self._console.is_terminal:
-            if seen - self._last >= _LINE_EVERY:
-                self._last = seen
-                rate = arrived / (seen - self._began)
-                left = (total - arrived) / rate if rate else 0.0
-                self._console.print(
-                    f"virtual time {format_duration(now_us)}: {arrived:,} of {total:,} pods, {rate:,.0f} pods/s, "
-                    f"{left:,.0f} s left"
-                )
-            return
+        if self._console.is_terminal:
+            self._move_bar(now_us, arrived, total)
+        elif seen - self._last >= _LINE_EVERY:
+            self._last = seen
+            rate = arrived / (seen - self._began)
+            left = f", {(total - arrived) / rate:,.0f} s left" if rate else ""
+            pods = f"{arrived:,} of {total:,} pods, {rate:,.0f} pods/s"
+            tell(f"virtual time {format_duration(now_us)}: {pods}{left}", stderr=True)
+
+    def _move_bar(self, now_us: int, arrived: int, total: int) -> None:
         if self._bar is None:
             columns = (
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=None),
                 TextColumn("{task.percentage:>3.0f}%"),
                 _Rate(),
                 TimeRemainingColumn(),
             )
-            self._bar = Progress(*columns, console=self._console, transient=True, refresh_per_second=8)
+            self._bar = Progress(*columns, console=self._console, transient=True, expand=True, refresh_per_second=8)
             self._task = self._bar.add_task("", total=total)
             self._bar.start()
-        self._bar.update(self._task, completed=arrived, description=f"at {format_duration(now_us)}")  # type: ignore[arg-type]
+        self._bar.update(self._task, completed=arrived, description=f"at {format_duration(now_us)}")

@@ -5,30 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import Parameter
-
-from kscale.cli.progress import Reporter
+from kscale.cli.options import Flag, Quiet, Whole
+from kscale.cli.terminal import tell, tell_dropped
 from kscale.errors import InputError
-from kscale.scheduler.profile import DEFAULT
 from kscale.state.quantities import parse_duration, parse_quantity
 
-Flag = Annotated[bool, Parameter(negative="")]
+if TYPE_CHECKING:
+    from kscale.replay import Plan
 
 
 def replay(
     trace: Path,
+    /,
     *,
     nodes: str,
     out: Path,
     format: str | None = None,
-    policy: str = DEFAULT,
+    policy: str = "default",
     inflate: Flag = False,
     ends: Literal["service", "recorded"] = "service",
     load: float = 1.0,
     compress: float = 1.0,
-    seed: int = 0,
+    seed: Whole = 0,
     until: str | None = None,
     sample: str | None = None,
     scheduler_rate: str | None = None,
@@ -38,18 +38,12 @@ def replay(
     lenient: Flag = False,
     machine_unit: str | None = None,
     max_input: str = "2Gi",
-    quiet: Annotated[bool, Parameter(name=["-q", "--quiet"], negative="")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Replay a workload trace on nodes, and write a run folder with a capacity report.
 
     Every pod is scheduled in virtual time, as kube-scheduler v1.34.1 would place it, scoring all nodes. The folder OUT
     holds run.json, Parquet tables, figures, report.html and report.md; it appears when the run is whole.
-
-    Examples:
-
-    ``kscale replay pods.csv --nodes nodes.csv --out run``
-
-    ``kscale replay pods.csv --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi,zone=a:200' --policy FGD --inflate --out run``
 
     Parameters
     ----------
@@ -107,36 +101,43 @@ def replay(
     return run(plan, quiet=quiet)
 
 
-def run(plan: object, *, quiet: bool = False) -> int:
+def run(plan: Plan, *, quiet: bool = False) -> int:
     """Replay a plan with progress on standard error and the end summary on standard output."""
-    from kscale.cli.tables import console
-    from kscale.replay import Plan, Stages
+    from kscale.cli.progress import Reporter
+    from kscale.replay import Stages
     from kscale.replay import replay as do
     from kscale.report import terminal
 
-    assert isinstance(plan, Plan)
     _check(plan)
     with Reporter(quiet=quiet) as reporter:
         done, summary = do(plan, Stages(reporter.stage), reporter.progress)
-    err = console(stderr=True)
-    for reason, count in done.dropped.items():
-        err.print(f"left out: {count:,} rows: {reason}")
+    if not quiet:
+        for note in done.notes:
+            tell(f"note: {note}", stderr=True)
+    tell_dropped(done.dropped)
     sys.stdout.write("\n".join(terminal.lines(summary, plan.out)) + "\n")
     return 0
 
 
-def _check(plan: object) -> None:
-    from kscale.replay import Plan
-
-    assert isinstance(plan, Plan)
+def _check(plan: Plan) -> None:
+    """Refuse what no run can start from before anything is read. Raises InputError."""
     if not 0 <= plan.seed < 1 << 63:
         raise InputError("is out of range", field="--seed", expected="0 to 2^63 - 1")
     if plan.sample_us == 0:
         raise InputError("is 0", field="--sample", expected="a duration above 0")
-    if plan.inflate and (plan.until_us is not None or plan.scheduler_rate is not None or plan.sample_us is not None):
-        raise InputError(
-            "--inflate has no time: pods arrive one by one", expected="no --until, --sample, --scheduler-rate"
-        )
+    untimed = {
+        "--until": plan.until_us, "--sample": plan.sample_us, "--scheduler-rate": plan.scheduler_rate,
+        "--ends": None if plan.ends == "service" else plan.ends, "--compress": None if plan.compress == 1 else 1,
+    }  # fmt: skip
+    clash = next((name for name, value in untimed.items() if value is not None), None)
+    if plan.inflate and clash:
+        raise InputError(f"{clash} says nothing with --inflate, which has no time", expected="one of the two")
+    out = plan.out.resolve()
+    if out in (Path.cwd(), *Path.cwd().parents):
+        raise InputError("is the working folder, or holds it", file=plan.out, field="--out", expected="a new name")
+    for path in (plan.trace, Path(plan.nodes), plan.pod_order, plan.node_order):
+        if path is not None and out in path.resolve().parents:
+            raise InputError("holds an input, which would be lost", file=plan.out, field="--out", expected="a new name")
 
 
 def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:

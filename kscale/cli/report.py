@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import polars as pl
-from cyclopts import Parameter
-
-from kscale.cli.tables import Form, show
+from kscale.cli.options import Output
 
 
-def report(run: Path, *, output: Annotated[Form, Parameter(name=["-o", "--output"])] = "table") -> None:
+def report(run: Path, /, *, output: Output = "table") -> None:
     """Check every file of a run folder against its digest, and print the run's summary.
 
     ``-o json``, ``yaml`` and ``csv`` give the headline numbers by name; ``-o markdown`` gives report.md.
-
-    Examples: ``kscale report run`` · ``kscale report run -o json``
 
     Parameters
     ----------
@@ -26,7 +20,10 @@ def report(run: Path, *, output: Annotated[Form, Parameter(name=["-o", "--output
     output
         Form of the output.
     """
+    import polars as pl
+
     from kscale import report as room
+    from kscale.cli.tables import show
     from kscale.engine import runfolder
     from kscale.report import terminal
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import polars as pl
-from cyclopts import Parameter
 
-from kscale.cli.tables import Form, show
+from kscale.cli.options import Flag, Output
+from kscale.cli.tables import show
 from kscale.engine.outputs import OUTPUTS
 
 
-def schema(
-    *,
-    outputs: Annotated[bool, Parameter(negative="")] = False,
-    output: Annotated[Form, Parameter(name=["-o", "--output"])] = "table",
-) -> None:
+def schema(*, outputs: Flag = False, output: Output = "table") -> None:
     """Show every column with its type, unit and meaning.
 
     Without options, the columns of the simulated state, plug-ins' own included. With ``--outputs``, the data
     dictionary of a run folder; ``*`` in a name stands for a resource.
-
-    Examples: ``kscale schema --outputs`` · ``kscale schema -o json``
 
     Parameters
     ----------

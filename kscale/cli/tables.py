@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from typing import Literal
 
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kscale.cli.options import Form
+from kscale.cli.terminal import console
 from kscale.errors import one_line
-
-Form = Literal["table", "wide", "json", "yaml", "csv", "markdown"]
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Return a console for standard output, or standard error; ``NO_COLOR`` is honoured, names are never markup."""
-    return Console(stderr=stderr, highlight=False, markup=False, soft_wrap=False)
 
 
 def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
     """Print tables by title; ``wide`` does not cut cells to the terminal."""
     if form == "json":
         sys.stdout.write(
-            json.dumps({title: frame.to_dicts() for title, frame in tables.items()}, indent=2, default=str) + "\n"
+            json.dumps({title: _rows(frame) for title, frame in tables.items()}, indent=2, default=str) + "\n"
         )
     elif form == "yaml":
         sys.stdout.write("".join(_yaml(title, frame) for title, frame in tables.items()))
@@ -36,6 +30,14 @@ def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
     else:
         for title, frame in tables.items():
             _table(title, frame, wide=form == "wide")
+
+
+def _rows(frame: pl.DataFrame) -> list[dict[str, object]]:
+    """Return rows whose numbers JSON has: what is not finite becomes null."""
+    return [
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        for row in frame.iter_rows(named=True)
+    ]
 
 
 def _cell(value: object) -> str:
@@ -70,7 +72,7 @@ def _markdown(title: str, frame: pl.DataFrame) -> str:
 def _yaml(title: str, frame: pl.DataFrame) -> str:
     # JSON scalars are YAML scalars: quoting is json's.
     lines = [f"{json.dumps(title)}:\n"] if frame.height else [f"{json.dumps(title)}: []\n"]
-    for row in frame.to_dicts():
+    for row in _rows(frame):
         lines += [
             f"  {'-' if index == 0 else ' '} {json.dumps(key)}: {json.dumps(value, default=str)}\n"
             for index, (key, value) in enumerate(row.items())

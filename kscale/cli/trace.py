@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from cyclopts import Parameter
 
-from kscale.cli.tables import Form, console, show
-from kscale.errors import InputError
+from kscale.cli.options import Flag, Output, Whole
+from kscale.cli.tables import show
+from kscale.cli.terminal import tell, tell_dropped
+from kscale.errors import InputError, nearest
 from kscale.traces import Options, Trace
 from kscale.traces.common import info as facts
 from kscale.traces.common import opening, writing
@@ -19,11 +20,9 @@ from kscale.traces.common.synth import synth as make
 
 def tell_notes(trace: Trace) -> None:
     """Say on standard error what a reader maps, drops and assumes."""
-    err = console(stderr=True)
     for note in trace.notes:
-        err.print(f"note: {note}")
-    for reason, count in trace.dropped.items():
-        err.print(f"left out: {count:,} rows: {reason}")
+        tell(f"note: {note}", stderr=True)
+    tell_dropped(trace.dropped)
 
 
 def options(lenient: bool, max_input: str, machine_unit: str | None) -> Options:
@@ -39,19 +38,18 @@ def options(lenient: bool, max_input: str, machine_unit: str | None) -> Options:
 
 def info(
     trace: Path,
+    /,
     *,
     nodes: str | None = None,
     format: str | None = None,
     machine_unit: str | None = None,
-    lenient: Annotated[bool, Parameter(negative="")] = False,
+    lenient: Flag = False,
     max_input: str = "2Gi",
-    output: Annotated[Form, Parameter(name=["-o", "--output"])] = "table",
+    output: Output = "table",
 ) -> None:
     """Show what a planner wants to know of a trace before a replay.
 
     Span, arrivals over time, requests and durations, distinct specs, GPU requests, and with nodes the load on them.
-
-    Examples: ``kscale trace info pods.csv`` · ``kscale trace info jobs.swf --nodes '96cpu,512Gi:400' -o json``
 
     Parameters
     ----------
@@ -79,17 +77,16 @@ def info(
 def convert(
     trace: Path,
     out: Path,
+    /,
     *,
     nodes: str | None = None,
     nodes_out: Path | None = None,
     format: str | None = None,
     machine_unit: str | None = None,
-    lenient: Annotated[bool, Parameter(negative="")] = False,
+    lenient: Flag = False,
     max_input: str = "2Gi",
 ) -> None:
     """Write a trace in kscale's own format: Parquet or CSV, by the ending of OUT.
-
-    Example: ``kscale trace convert openb_pod_list_default.csv pods.parquet``
 
     Parameters
     ----------
@@ -116,31 +113,30 @@ def convert(
     read = opening.open_trace(trace, format, how)
     tell_notes(read)
     writing.write_trace(read, out)
-    console().print(f"{out}: {read.pods.height:,} pods, {read.specs.height:,} distinct specs")
+    tell(f"{out}: {read.pods.height:,} pods, {read.specs.height:,} distinct specs")
     if nodes is not None and nodes_out is not None:
         frame = opening.read_nodes(nodes, how)
         writing.write_nodes(frame, nodes_out)
-        console().print(f"{nodes_out}: {frame.height:,} nodes")
+        tell(f"{nodes_out}: {frame.height:,} nodes")
 
 
 def synth(
     preset: str,
+    /,
     *,
     out: Path,
     nodes_out: Path | None = None,
-    nodes: int = 100,
-    pods: int = 10_000,
+    nodes: Whole = 100,
+    pods: Whole = 10_000,
     days: float = 1.0,
-    specs: int | None = None,
+    specs: Whole | None = None,
     load: float | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> None:
     """Make a seeded workload with a published shape, in kscale's own format.
 
     Presets: borg, alibaba, openb, uniform. Arrivals follow the day, durations have heavy tails, specs come from a
     finite table with Zipf weights, owners have Zipf sizes. The same arguments give the same bits.
-
-    Example: ``kscale trace synth borg --nodes 200 --pods 50000 --days 2 --seed 1 --out pods.parquet --nodes-out nodes.csv``
 
     Parameters
     ----------
@@ -164,8 +160,6 @@ def synth(
         Seed of every draw.
     """
     if preset not in PRESETS:
-        from kscale.errors import nearest
-
         raise InputError(
             f"there is no preset '{preset}'{nearest(preset, PRESETS)}", expected=f"one of {', '.join(PRESETS)}"
         )
@@ -174,16 +168,14 @@ def synth(
     made = make(preset, np.random.default_rng(seed), nodes=nodes, pods=pods, days=days, specs=specs, load=load)
     tell_notes(made)
     writing.write_trace(made, out)
-    console().print(f"{out}: {made.pods.height:,} pods, {made.specs.height:,} distinct specs")
+    tell(f"{out}: {made.pods.height:,} pods, {made.specs.height:,} distinct specs")
     if nodes_out is not None and made.nodes is not None:
         writing.write_nodes(made.nodes, nodes_out)
-        console().print(f"{nodes_out}: {made.nodes.height:,} nodes")
+        tell(f"{nodes_out}: {made.nodes.height:,} nodes")
 
 
-def template(out: Path, *, kind: Literal["pods", "nodes"] = "pods") -> None:
+def template(out: Path, /, *, kind: Literal["pods", "nodes"] = "pods") -> None:
     """Write an example file in kscale's own format, with a value in every column.
-
-    Examples: ``kscale trace template pods.csv`` · ``kscale trace template nodes.csv --kind nodes``
 
     Parameters
     ----------
@@ -193,4 +185,4 @@ def template(out: Path, *, kind: Literal["pods", "nodes"] = "pods") -> None:
         Pods or nodes.
     """
     writing.write_template(out, kind)
-    console().print(f"{out}: an example of {kind}; docs/traces.md describes every column")
+    tell(f"{out}: an example of {kind}; docs/traces.md describes every column")
