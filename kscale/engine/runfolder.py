@@ -20,6 +20,8 @@ from kscale.errors import InputError, MachineError
 #: Version of run.json and of the tables; raised when a column or a field changes its meaning.
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
+#: What stands in run.json for its own digest while that is taken.
+_UNSEALED = "0" * 64
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOMEM, errno.EFBIG, errno.EIO}
 
 
@@ -63,6 +65,7 @@ class Run(msgspec.Struct, kw_only=True):
         timing: wall seconds by stage (read, compile, simulate, record) and pods_per_second.
         fingerprint: digest of the decoded values of the pods in trace order.
         files: digests of the files written.
+        digest: SHA-256 of run.json itself, taken with 64 zeros in this place.
     """
 
     schema_version: int
@@ -84,6 +87,7 @@ class Run(msgspec.Struct, kw_only=True):
     timing: dict[str, float]
     fingerprint: str
     files: dict[str, FileDigest] = {}
+    digest: str = ""
 
 
 def digest_file(path: Path) -> FileDigest:
@@ -120,22 +124,37 @@ def create(out: Path) -> Iterator[Path]:
         raise InputError(
             "is there already and is not a run folder", file=out, expected="a new name, or a run folder to replace"
         )
-    with machine_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    missing = [parent for parent in out.parents if not parent.exists()]
     try:
         with machine_errors(out):
-            partial.chmod(0o755)
-            yield partial
-            if out.exists():
-                old = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
-                out.rename(old / "old")
-                partial.rename(out)
-                shutil.rmtree(old)
-            else:
-                partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            aside = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+        try:
+            with machine_errors(out):
+                partial = aside / "new"
+                partial.mkdir(mode=0o755)
+                yield partial
+                _take_name(partial, out, aside / "old")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except BaseException:
+        for parent in missing:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+def _take_name(partial: Path, out: Path, old: Path) -> None:
+    """Give ``partial`` the name ``out``; what is there goes to ``old``, and comes back when that fails."""
+    if not out.exists():
+        partial.rename(out)
+        return
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
 
 
 def seal(folder: Path, run: Run) -> None:
@@ -145,7 +164,10 @@ def seal(folder: Path, run: Run) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != RUN_FILE
     }
-    (folder / RUN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
+    run.digest = _UNSEALED
+    text = msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n"
+    run.digest = hashlib.sha256(text).hexdigest()
+    (folder / RUN_FILE).write_bytes(run.digest.join(text.decode().rsplit(_UNSEALED, 1)).encode())
 
 
 def load(folder: Path, *, check: bool = True) -> Run:
@@ -159,7 +181,8 @@ def load(folder: Path, *, check: bool = True) -> Run:
             "is not a run folder: run.json is missing", file=folder, expected="a folder that kscale replay wrote"
         )
     try:
-        head = msgspec.json.decode(path.read_bytes())
+        text = path.read_bytes()
+        head = msgspec.json.decode(text)
         version = head.get("schema_version") if isinstance(head, dict) else None
         if version != SCHEMA_VERSION:
             raise InputError(f"has schema version {version}", file=path, expected=f"version {SCHEMA_VERSION}")
@@ -167,6 +190,9 @@ def load(folder: Path, *, check: bool = True) -> Run:
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"is damaged: {error}", file=path, expected="the run.json that kscale wrote") from error
     if check:
+        unsealed = _UNSEALED.encode().join(text.rsplit(run.digest.encode(), 1)) if run.digest else text
+        if hashlib.sha256(unsealed).hexdigest() != run.digest:
+            raise InputError("was altered after the run", file=path, expected="the run.json that kscale wrote")
         for name, known in run.files.items():
             file = folder / name
             if not file.resolve().is_relative_to(folder.resolve()):
