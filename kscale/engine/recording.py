@@ -95,8 +95,9 @@ class NodeTimeline:
         """Return the table ``node_timeline`` for the resources of these rows."""
         cluster, count = self._intake.cluster, len(self._starts)
         times = np.array([time for time, _ in self._samples], np.int64)
-        data = np.stack([rows for _, rows in self._samples]) if self._samples else np.zeros((0, 1, count), np.int64)
         resources = len(self._intake.resources)
+        empty = np.zeros((0, resources + 2, count), np.int64)
+        data = np.stack([rows for _, rows in self._samples]) if self._samples else empty
         frame: dict[str, Any] = {
             "time_us": np.repeat(times, count),
             "group": np.tile(np.arange(count, dtype=np.int32), len(times)),

@@ -1,0 +1,27 @@
+"""A small cluster of bare columns, and kernels called on it by the names of their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kscale.kernels import parameters, plain
+from kscale.scheduler import plugins
+from kscale.state.tables import Cluster
+
+SIZES = {
+    "resource": 5, "node": 3, "template": 3, "pod": 8, "description": 2, "device": 2, "key": 1, "tag": 3, "queues": 5,
+    "rest": 2, "arrival": 4, "ledger": 4, "timeline": 4, "diagnosis": 4, "reason": 8, "memo": 2, "log": 8, "typical": 2,
+    "level": 2,
+}  # fmt: skip
+
+
+def small(**sizes: int) -> Cluster:
+    """Return a cluster of default rows."""
+    return Cluster({**SIZES, **sizes}, plugins.columns())
+
+
+def call(function: Callable[..., Any], cluster: Cluster, *own: Any, compiled: bool = True) -> Any:
+    """Call a kernel with its own arguments, and with the columns that its further parameters name."""
+    columns = cluster.arguments(parameters(function)[len(own) :])
+    return (function if compiled else plain(function))(*own, *columns)

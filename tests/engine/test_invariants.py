@@ -1,0 +1,115 @@
+"""Every invariant is told when the column that it watches is wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kscale.engine.clock import ACTIVE, BACKOFF, FREE, RESTING
+from kscale.engine.invariants import violations
+from kscale.engine.pods import IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
+from kscale.errors import GateError
+from kscale.simulation import Settings, Simulation
+from kscale.state.intake import Sizes
+from kscale.state.tables import Cluster
+from tests.worlds import World
+
+S = 1_000_000
+NODE = {"cpu_milli": 1000, "memory_bytes": 1 << 30, "pods": 10}
+WORLD = World(
+    nodes=[
+        {"name": "n0", **NODE, "gpu_count": 2, "gpu_model": "T4"},
+        {"name": "n1", **NODE},
+    ],
+    specs=[
+        {"cpu_milli": 500, "gpu_count": 1, "gpu_milli": 300},
+        {"cpu_milli": 9000},  # fits nowhere
+        {"cpu_milli": 100},
+    ],
+    pods=[
+        {"name": f"p{i}", "namespace": "default", "arrival_us": arrival, "spec": spec}
+        for i, (arrival, spec) in enumerate([(0, 0), (0, 1), (0, 2), (2_400_000, 2)])
+    ],
+)
+
+
+def simulation(**settings: Any) -> Simulation:
+    made = Simulation(WORLD.trace(), WORLD.node_frame(), Settings(**settings), sizes=Sizes(pod=8, arrival=2, ledger=2))
+    made.compile()
+    return made
+
+
+@pytest.fixture(scope="module")
+def halted() -> Cluster:
+    """A decision takes a second: at 2.5 s one pod runs, one rests, the third is tried, the fourth waits."""
+    made = simulation(scheduler_us=S, until_us=2_500_000)
+    made.run()
+    assert made.cluster.pod_state[:5].tolist() == [RUNNING, RESTING_STATE, IN_FLIGHT, QUEUED, UNUSED]
+    assert made.cluster.pod_devices[0] == 1
+    assert violations(made.cluster) == []
+    return made.cluster
+
+
+def add(name: str, place: Any, amount: int = 1) -> Callable[[Cluster], None]:
+    """Return what makes a column wrong by ``amount``."""
+
+    def corrupt(cluster: Cluster) -> None:
+        column = cluster.columns[name]
+        column[place] = int(column[place]) + amount
+
+    return corrupt
+
+
+# p0 is on n0 with 500 milli of cpu; p2, in flight, has room on n1 or n0.
+CASES = {
+    "requested": (add("node_requested", (0, 0)), "node_requested of resource 0 is not the sum over pods"),
+    "requested memory": (add("node_requested", (1, 1)), "node_requested of resource 1 is not the sum over pods"),
+    "nonzero": (add("node_nonzero_requested", (1, 0)), "node_nonzero_requested of resource 1 is not the sum"),
+    "over-commitment": (add("node_allocatable", (0, 0), -501), "a node is over-committed"),
+    "all requested": (add("resource_requested", 3), "resource_requested is off"),
+    "bound pods": (add("node_bound_pods", 1), "node_bound_pods is off"),
+    "device free": (add("node_device_free", (0, 1), -1), "device_free is not what the pods leave"),
+    "no device": (add("node_device_free", (1, 0)), "device_free is not what the pods leave"),
+    "device total": (add("node_device_free_total", 0), "device_free_total is off"),
+    "devices held": (add("pod_devices", 0, 2), "a pod holds other devices than it asked for"),
+    "devices of one without": (add("pod_devices", 2, 1), "a pod holds other devices than it asked for"),
+    "running": (add("cluster_running_pods", 0), "running pods are miscounted"),
+    "waiting": (add("cluster_waiting_pods", 0), "waiting pods are miscounted"),
+    "resting": (add("queue_size", RESTING), "resting pods are miscounted"),
+    "free rows": (add("queue_size", FREE, -1), "free rows are miscounted"),
+    "active": (add("queue_size", ACTIVE, -1), "a pod is in no queue"),
+    "backoff": (add("queue_size", BACKOFF), "a pod is in no queue"),
+    "lost pod": (add("pod_state", 3, UNUSED - QUEUED), "a pod is in no queue"),
+    "arrived": (add("cluster_arrived_pods", 0), "arrivals are not running + waiting + ended + refused"),
+    "ended": (add("cluster_ended_pods", 0), "arrivals are not running + waiting + ended + refused"),
+    "failed": (add("cluster_failed_pods", 0), "arrivals are not running + waiting + ended + refused"),
+    "refused": (add("cluster_refused_pods", 0), "arrivals are not running + waiting + ended + refused"),
+    "moved": (add("pod_node", 0), "node_requested of resource 0 is not the sum over pods"),
+    "other node in flight": (add("cluster_node_in_flight", 0, -1), "node_requested of resource 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_wrong_column_is_told(halted: Cluster, case: str) -> None:
+    corrupt, told = CASES[case]
+    cluster = copy.copy(halted)
+    cluster.columns = {name: array.copy() for name, array in halted.columns.items()}
+    corrupt(cluster)
+    assert any(told in found for found in violations(cluster)), violations(cluster)
+
+
+def test_a_run_under_check_stops_at_the_next_control_point() -> None:
+    made = simulation(check=True)
+
+    def corrupt(now_us: int, arrived: int) -> None:
+        made.cluster.resource_requested[0] += 1
+
+    with pytest.raises(GateError, match=r"an invariant does not hold at \d+ us: resource_requested is off") as found:
+        made.run(corrupt)
+    assert found.value.exit_code == 1
+    made = simulation(check=False)
+    made.run(lambda now_us, arrived: None)
+    assert made.control_points > 1
