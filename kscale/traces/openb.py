@@ -13,7 +13,7 @@ import polars as pl
 from kscale.errors import InputError
 from kscale.traces import Options, Reader, Trace
 from kscale.traces.common import files, specs
-from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule
+from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, share_rules
 from kscale.traces.common.shapes import MAX_DEVICES, MODEL_LABEL
 
 #: Most pods on a node in the published experiments.
@@ -65,10 +65,7 @@ def _read(path: Path, options: Options) -> Trace:
     fields = _PODS + _TIMES if timed else _PODS
     check.columns(raw.columns, fields)
     frame = check.typed(raw, fields)
-    rules = [
-        Rule((pl.col("num_gpu") > 0) & (pl.col("gpu_milli") == 0), "gpu_milli", "is 0 with GPUs", "1 to 1000"),
-        Rule((pl.col("num_gpu") == 0) & (pl.col("gpu_milli") > 0), "num_gpu", "is 0 with a share", "1 or more"),
-    ]
+    rules = share_rules("num_gpu", "gpu_milli")
     if timed:
         start = pl.coalesce("scheduled_time", "creation_time")
         late = "a time that is not before the pod's creation or start"

@@ -18,7 +18,7 @@ from kscale.state.labels import parse_labels, parse_preferred_terms, parse_taint
 from kscale.state.quantities import parse_quantity
 from kscale.traces import DEFAULT_PODS_PER_NODE, PODS, Options, Reader, Trace
 from kscale.traces.common import files, specs
-from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, microseconds
+from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, microseconds, share_rules
 from kscale.traces.common.shapes import MAX_DEVICES
 
 _LOWEST_PRIORITY, _HIGHEST_PRIORITY = -(1 << 31), (1 << 31) - 1
@@ -48,7 +48,7 @@ POD_FIELDS = (
     _optional("ephemeral_storage_bytes", pl.Int64, "Requested ephemeral storage in bytes; empty: not stated."),
     _optional("ephemeral_storage", pl.String, "The same as a quantity."),
     _optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=1024),
-    _optional("gpu_milli", pl.Int64, "Share of each GPU, 1 to 1000; empty is 1000 (whole GPUs).", high=1000),
+    _optional("gpu_milli", pl.Int64, "Share of a single GPU, 1 to 1000; empty is 1000 (whole GPUs).", high=1000),
     _optional("gpu_models", pl.String, "Allowed models, A|B; empty allows all."),
     _optional("priority", pl.Int64, "Priority; empty is 0.", low=_LOWEST_PRIORITY, high=_HIGHEST_PRIORITY),
     _optional("node_selector", pl.String, "Labels that a node must have: key=value,key=value."),
@@ -167,8 +167,7 @@ def _checked_pods(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
     count = pl.col("gpu_count").fill_null(0)
     rules = [
         Rule(pl.col("end_us") < pl.col("arrival_us"), "end_us", "'{value}' is before the arrival", "a later time"),
-        Rule((count > 0) & (pl.col("gpu_milli") == 0), "gpu_milli", "is 0 with GPUs", "1 to 1000"),
-        Rule((count == 0) & (pl.col("gpu_milli") > 0), "gpu_count", "is 0 with a share", "1 or more"),
+        *share_rules("gpu_count", "gpu_milli"),
     ]
     if not untimed:
         rules.append(Rule(pl.col("arrival_us").is_null(), "arrival_us", "is missing", "a time"))

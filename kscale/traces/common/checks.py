@@ -167,6 +167,16 @@ class Checker:
         return self.drop(frame, [Rule(repeated, names[-1], "'{value}' occurs twice", "a name that occurs once")])
 
 
+def share_rules(devices: str, share: str) -> list[Rule]:
+    """Return the rules of GPU requests: one share of a GPU, or whole GPUs. Both columns may be null."""
+    count, milli = pl.col(devices).fill_null(0), pl.col(share)
+    return [
+        Rule((count > 0) & (milli == 0), share, "is 0 with GPUs", "1 to 1000"),
+        Rule((count == 0) & (milli > 0), devices, "is 0 with a share", "1 or more"),
+        Rule((count > 1) & (milli < 1000), share, "'{value}' is a share of several GPUs", "1000, or a single GPU"),
+    ]
+
+
 def _range_rules(wanted: Field) -> list[Rule]:
     column = pl.col(wanted.name)
     if wanted.dtype is pl.Boolean:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 import kscale
@@ -74,31 +75,41 @@ def read_nodes(source: str | Path, options: Options | None = None) -> pl.DataFra
 
 
 def check_models(trace: Trace, nodes: pl.DataFrame, path: Path, options: Options) -> Trace:
-    """Return the trace without pods that name a GPU model that no node has.
+    """Return the trace without pods that allow only GPU models that no node has.
 
-    Strict, the first of them is an InputError; lenient, they are left out and counted.
+    Strict, the first of them is an InputError; lenient, they are left out and counted. A model that no node has is
+    fine beside one that some node has, and is noted.
     """
     known = sorted(set(nodes["gpu_model"].drop_nulls()))
-    unknown = {}
-    for spec, text in enumerate(trace.specs["gpu_models"]):
-        missing = [model for model in (text or "").split("|") if model and model not in known]
-        if missing:
-            unknown[spec] = missing[0]
-    bad = trace.pods["spec"].is_in(list(unknown))
-    if not bad.any():
-        return trace
-    if not options.lenient:
-        row = int(bad.arg_max() or 0)
-        model = unknown[trace.pods["spec"][row]]
-        raise InputError(
-            f"no node has the GPU model '{model[:60]}'{nearest(model, known)}",
-            file=path,
-            row=row + 1,
-            field="gpu_spec" if trace.format == "openb" else "gpu_models",
-            expected=", ".join(known) or "no model, since no node has GPUs",
-        )
+    allowed = [[model for model in (text or "").split("|") if model] for text in trace.specs["gpu_models"]]
+    hopeless = [bool(models) and set(models).isdisjoint(known) for models in allowed]
+    bad = trace.pods["spec"].is_in(np.flatnonzero(hopeless).tolist())
+    if bad.any():
+        if not options.lenient:
+            row = int(bad.arg_max() or 0)
+            models = allowed[trace.pods["spec"][row]]
+            raise InputError(
+                f"no node has the GPU model '{'|'.join(models)[:60]}'{nearest(models[0], known)}",
+                file=path,
+                row=row + 1,
+                field="gpu_spec" if trace.format == "openb" else "gpu_models",
+                expected=", ".join(known) or "no model, since no node has GPUs",
+            )
+        trace = _without_specs(trace, hopeless, bad)
+    absent = sorted({model for models in allowed for model in models} - set(known))
+    if any(not h and set(models) - set(known) for h, models in zip(hopeless, allowed, strict=True)):
+        note = f"GPU models that pods allow beside others, and no node has: {', '.join(absent)[:200]}."
+        trace = replace(trace, notes=(*trace.notes, note))
+    return trace
+
+
+def _without_specs(trace: Trace, hopeless: list[bool], bad: pl.Series) -> Trace:
+    """Return the trace without the ``hopeless`` specs and their pods (``bad``), which are counted."""
+    kept = ~np.array(hopeless)
+    number = pl.Series(np.cumsum(kept) - 1, dtype=pl.UInt32)
+    pods = trace.pods.filter(~bad).with_columns(spec=number.gather(trace.pods.filter(~bad)["spec"]))
     dropped = trace.dropped | {"gpu_models: no node has the model": int(bad.sum())}
-    return replace(trace, pods=trace.pods.filter(~bad), dropped=dropped)
+    return replace(trace, pods=pods, specs=trace.specs.filter(pl.Series(kept)), dropped=dropped)
 
 
 def _is_there(path: Path) -> bool:

@@ -70,15 +70,20 @@ def test_nodes_from_files_and_shapes(write):
 
 def test_unknown_models(write):
     path = write("t.csv", "")
-    frame = pl.DataFrame({"name": ["a", "b", "c"], "gpu_count": [1, 0, 1], "gpu_models": ["T4", None, "T4|G1"]})
+    frame = pl.DataFrame({"name": ["a", "b", "c"], "gpu_count": [1, 0, 1], "gpu_models": ["T4", None, "G2|G1"]})
     trace = specs.build("openb", frame)
     nodes = read_nodes("1cpu,1Gi,2xT4")
-    with pytest.raises(InputError, match="row 3, field 'gpu_spec': no node has the GPU model 'G1'; expected T4"):
+    with pytest.raises(InputError, match=r"row 3, field 'gpu_spec': no node has the GPU model 'G2\|G1'; expected T4"):
         check_models(trace, nodes, path, Options())
     found = check_models(trace, nodes, path, Options(lenient=True))
     assert found.pods["name"].to_list() == ["a", "b"]
     assert found.dropped == {"gpu_models: no node has the model": 1}
-    assert check_models(trace, read_nodes("1cpu,1Gi,2xT4;1cpu,1Gi,1xG1"), path, Options()) is trace
+    assert found.specs["gpu_models"].to_list() == ["T4", None]
+    assert check_models(trace, read_nodes("1cpu,1Gi,2xT4;1cpu,1Gi,1xG1"), path, Options()).notes == (
+        "GPU models that pods allow beside others, and no node has: G2.",
+    )
+    nodes = "1cpu,1Gi,2xT4;1cpu,1Gi,1xG1;1cpu,1Gi,1xG2"
+    assert check_models(trace, read_nodes(nodes), path, Options()) is trace
 
 
 def test_the_bundled_trace_is_found():
