@@ -64,9 +64,15 @@ class Plan:
             if value == getattr(default, name) or name in ("trace", "nodes", "out"):
                 continue
             option = {"until_us": "until", "sample_us": "sample"}.get(name, name).replace("_", "-")
-            text = f"{value}us" if name.endswith("_us") else str(value)
+            text = _duration(value) if name.endswith("_us") else str(value)
             words += [f"--{option}"] if value is True else [f"--{option}", text]
         return shlex.join(words)
+
+
+def _duration(us: int) -> str:
+    """Return a duration exactly, in the largest unit that it is a multiple of."""
+    units = (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1))
+    return next(f"{us // size}{unit}" for unit, size in units if us % size == 0)
 
 
 @dataclass
@@ -105,8 +111,8 @@ def prepare(plan: Plan) -> Workload:
     nodes = opening.read_nodes(plan.nodes, options)
     if Path(plan.nodes).is_file():
         inputs.append(_input("nodes", Path(plan.nodes)))
-    notes = [*read.notes]
     read = opening.check_models(read, nodes, plan.trace, options)
+    notes = [*read.notes]
     read, nodes = _without_unstated_storage(read, nodes, notes)
     trace = read
     if plan.pod_order is not None:
@@ -192,7 +198,7 @@ def replay(
         )  # fmt: skip
         with stages.stage("prepare", f"{work.trace.pods.height:,} pods on {work.nodes.height:,} nodes"):
             simulation = Simulation(work.trace, work.nodes, settings, typical=work.typical)
-        with stages.stage("compile", "compiling the loop for this kind of run: once, about 20 s"):
+        with stages.stage("compile", "loading the compiled loop (the first run of its kind compiles it: about 20 s)"):
             simulation.compile()
         with stages.stage("simulate", "simulating"):
             total = work.trace.pods.height

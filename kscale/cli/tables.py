@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 
 import polars as pl
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from kscale.cli.options import Form
-from kscale.cli.terminal import console
+from kscale.cli.terminal import console, tell
 from kscale.errors import one_line
+from kscale.state.quantities import format_duration, format_quantity
+
+#: Widths in a terminal: texts are folded at this one where room is short; a first column up to that one never is.
+_TEXT, _NAME, _GAP = 12, 40, 2
 
 
 def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
-    """Print tables by title; ``wide`` does not cut cells to the terminal."""
+    """Print tables by title; ``table`` leaves out columns that the terminal has no room for, ``wide`` none."""
     if form == "json":
         sys.stdout.write(
             json.dumps({title: _rows(frame) for title, frame in tables.items()}, indent=2, default=str) + "\n"
@@ -50,15 +56,80 @@ def _cell(value: object) -> str:
     return one_line(str(value), 400)
 
 
-def _table(title: str, frame: pl.DataFrame, *, wide: bool) -> None:
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name, dtype in frame.schema.items():
-        table.add_column(Text(name), justify="right" if dtype.is_numeric() else "left", no_wrap=wide, overflow="fold")
+#: How amounts are written for people, by the unit that ends a name, and what the name is without it.
+_UNITS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("_us", "", format_duration),
+    (" (us)", "", format_duration),
+    ("_bytes", "", format_quantity),
+    ("cpu_milli", "cpu", lambda value: format_quantity(value, "cpu")),
+    ("share", "share", lambda value: f"{100 * value:.3g} %"),
+)
+
+
+def _unit(name: str) -> tuple[str, Callable[[float], str] | None]:
+    """Return a name without its unit, and how its amounts are written; None where it has none."""
+    for ending, instead, write in _UNITS:
+        if name.endswith(ending):
+            return (name.removesuffix(ending) + instead).replace("_", " "), write
+    return name.replace("_", " "), None
+
+
+def _written(frame: pl.DataFrame) -> list[list[str]]:
+    """Return the rows as people read them; a unit stands in a column's name, or in the row's first cell."""
+    units = [_unit(name)[1] for name in frame.columns]
+    by_row = [name == "value" or dtype.is_float() for name, dtype in frame.schema.items()]
+    rows = []
     for row in frame.iter_rows():
-        table.add_row(*(Text(_cell(value)) for value in row))
+        label, of_row = _unit(row[0]) if isinstance(row[0], str) and any(by_row) else ("", None)
+        writes = [unit or (of_row if mine else None) for unit, mine in zip(units, by_row, strict=True)]
+        cells = [_amount(value, write) for value, write in zip(row, writes, strict=True)]
+        rows.append([label, *cells[1:]] if of_row else cells)
+    return rows
+
+
+def _amount(value: object, write: Callable[[float], str] | None) -> str:
+    if write is not None and isinstance(value, int | float) and math.isfinite(value):
+        return write(value)
+    return _cell(value)
+
+
+def _heads(names: list[str]) -> list[str]:
+    """Return the names of columns without their units; a time beside an amount of the same name says so."""
+    short = [_unit(name)[0] for name in names]
+    return [f"{head} at" if head in short[:index] else head for index, head in enumerate(short)]
+
+
+def _table(title: str, frame: pl.DataFrame, *, wide: bool) -> None:
     out = console()
-    out.print(table, width=max(out.width, 400) if wide else None)
+    rows, heads = _written(frame), _heads(frame.columns)
+    numbers = [dtype.is_numeric() for dtype in frame.dtypes]
+    widths = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
+    kept = len(heads) if wide else _fitting(widths, numbers, out.width)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index in range(kept):
+        whole = wide or numbers[index] or (index == 0 and widths[0] <= _NAME)
+        justify = "right" if numbers[index] else "left"
+        table.add_column(Text(heads[index]), justify=justify, no_wrap=whole, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row[:kept]))
+    if wide:
+        out = console(width=max(out.width, sum(widths) + _GAP * len(widths)))
+    out.print(table)
+    if kept < len(heads):
+        left = len(heads) - kept
+        tell(f"({left} more column{'s' if left > 1 else ''} with -o wide: {', '.join(heads[kept:])})", style="dim")
     out.print()
+
+
+def _fitting(widths: list[int], numbers: list[bool], room: int) -> int:
+    """Return how many columns fit, when numbers and a short first column stay whole and texts may be folded."""
+    used = -_GAP
+    for index, (width, number) in enumerate(zip(widths, numbers, strict=True)):
+        whole = number or (index == 0 and width <= _NAME)
+        used += _GAP + (width if whole else min(width, _TEXT))
+        if used > room:
+            return max(index, 1)
+    return len(widths)
 
 
 def _markdown(title: str, frame: pl.DataFrame) -> str:

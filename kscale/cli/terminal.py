@@ -16,9 +16,9 @@ class _Console(Console):
         raise
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console for standard output, or standard error."""
-    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+def console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Return a console for standard output, or standard error; as wide as the terminal, or as ``width``."""
+    return _Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def tell(line: str, *, stderr: bool = False, style: str | None = None) -> None:

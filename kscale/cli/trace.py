@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import polars as pl
 
 from kscale.cli.options import Flag, Output, Whole
 from kscale.cli.tables import show
@@ -70,8 +71,9 @@ def info(
     """
     how = options(lenient, max_input, machine_unit)
     read = opening.open_trace(trace, format, how)
+    found = facts.info(read, None if nodes is None else opening.read_nodes(nodes, how))
     tell_notes(read)
-    show(facts.info(read, None if nodes is None else opening.read_nodes(nodes, how)), output)
+    show(found, output)
 
 
 def convert(
@@ -110,14 +112,10 @@ def convert(
     how = options(lenient, max_input, machine_unit)
     if (nodes is None) != (nodes_out is None):
         raise InputError("--nodes and --nodes-out go together", expected="both, or neither")
+    _check_outs(out, nodes_out)
     read = opening.open_trace(trace, format, how)
-    tell_notes(read)
-    writing.write_trace(read, out)
-    tell(f"{out}: {read.pods.height:,} pods, {read.specs.height:,} distinct specs")
-    if nodes is not None and nodes_out is not None:
-        frame = opening.read_nodes(nodes, how)
-        writing.write_nodes(frame, nodes_out)
-        tell(f"{nodes_out}: {frame.height:,} nodes")
+    frame = None if nodes is None else opening.read_nodes(nodes, how)
+    _write(read, out, frame, nodes_out)
 
 
 def synth(
@@ -165,13 +163,27 @@ def synth(
         )
     if seed < 0:
         raise InputError("is negative", field="--seed", expected="0 or more")
+    _check_outs(out, nodes_out)
     made = make(preset, np.random.default_rng(seed), nodes=nodes, pods=pods, days=days, specs=specs, load=load)
-    tell_notes(made)
-    writing.write_trace(made, out)
-    tell(f"{out}: {made.pods.height:,} pods, {made.specs.height:,} distinct specs")
-    if nodes_out is not None and made.nodes is not None:
-        writing.write_nodes(made.nodes, nodes_out)
-        tell(f"{nodes_out}: {made.nodes.height:,} nodes")
+    _write(made, out, made.nodes, nodes_out)
+
+
+def _check_outs(out: Path, nodes_out: Path | None) -> None:
+    """Refuse names that cannot be written to before anything is read or made. Raises InputError."""
+    for path in filter(None, (out, nodes_out)):
+        writing.format_of(path)
+    if nodes_out is not None and out.resolve() == nodes_out.resolve():
+        raise InputError("is the file for the pods too", file=nodes_out, field="--nodes-out", expected="another name")
+
+
+def _write(trace: Trace, out: Path, nodes: pl.DataFrame | None, nodes_out: Path | None) -> None:
+    writing.write_trace(trace, out)
+    if nodes_out is not None and nodes is not None:
+        writing.write_nodes(nodes, nodes_out)
+    tell_notes(trace)
+    tell(f"{out}: {trace.pods.height:,} pods, {trace.specs.height:,} distinct specs")
+    if nodes_out is not None and nodes is not None:
+        tell(f"{nodes_out}: {nodes.height:,} nodes")
 
 
 def template(out: Path, /, *, kind: Literal["pods", "nodes"] = "pods") -> None:

@@ -219,7 +219,9 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
     composer.define("score_range", "template, first, last, totals", _score_range(composer, profile))
     if memo:
         threshold = _ONE_BY_ONE_DEAR if profile.dear else _ONE_BY_ONE_CHEAP
-        composer.define("refresh", "template", _REFRESH.replace("THRESHOLD", str(threshold)))
+        composer.define(
+            "refresh", "template", _REFRESH.replace("THRESHOLD", str(threshold)).replace("DEAR", str(profile.dear))
+        )
         composer.define("counted", "template", _COUNTED_MEMO)
     else:
         composer.define("refresh", "template", _REFRESH_SCAN)
@@ -271,34 +273,47 @@ def _select(composer: Composer, profile: Profile) -> str:
     return "\n".join([*lines, f"return {choice}"])
 
 
-# Only the latest change of a node counts; the ring holds the last len(memo_log) changes.
+# Only the latest change of a node counts; the ring holds the last len(memo_log) changes. A template that is asked for
+# the first time is scored without a slot: in a trace of distinct pods, filling slots would only cost memory traffic.
 _REFRESH = """
-slot = choose_slot(template)
-totals = memo_total[slot]
-head, cursor = cluster_log_head[0], memo_cursor[slot]
-if cursor < 0 or head - cursor > len(memo_log) or (head - cursor) * THRESHOLD > len(totals):
+slot = template_slot[template]
+if slot == -2 and not DEAR:
+    template_slot[template] = -1
+    totals = scan_total
     score_range(template, 0, len(totals), totals)
-    memo_counted[slot] = 0
     cluster_work[0] += len(totals) >> 3
 else:
-    for position in range(cursor, head):
-        node = memo_log[position & (len(memo_log) - 1)]
-        if node_changed_at[node] == position:
-            before = totals[node]
-            score_range(template, node, node + 1, totals)
-            if memo_counted[slot]:
-                move_count(before, totals[node], memo_reason_count[slot])
-    cluster_work[0] += head - cursor
-memo_cursor[slot] = head
+    slot = choose_slot(template)
+    totals = memo_total[slot]
+    head, cursor = cluster_log_head[0], memo_cursor[slot]
+    if cursor < 0 or head - cursor > len(memo_log) or (head - cursor) * THRESHOLD > len(totals):
+        score_range(template, 0, len(totals), totals)
+        memo_counted[slot] = 0
+        cluster_work[0] += len(totals) >> 3
+    else:
+        for position in range(cursor, head):
+            node = memo_log[position & (len(memo_log) - 1)]
+            if node_changed_at[node] == position:
+                before = totals[node]
+                score_range(template, node, node + 1, totals)
+                if memo_counted[slot]:
+                    move_count(before, totals[node], memo_reason_count[slot])
+        cluster_work[0] += head - cursor
+    memo_cursor[slot] = head
 return totals
 """
 
 _COUNTED_MEMO = """
 slot = template_slot[template]
-if not memo_counted[slot]:
-    count_reasons(memo_total[slot], memo_reason_count[slot])
-    memo_counted[slot] = 1
-return memo_reason_count[slot]
+if slot < 0:
+    counts = scan_reason_count
+    count_reasons(scan_total, counts)
+else:
+    counts = memo_reason_count[slot]
+    if not memo_counted[slot]:
+        count_reasons(memo_total[slot], counts)
+        memo_counted[slot] = 1
+return counts
 """
 
 _REFRESH_SCAN = """
@@ -308,8 +323,8 @@ return scan_total
 """
 
 _COUNTED_SCAN = """
-count_reasons(scan_total, memo_reason_count[0])
-return memo_reason_count[0]
+count_reasons(scan_total, scan_reason_count)
+return scan_reason_count
 """
 
 

@@ -38,6 +38,8 @@ MOST_DEVICES = 64
 MOST_MODELS = 64
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
+#: From here on they do not add exactly.
+VERY_WIDE = 1 << 52
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,10 @@ def _fill_nodes(intake: Intake, nodes: pl.DataFrame) -> None:
     for row, resource in enumerate(intake.resources):
         cluster.node_allocatable[row] = _amounts(nodes, resource).fill_null(0).to_numpy()
     cluster.resource_allocatable[:] = cluster.node_allocatable.sum(axis=1)
-    cluster.resource_wide[:] = cluster.node_allocatable.max(axis=1, initial=0) >= WIDE
+    cluster.node_allocatable_double[:] = cluster.node_allocatable
+    cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
+    most = cluster.node_allocatable.max(axis=1, initial=0)
+    cluster.resource_wide[:] = (most >= WIDE).astype(np.uint8) + (most >= VERY_WIDE)
     cluster.node_unschedulable[:] = intake.nodes.unschedulable
     cluster.node_label[:] = intake.nodes.labels.columns
     cluster.node_taint_set[:] = intake.nodes.taint_set

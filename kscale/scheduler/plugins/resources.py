@@ -2,7 +2,7 @@
 
 Rules: kube-scheduler v1.34.1. Doubles divide exactly while an allocatable is below 2^46 (then 100 * amount stays
 below 2^53, and the quotient's floor is the integer quotient); a resource marked ``resource_wide`` is divided in
-int64, digit by digit, which cannot overflow below 2^59.
+int64, digit by digit, which cannot overflow below 2^59. Sums of doubles are exact while ``resource_wide`` is below 2.
 """
 
 from __future__ import annotations
@@ -52,80 +52,127 @@ def hundredths(amount: int, capacity: int) -> int:
 @kernel
 def least_allocated(
     template: int, first: int, last: int,
-    template_nonzero_request: Any, node_allocatable: Any, node_nonzero_requested: Any, resource_scored_weight: Any,
-    resource_wide: Any, scan_sum: Any, scan_weight: Any, scan_raw: Any,
+    template_nonzero_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
+    node_nonzero_requested_double: Any, resource_scored_weight: Any, resource_wide: Any, resource_everywhere: Any,
+    scan_weight: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score the share that stays free: per resource truncated, then the weighted mean truncated."""
-    total, weights, raw = scan_sum[first:last], scan_weight[first:last], scan_raw[first:last]
-    total[:] = 0.0
-    weights[:] = 0.0
+    weights, raw = scan_weight[first:last], scan_raw[first:last]
+    everywhere = _start_mean(
+        template, template_nonzero_request, resource_scored_weight, resource_everywhere, weights, raw
+    )
+    counted = np.int32(0)
     for resource in range(len(resource_scored_weight)):
-        weight = float(resource_scored_weight[resource])
+        weight = np.int32(resource_scored_weight[resource])
         request = template_nonzero_request[template, resource]
-        if weight == 0.0 or (resource >= FIRST_EXTENDED and request == 0):
+        if weight == 0 or (resource >= FIRST_EXTENDED and request == 0):
             continue
-        allocatable = node_allocatable[resource, first:last]
-        requested = node_nonzero_requested[resource, first:last]
         if resource_wide[resource] == 0:
-            for i in range(len(total)):
-                capacity = float(max(allocatable[i], 1))
-                left = float(allocatable[i] - requested[i] - request)
-                share = np.floor(100.0 * left / capacity)
-                total[i] += weight * share if left > 0.0 else 0.0
-                weights[i] += weight if allocatable[i] > 0 else 0.0
+            capacity = node_allocatable_double[resource, first:last]
+            taken = node_nonzero_requested_double[resource, first:last]
+            asked = float(request)
+            for i in range(len(raw)):
+                left = capacity[i] - taken[i] - asked
+                share = np.int32(100.0 * max(left, 0.0) / max(capacity[i], 1.0))
+                raw[i] += weight * share
         else:
-            for i in range(len(total)):
+            allocatable = node_allocatable[resource, first:last]
+            requested = node_nonzero_requested[resource, first:last]
+            for i in range(len(raw)):
                 amount = allocatable[i] - requested[i] - request
-                if allocatable[i] > 0:
-                    weights[i] += weight
-                    if amount > 0:
-                        total[i] += weight * hundredths(amount, allocatable[i])
-    _truncated_mean(total, weights, raw)
+                if amount > 0:
+                    raw[i] += weight * np.int32(hundredths(amount, allocatable[i]))
+        counted += weight
+        if not everywhere:
+            _count_weight(weight, node_allocatable[resource, first:last], weights)
+    _truncated_mean(everywhere, counted, weights, raw)
 
 
 @kernel
 def most_allocated(
     template: int, first: int, last: int,
-    template_nonzero_request: Any, node_allocatable: Any, node_nonzero_requested: Any, resource_scored_weight: Any,
-    resource_wide: Any, scan_sum: Any, scan_weight: Any, scan_raw: Any,
+    template_nonzero_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
+    node_nonzero_requested_double: Any, resource_scored_weight: Any, resource_wide: Any, resource_everywhere: Any,
+    scan_weight: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score the share that is taken, the pod included: per resource truncated, then the weighted mean truncated."""
-    total, weights, raw = scan_sum[first:last], scan_weight[first:last], scan_raw[first:last]
-    total[:] = 0.0
-    weights[:] = 0.0
+    weights, raw = scan_weight[first:last], scan_raw[first:last]
+    everywhere = _start_mean(
+        template, template_nonzero_request, resource_scored_weight, resource_everywhere, weights, raw
+    )
+    counted = np.int32(0)
     for resource in range(len(resource_scored_weight)):
-        weight = float(resource_scored_weight[resource])
+        weight = np.int32(resource_scored_weight[resource])
         request = template_nonzero_request[template, resource]
-        if weight == 0.0 or (resource >= FIRST_EXTENDED and request == 0):
+        if weight == 0 or (resource >= FIRST_EXTENDED and request == 0):
             continue
-        allocatable = node_allocatable[resource, first:last]
-        requested = node_nonzero_requested[resource, first:last]
         if resource_wide[resource] == 0:
-            for i in range(len(total)):
-                capacity = float(max(allocatable[i], 1))
-                taken = min(float(requested[i] + request), capacity)
-                share = np.floor(100.0 * taken / capacity)
-                total[i] += weight * share if allocatable[i] > 0 else 0.0
-                weights[i] += weight if allocatable[i] > 0 else 0.0
+            capacity = node_allocatable_double[resource, first:last]
+            requested = node_nonzero_requested_double[resource, first:last]
+            asked = float(request)
+            for i in range(len(raw)):
+                taken = min(requested[i] + asked, capacity[i])
+                raw[i] += weight * np.int32(100.0 * taken / max(capacity[i], 1.0))
         else:
-            for i in range(len(total)):
+            allocatable = node_allocatable[resource, first:last]
+            taken_exactly = node_nonzero_requested[resource, first:last]
+            for i in range(len(raw)):
                 if allocatable[i] > 0:
-                    weights[i] += weight
-                    total[i] += weight * hundredths(min(requested[i] + request, allocatable[i]), allocatable[i])
-    _truncated_mean(total, weights, raw)
+                    amount = min(taken_exactly[i] + request, allocatable[i])
+                    raw[i] += weight * np.int32(hundredths(amount, allocatable[i]))
+        counted += weight
+        if not everywhere:
+            _count_weight(weight, node_allocatable[resource, first:last], weights)
+    _truncated_mean(everywhere, counted, weights, raw)
 
 
 @inlined
-def _truncated_mean(total: Any, weights: Any, raw: Any) -> None:
-    # Sums of at most 100 * weight: the double quotient of two such integers never rounds up to the next integer.
-    for i in range(len(raw)):
-        raw[i] = np.int32(np.floor(total[i] / weights[i])) if weights[i] > 0.0 else np.int32(0)
+def _start_mean(
+    template: int,
+    template_nonzero_request: Any,
+    resource_scored_weight: Any,
+    resource_everywhere: Any,
+    weights: Any,
+    raw: Any,
+) -> bool:
+    """Clear the sums; tell whether every node has some of every resource that counts, so that one weight serves all."""
+    everywhere = True
+    for resource in range(len(resource_scored_weight)):
+        if resource_scored_weight[resource] and (
+            resource < FIRST_EXTENDED or template_nonzero_request[template, resource]
+        ):
+            everywhere = everywhere and resource_everywhere[resource] != 0
+    raw[:] = 0
+    if not everywhere:
+        weights[:] = 0
+    return everywhere
+
+
+@inlined
+def _count_weight(weight: Any, allocatable: Any, weights: Any) -> None:
+    # A resource that a node does not have drops out of that node's mean.
+    for i in range(len(weights)):
+        weights[i] += weight if allocatable[i] > 0 else np.int32(0)
+
+
+@inlined
+def _truncated_mean(everywhere: bool, counted: Any, weights: Any, raw: Any) -> None:
+    # The half keeps the product away from every integer by 0.5 / weight, far more than it can be off by; a division
+    # of two such integers never rounds up to the next one.
+    if everywhere:
+        part = 1.0 / float(max(counted, np.int32(1)))
+        for i in range(len(raw)):
+            raw[i] = np.int32((float(raw[i]) + 0.5) * part)
+    else:
+        for i in range(len(raw)):
+            raw[i] = np.int32(float(raw[i]) / float(max(weights[i], np.int32(1))))
 
 
 @kernel
 def balanced_allocation(
-    template: int, first: int, last: int, template_request: Any, node_allocatable: Any, node_requested: Any,
-    resource_balanced: Any, scan_sum: Any, scan_raw: Any,
+    template: int, first: int, last: int,
+    template_request: Any, node_allocatable: Any, node_requested: Any, node_allocatable_double: Any,
+    node_requested_double: Any, resource_balanced: Any, resource_wide: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score how alike the fractions of the resources are that would be requested: 100 * (1 - standard deviation)."""
     raw = scan_raw[first:last]
@@ -139,10 +186,11 @@ def balanced_allocation(
             asked = asked or template_request[template, resource] > 0
     if not asked:
         raw[:] = 0
-    elif looked_at == 2:
+    elif looked_at == 2 and resource_wide[low] < 2 and resource_wide[high] < 2:
         _balance_of_two(
-            node_allocatable[low, first:last], node_requested[low, first:last], template_request[template, low],
-            node_allocatable[high, first:last], node_requested[high, first:last], template_request[template, high], raw,
+            node_allocatable_double[low, first:last], node_requested_double[low, first:last],
+            float(template_request[template, low]), node_allocatable_double[high, first:last],
+            node_requested_double[high, first:last], float(template_request[template, high]), raw,
         )  # fmt: skip
     else:
         for i in range(len(raw)):
@@ -152,13 +200,14 @@ def balanced_allocation(
 
 
 @inlined
-def _balance_of_two(capacity_a: Any, used_a: Any, a: int, capacity_b: Any, used_b: Any, b: int, raw: Any) -> None:
+def _balance_of_two(capacity_a: Any, used_a: Any, a: float, capacity_b: Any, used_b: Any, b: float, raw: Any) -> None:
     # kube-scheduler takes half the difference for two resources; a resource without capacity drops out.
     for i in range(len(raw)):
-        fraction_a = min(float(used_a[i] + a) / float(max(capacity_a[i], 1)), 1.0)
-        fraction_b = min(float(used_b[i] + b) / float(max(capacity_b[i], 1)), 1.0)
-        deviation = abs((fraction_a - fraction_b) / 2.0) if capacity_a[i] > 0 and capacity_b[i] > 0 else 0.0
-        raw[i] = np.int32((1.0 - deviation) * 100.0)
+        fraction_a = min((used_a[i] + a) / max(capacity_a[i], 1.0), 1.0)
+        fraction_b = min((used_b[i] + b) / max(capacity_b[i], 1.0), 1.0)
+        deviation = abs((fraction_a - fraction_b) / 2.0)
+        both = capacity_a[i] > 0.0 and capacity_b[i] > 0.0
+        raw[i] = np.int32((1.0 - (deviation if both else 0.0)) * 100.0)
 
 
 @inlined

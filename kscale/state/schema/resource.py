@@ -7,5 +7,10 @@ COLUMNS = (
     Column("requested", "int64", "Amount requested by bound pods over all nodes.", "the resource's"),
     Column("arrived", "int64", "Amount requested by all pods that have arrived.", "the resource's"),
     Column("scored_weight", "int64", "Weight of the resource in the resource scores; 0 is not scored.", default=0),
-    Column("wide", "uint8", "1 when some node's allocatable is 2^46 or more, where double arithmetic is not exact."),
+    Column(
+        "wide",
+        "uint8",
+        "1 when a node has 2^46 or more, where doubles do not divide exactly; 2 from 2^52: nor add.",
+    ),
+    Column("everywhere", "uint8", "1 when every node has some of it, so that it counts in every node's mean."),
 )

@@ -23,7 +23,7 @@ COLUMNS = (
     Column("device_count", "int64", "Devices it asks for.", "devices"),
     Column("device_milli", "int64", "Share it asks of each of them; 1000 is a whole device.", "milli"),
     Column("device_models", "uint64", "Bit set of the allowed device models; 0 allows every one."),
-    Column("slot", "int64", "Its row of the memo of totals.", default=-1),
+    Column("slot", "int64", "Its row of the memo of totals; -1 has none, -2 was never asked for.", default=-2),
     Column("diagnosis", "int64", "Its latest diagnosis.", default=-1),
     Column(
         "reason_count",
