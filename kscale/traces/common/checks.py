@@ -6,6 +6,7 @@ left out and counted by reason. Everything runs over whole columns, and costs on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,18 +145,20 @@ class Checker:
     def parsed(self, frame: pl.DataFrame, name: str, parse: Callable[[str], object]) -> pl.DataFrame:
         """Return ``frame`` without the rows whose text ``name`` the function ``parse`` refuses (InputError).
 
-        Each distinct text is parsed once.
+        Each distinct text is parsed once, and bad ones count by what is wrong with them, not by what they say.
         """
-        rules = []
+        found: dict[tuple[str, str], list[str]] = {}
         for text in frame[name].unique(maintain_order=True).drop_nulls():
             try:
                 parse(text)
             except InputError as error:
-                bad = pl.col(name) == pl.lit(text)
-                rules.append(Rule(bad, name, error.problem, error.expected or "its written form"))
+                problem, expected = error.problem, error.expected or "its written form"
+                if self.options.lenient:
+                    problem = re.sub("'.*'", "'{value}'", problem, flags=re.DOTALL)
+                found.setdefault((problem, expected), []).append(text)
                 if not self.options.lenient:  # texts come in the order of their rows: the first is the one to tell
                     break
-        return self.drop(frame, rules)
+        return self.drop(frame, [Rule(pl.col(name).is_in(texts), name, *said) for said, texts in found.items()])
 
     def unique(self, frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
         """Return ``frame`` without rows that repeat the columns ``names`` of an earlier row."""

@@ -2,6 +2,7 @@ import polars as pl
 import pytest
 
 from kscale.errors import InputError
+from kscale.state.quantities import parse_quantity
 from kscale.traces import Options
 from kscale.traces.common.checks import Checker, Field, Rule, microseconds, rounded_up
 from kscale.traces.common.files import ROW
@@ -66,3 +67,12 @@ def test_amounts_are_rounded_up_in_the_decimals_of_the_file(cores, milli):
 
 def test_times_are_rounded_to_the_nearest():
     assert pl.select(microseconds(pl.lit(116.38162544169612))).item() == 116_381_625
+
+
+def test_texts_that_do_not_parse_count_by_what_is_wrong():
+    frame = _frame(cpu=["1", "-1", "-2", "x", "y", "2"])
+    check = Checker("f.csv", Options(lenient=True))
+    assert check.parsed(frame, "cpu", parse_quantity)[ROW].to_list() == [1, 6]
+    assert check.dropped == {"cpu: is negative": 2, "cpu: is not a quantity": 2}
+    with pytest.raises(InputError, match="row 2, field 'cpu': '-1' is negative"):
+        Checker("f.csv", Options()).parsed(frame, "cpu", parse_quantity)
