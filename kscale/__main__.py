@@ -32,6 +32,7 @@ def run(arguments: list[str]) -> int:
     except KscaleError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
+        exec("")  # resets the interpreter's note of an interruption inside exec, on which it would die by the signal
         return _fail("interrupted; nothing half-written was left", EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone: no fault
         _forget_output()

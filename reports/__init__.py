@@ -1,0 +1,1 @@
+"""Example reports, made by one command from the bundled traces."""

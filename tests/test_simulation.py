@@ -18,8 +18,10 @@ from tests.worlds import World, worlds
 #: Small buffers, so that every reason to come back from the loop occurs.
 TINY = Sizes(pod=2, arrival=3, ledger=2, timeline=2, diagnosis=1)
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-POLICIES = ("LeastAllocated", "MostAllocated", "NodeResourcesBalancedAllocation", "DotProd", "GpuClustering", "GpuPacking",
-            "BestFit", "FGD")  # fmt: skip
+POLICIES = (
+    "LeastAllocated", "MostAllocated", "NodeResourcesBalancedAllocation", "DotProd", "GpuClustering", "GpuPacking",
+    "BestFit", "FGD",
+)  # fmt: skip
 few = settings(max_examples=15 if PLAIN else 60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -88,7 +90,8 @@ def test_the_loop_runs_compiled_and_plain_alike(world: World, policy: str) -> No
     fields: list[Any] = []
     for compiled in (True, False):
         with np.errstate(over="ignore"):
-            fields.append(run(world, Settings(policy=policy, inflate=policy != "default", compiled=compiled, seed=7)).ledger.fields)
+            how = Settings(policy=policy, inflate=policy != "default", compiled=compiled, seed=7)
+            fields.append(run(world, how).ledger.fields)
     for name, values in fields[0].items():
         assert np.array_equal(values, fields[1][name]), name
 

@@ -99,7 +99,7 @@ def spec_rows(gpus: bool) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, gpus: bool = True, most_nodes: int = 6, most_pods: int = 14, models: tuple[str, ...] = MODELS) -> World:
+def worlds(draw: st.DrawFn, gpus: bool = True, most_nodes: int = 6, most_pods: int = 14) -> World:
     """A world in which pods compete: times in a few seconds, so that instants coincide."""
     nodes = draw(st.lists(node_rows(gpus), min_size=1, max_size=most_nodes))
     nodes = [{"name": f"n{i}", **row} for i, row in enumerate(nodes)]

@@ -193,10 +193,7 @@ def _fill_nodes(intake: Intake, nodes: pl.DataFrame) -> None:
     for row, resource in enumerate(intake.resources):
         cluster.node_allocatable[row] = _amounts(nodes, resource).fill_null(0).to_numpy()
     cluster.resource_allocatable[:] = cluster.node_allocatable.sum(axis=1)
-    cluster.node_allocatable_double[:] = cluster.node_allocatable
-    cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
-    most = cluster.node_allocatable.max(axis=1, initial=0)
-    cluster.resource_wide[:] = (most >= WIDE).astype(np.uint8) + (most >= VERY_WIDE)
+    derive(cluster)
     cluster.node_unschedulable[:] = intake.nodes.unschedulable
     cluster.node_label[:] = intake.nodes.labels.columns
     cluster.node_taint_set[:] = intake.nodes.taint_set
@@ -208,6 +205,15 @@ def _fill_nodes(intake: Intake, nodes: pl.DataFrame) -> None:
     cluster.node_device_free[present] = 1000
     cluster.node_device_free_total[:] = 1000 * counts
     cluster.node_idle_since_us[:] = 0
+
+
+def derive(cluster: Cluster) -> None:
+    """Work out the columns that stand for others in another form, from the int64 ones."""
+    for name in ("allocatable", "requested", "nonzero_requested"):
+        cluster.columns[f"node_{name}_double"][:] = cluster.columns[f"node_{name}"]
+    most = cluster.node_allocatable.max(axis=1, initial=0)
+    cluster.resource_wide[:] = (most >= WIDE).astype(np.uint8) + (most >= VERY_WIDE)
+    cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
 
 
 def _fill_templates(intake: Intake, specs: pl.DataFrame, descriptions: list[int]) -> None:

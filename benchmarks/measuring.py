@@ -1,0 +1,236 @@
+"""Runs a workload's row and says what it cost and what happened.
+
+``job(row)`` gives a ``Job``: ``once`` runs it; ``samples`` are the costs of each run, ``found`` is what happened in the
+last. Processor seconds are told beside wall seconds, since on a busy machine only they repeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.making import Source, made
+from benchmarks.workloads import Expected, Workload
+from kscale.engine import ledger
+from kscale.simulation import Settings, Simulation
+from kscale.traces.common import opening
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Sample:
+    """One run: seconds from decoded input to the last event, and without the set-up (``loop_seconds``)."""
+
+    seconds: float
+    cpu_seconds: float
+    loop_seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
+@dataclass
+class Job:
+    """A row ready to run."""
+
+    row: Workload
+    samples: list[Sample] = field(default_factory=list)
+    found: Expected = field(default_factory=lambda: Expected({}))
+
+    def once(self) -> None:
+        """Run it and note what it cost."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Say what happened in the last run."""
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures: the least of the runs, the most for memory."""
+        return {
+            "seconds": min(sample.seconds for sample in self.samples),
+            "cpu_seconds": min(sample.cpu_seconds for sample in self.samples),
+            "peak_mb": max(sample.peak_mb for sample in self.samples),
+        }
+
+
+def reset_peak() -> None:
+    """Begin to measure this process's peak memory anew (Linux; elsewhere the peak is that since its start)."""
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5")
+
+
+def peak_mb() -> float:
+    """Return this process's peak memory since ``reset_peak``, in 10^6 bytes; 0 where the system does not tell."""
+    with contextlib.suppress(OSError):
+        if told := re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text()):
+            return int(told[1]) * 1024 / 1e6
+    return 0.0
+
+
+def simulation(row: Workload, source: Source) -> Simulation:
+    """Return a run of the row that is ready to start: tables filled, loop compiled."""
+    trace, nodes = made(source)
+    how = Settings(policy=row.policy, inflate=row.inflate, memo=row.memo, sample_us=row.sample_us)
+    result = Simulation(trace, nodes, how)
+    result.compile()
+    return result
+
+
+def happened(run: Simulation) -> Expected:
+    """Return the counts and the fingerprint of a run that is over."""
+    pods = run.ledger.pods(run.trace.pods, list(run.intake.nodes.names))
+    status = dict(pods["status"].value_counts().iter_rows())
+    counts = {word: int(status[word]) for word in sorted(status)}
+    counts["attempts"] = int(run.cluster.cluster_attempts[0])
+    return Expected(counts, ledger.fingerprint(pods))
+
+
+class Run(Job):
+    """The simulation in this process."""
+
+    def once(self) -> None:
+        assert self.row.source is not None
+        made(self.row.source)
+        reset_peak()
+        began, cpu_began = time.perf_counter(), time.process_time()
+        self.run = simulation(self.row, self.row.source)
+        started = time.perf_counter()
+        self.run.run()
+        ended = time.perf_counter()
+        self.samples.append(Sample(ended - began, time.process_time() - cpu_began, ended - started, peak_mb()))
+
+    def finish(self) -> None:
+        self.found = happened(self.run)
+
+    def figures(self) -> dict[str, float]:
+        loop = min(sample.loop_seconds for sample in self.samples)
+        attempts, nodes = self.found.counts["attempts"], self.run.cluster.sizes["node"]
+        pods = self.run.trace.pods.height
+        rates = {"pods_per_second": pods / loop, "ns_per_node_and_pod": loop * 1e9 / (attempts * nodes)}
+        return super().figures() | rates
+
+
+class Command(Job):
+    """``kscale replay`` with its report, in a process of its own."""
+
+    def once(self) -> None:
+        assert self.row.source is not None
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            pods, nodes = self.row.source.files(folder)
+            out = folder / "run"
+            extra = ["--inflate"] if self.row.inflate else []
+            environment = {"KSCALE_CACHE": str(folder / "cache")} if self.row.cold else {}
+            arguments = ["replay", str(pods), "--nodes", nodes, "--out", str(out), "--policy", self.row.policy, *extra]
+            self.samples.append(command([*arguments, "--quiet"], environment))
+            self.told = msgspec.json.decode((out / "run.json").read_bytes())
+
+    def finish(self) -> None:
+        words = ("running", "succeeded", "failed", "waiting", "refused")
+        counts = {word: self.told["counts"][word] for word in words if self.told["counts"][word]}
+        counts["attempts"] = self.told["counts"]["attempts"]
+        self.found = Expected(dict(sorted(counts.items())), self.told["fingerprint"])
+
+    def figures(self) -> dict[str, float]:
+        stages = {f"stage_{name}": value for name, value in self.told["timing"].items() if name != "pods_per_second"}
+        return super().figures() | {"pods_per_second": self.told["timing"]["pods_per_second"]} | stages
+
+
+class Help(Job):
+    """``kscale --help``."""
+
+    def once(self) -> None:
+        self.samples.append(command(["--help"], {}))
+
+
+# The peak of a child counts the process it was forked from, so a small process starts the command and tells its cost.
+_STARTER = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+cost = [seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6]
+print(json.dumps({"code": done.returncode, "errors": done.stderr.decode()[-500:], "cost": cost}))
+"""
+
+
+def command(arguments: list[str], environment: dict[str, str]) -> Sample:
+    """Run a ``kscale`` command and return its cost. Raises RuntimeError when it fails."""
+    starter = [sys.executable, "-S", "-c", _STARTER, sys.executable, "-m", "kscale", *arguments]
+    told = subprocess.run(starter, stdout=subprocess.PIPE, env=os.environ | environment, check=True)
+    done = msgspec.json.decode(told.stdout)
+    if done["code"] != 0:
+        raise RuntimeError(f"kscale {' '.join(arguments)}: exit code {done['code']}: {done['errors']}")
+    seconds, cpu_seconds, peak = done["cost"]
+    return Sample(seconds, cpu_seconds, peak_mb=peak)
+
+
+class Read(Job):
+    """A reader: from the file to the frames of a trace."""
+
+    def once(self) -> None:
+        assert self.row.source is not None
+        with _files(self.row.source) as pods:
+            reset_peak()
+            began, cpu_began = time.perf_counter(), time.process_time()
+            self.trace = opening.open_trace(pods)
+            took = time.perf_counter() - began
+            self.samples.append(Sample(took, time.process_time() - cpu_began, peak_mb=peak_mb()))
+
+    def finish(self) -> None:
+        pods = self.trace.pods
+        sums = {name: int(pods[name].sum() or 0) for name in ("arrival_us", "duration_us")}
+        self.found = Expected({"pods": pods.height, "specs": self.trace.specs.height, **sums})
+
+    def figures(self) -> dict[str, float]:
+        known = super().figures()
+        return known | {"rows_per_second": self.found.counts["pods"] / known["seconds"]}
+
+
+@contextlib.contextmanager
+def _files(source: Source) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield source.files(Path(name))[0]
+
+
+class Growth(Job):
+    """The run at several sizes, in turn; what counts is how much the cost of a pod differs from its mean."""
+
+    def once(self) -> None:
+        self.costs = getattr(self, "costs", {source: [] for source in self.row.sizes})
+        self.ends: dict[str, int] = {}
+        for source in self.row.sizes:
+            made(source)
+            began = time.process_time()
+            run = simulation(self.row, source)
+            run.run()
+            self.costs[source].append(time.process_time() - began)
+            self.ends[f"succeeded_{source.pods}"] = int(run.cluster.cluster_ended_pods[0])
+        taken = sum(costs[-1] for costs in self.costs.values())
+        self.samples.append(Sample(taken, taken, peak_mb=peak_mb()))
+
+    def finish(self) -> None:
+        self.found = Expected(self.ends)
+
+    def figures(self) -> dict[str, float]:
+        each = {source.pods: min(costs) / source.pods for source, costs in self.costs.items()}
+        mean = sum(each.values()) / len(each)
+        spread = max(abs(cost - mean) for cost in each.values()) / mean
+        return super().figures() | {"growth_percent": 100 * spread} | {f"us_at_{n}": c * 1e6 for n, c in each.items()}
+
+
+_JOBS: dict[str, type[Job]] = {"run": Run, "command": Command, "read": Read, "growth": Growth, "help": Help}
+
+
+def job(row: Workload) -> Job:
+    """Return the row's job; its input is made at the first run."""
+    return _JOBS[row.measure](row)

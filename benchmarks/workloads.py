@@ -1,0 +1,199 @@
+"""The workloads: one row each. To add one, add a row; its expectations are what the first run prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from benchmarks.making import Made, Published, Source
+
+#: What a limit is held against; the words are what tables print.
+UNITS = {
+    "seconds": "s", "pods_per_second": "pods/s", "ns_per_node_and_pod": "ns", "peak_mb": "MB",
+    "rows_per_second": "rows/s", "growth_percent": "%",
+}  # fmt: skip
+#: Figures that are better the higher they are.
+HIGHER = ("pods_per_second", "rows_per_second")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What happens in a run: counts, and the fingerprint of the pods (``kscale.engine.ledger.fingerprint``)."""
+
+    counts: Mapping[str, int]
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One benchmark.
+
+    Attributes:
+        name: as ``pytest benchmarks -k`` takes it.
+        doc: one sentence.
+        measure: ``run`` (the simulation, in this process), ``command`` (``kscale replay`` with its report, in a process
+            of its own), ``read`` (a reader), ``growth`` (the run at several sizes), ``help`` (``kscale --help``).
+        source: what it makes.
+        sizes: what ``growth`` makes instead.
+        labels: words to choose rows by.
+        policy, inflate, memo, sample_us: as in ``kscale.simulation.Settings``.
+        expected: what happens.
+        limits: the most that a figure may come to.
+        rounds: runs, of which the least counts.
+        cold: start with an empty cache of compiled code.
+        full: only run with ``-m slow``.
+    """
+
+    name: str
+    doc: str
+    measure: Literal["run", "command", "read", "growth", "help"]
+    source: Source | None = None
+    sizes: tuple[Made, ...] = ()
+    labels: tuple[str, ...] = ()
+    policy: str = "default"
+    inflate: bool = False
+    memo: bool = True
+    sample_us: int | None = None
+    expected: Expected = Expected({})
+    limits: Mapping[str, float] = field(default_factory=dict)
+    rounds: int = 5
+    cold: bool = False
+    full: bool = False
+
+    @property
+    def published(self) -> bool:
+        """Whether it needs the foreign data."""
+        return isinstance(self.source, Published)
+
+
+_DAY = 86_400_000_000
+_OPENB_NODES = "openb/openb_node_list_gpu_node.csv"
+_OPENB_PODS = "openb/openb_pod_list_default.csv"
+OPENB_FILLED = Published(_OPENB_PODS, _OPENB_NODES, order="openb/fgd/openb_default.npz")
+OPENB_TIMED = Published(_OPENB_PODS, "openb/openb_node_list_all_node.csv")
+JOBS = Published("other/alibaba2017_derived/jobs.csv.gz", "96cpu,512Gi:4000")
+LIKE_OPENB = Made("openb", pods=10_866, nodes=1_213, days=30)
+LIKE_OPENB_TIMED = Made("openb", pods=8_152, nodes=1_523, days=150)
+EVEN = Made("uniform", pods=20_000, nodes=5_000, days=0.5)
+WIDE = Made("uniform", pods=20_000, nodes=5_000, days=0.5, shapes=";".join(
+    f"{cpu}cpu,{(1 << 47) + more}:1250" for cpu, more in ((64, -1), (64, 0), (96, 1), (96, -(1 << 40)))
+))  # fmt: skip
+
+
+def like_jobs(pods: int) -> Made:
+    """Return a job list of ``pods`` pods that come as densely whatever their number."""
+    return Made("alibaba", pods=pods, nodes=4_000, days=pods / 200_000, shapes="96cpu,512Gi:4000")
+
+
+@dataclass(frozen=True)
+class Filling:
+    """An inflation by one policy: most seconds, then running pods and fingerprint, published and made."""
+
+    seconds: float
+    published: tuple[int, str]
+    like: tuple[int, str]
+
+
+FILLINGS = {
+    "Random": Filling(
+        0.15,
+        (8151, "479690f107f4ce309d60dc33ea5edb7b333125e42faf8bd1a486179e7361a4a5"),
+        (7214, "c976dafc21c9f741a3cbfb1f8a654ed8909602befe301b868dff26d230c7cac8"),
+    ),
+    "DotProd": Filling(
+        0.15,
+        (8026, "d70423e319228388ecf4df4d5ffeb20da9ed6d3242111f6526872bca6450778f"),
+        (6889, "4953dab35c75aae8408c51835a4729957b857af7799ad12bc11cb85b5518cde2"),
+    ),
+    "GpuClustering": Filling(
+        0.15,
+        (8021, "0f80bc3f836f8d60a2721f81c50aa8b32dc0406044b40e58ee7fd24a666ad230"),
+        (6632, "565981bb3d4d12d80da452bb80fdeb11798c0d5d96990c7924a03d4a67e008ee"),
+    ),
+    "GpuPacking": Filling(
+        0.15,
+        (8017, "e8de1adefcffbb1578d6082c34d596ab7952e7fbb1ebfb1c852e6c94e19500e9"),
+        (6613, "e4323427c5b96349ea9348a561809949d26e7647e0dc2ffc81235854aafa789a"),
+    ),
+    "BestFit": Filling(
+        0.15,
+        (8136, "38cbd8f736b4cf2f380fb7c797f4b2136c5e10bc9e157b5a486c2ed8605c94d4"),
+        (6951, "9e6958924d6a8aeced7ac70ef28f6eda3c6adef3062a46e16382c329b9321f5b"),
+    ),
+    "FGD": Filling(
+        0.4,
+        (8321, "6e1f95da1502ba3b7f7e4fedc238f3ab6eabe49b052026d8ccc5fcdee9971f43"),
+        (6798, "5e34177cf4a0266183dfb200772a7d78e506831157f0530afc7c78e49e68e90a"),
+    ),
+}
+_FILLED_PODS = 10_866
+
+
+def _filled(placed: tuple[int, str]) -> Expected:
+    running, fingerprint = placed
+    return Expected({"attempts": _FILLED_PODS, "refused": _FILLED_PODS - running, "running": running}, fingerprint)
+
+
+def _finished(pods: int, fingerprint: str, attempts: int | None = None) -> Expected:
+    return Expected({"attempts": attempts or pods, "succeeded": pods}, fingerprint)
+
+
+_OPENB_RUN = _finished(8152, "81dbbf5120e0c21a08c6e619be30a6e5cda7950d7db90d26f3320740dc165b21", attempts=8153)
+_LIKE_OPENB_RUN = _finished(8152, "a3755cf8eba0753eda5824a0eeef739375a560ec56f791711be69f7798c857e3")
+_JOBS_RUN = _finished(2_551_075, "1b724b02ac5b96b1e5c9b52873039b7f736d2a4263c3d2c53d28fc34583f260f")
+_GROWTH = (100_000, 200_000, 400_000)
+_SCAN = {"memo": False, "sample_us": _DAY, "labels": ("scan",), "limits": {"ns_per_node_and_pod": 3.5}}
+_FILL = {"inflate": True, "labels": ("openb", "inflate", "gpu")}
+_TIMED = {"labels": ("openb", "timed", "gpu")}
+_REPLAY = {"labels": ("openb", "command"), "rounds": 3, "limits": {"seconds": 6}}
+_FIRST = {"labels": ("openb", "command"), "rounds": 1, "cold": True, "full": True, "limits": {"seconds": 40}}
+_READ = {"labels": ("read",), "rounds": 5}
+
+WORKLOADS: tuple[Workload, ...] = (
+    *(
+        Workload(f"inflate-openb-{policy}", "Published pods onto 1,213 nodes, nothing ends.", "run", OPENB_FILLED,
+                 policy=policy, expected=_filled(how.published), limits={"seconds": how.seconds}, **_FILL)
+        for policy, how in FILLINGS.items()
+    ),
+    *(
+        Workload(f"inflate-like-openb-{policy}", "As many made pods onto 1,213 nodes, nothing ends.", "run", LIKE_OPENB,
+                 policy=policy, expected=_filled(how.like), limits={"seconds": how.seconds}, **_FILL)
+        for policy, how in FILLINGS.items()
+    ),
+    Workload("timed-openb", "Published pods on all 1,523 nodes, with their times.", "run", OPENB_TIMED,
+             expected=_OPENB_RUN, **_TIMED),
+    Workload("timed-like-openb", "8,152 made pods on 1,523 nodes, with their times.", "run", LIKE_OPENB_TIMED,
+             expected=_LIKE_OPENB_RUN, **_TIMED),
+    Workload("scan", "Each of 20,000 pods scores all 5,000 nodes: fit, least allocated, balanced.", "run", EVEN,
+             expected=_finished(20_000, "c3566a08e45fe61a2f54eba61dd37b194e8d310de88131678b8a50df96d67fbd"), **_SCAN),
+    Workload("scan-wide", "The same where memory is about 2^47 bytes a node, which is divided in int64.", "run", WIDE,
+             expected=_finished(20_000, "82bef31faa819cb294a7786a23aa4010582c8c395cb8674ac2fc7609cf4bfe19"), **_SCAN),
+    Workload("growth-like-jobs", "Job lists of 100,000 to 400,000 pods on 4,000 nodes: does each cost the same?",
+             "growth", sizes=tuple(like_jobs(pods) for pods in _GROWTH), labels=("jobs", "timed"), rounds=5,
+             expected=Expected({f"succeeded_{pods}": pods for pods in _GROWTH}), limits={"growth_percent": 25}),
+    Workload("replay-jobs", "The whole command on the published job list, 2.55 million pods, 4,000 nodes.", "command",
+             JOBS, labels=("jobs", "command"), rounds=2, full=True, expected=_JOBS_RUN,
+             limits={"seconds": 60, "peak_mb": 3000}),
+    Workload("replay-like-jobs", "The whole command on a made job list of 200,000 pods, 4,000 nodes.", "command",
+             like_jobs(200_000), labels=("jobs", "command"), rounds=2,
+             expected=_finished(200_000, "bcb579f9872781aa00e3fdac8f1e20edaccab56f5cda70a1842a8257037595cb")),
+    Workload("replay-openb", "A small replay with its report, code compiled before.", "command", OPENB_TIMED,
+             expected=_OPENB_RUN, **_REPLAY),
+    Workload("replay-like-openb", "The same on a made trace.", "command", LIKE_OPENB_TIMED,
+             expected=_LIKE_OPENB_RUN, **_REPLAY),
+    Workload("first-openb", "The same as the first run ever: no compiled code yet.", "command", OPENB_TIMED,
+             expected=_OPENB_RUN, **_FIRST),
+    Workload("first-like-openb", "The same on a made trace.", "command", LIKE_OPENB_TIMED,
+             expected=_LIKE_OPENB_RUN, **_FIRST),
+    Workload("help", "`kscale --help`.", "help", labels=("command",), limits={"seconds": 0.3}),
+    Workload("read-openb", "Reads the published pod list of openb.", "read", OPENB_TIMED, expected=Expected(
+        {"pods": 8152, "specs": 151, "arrival_us": 94_122_763_871_000_000,
+         "duration_us": 210_197_755_000_000}), **_READ),
+    Workload("read-jobs", "Reads the published job list.", "read", JOBS, expected=Expected(
+        {"pods": 2_551_075, "specs": 682, "arrival_us": 104_707_285_699_000_000,
+         "duration_us": 188_726_763_396_178}), **_READ),
+    Workload("read-own", "Reads a made job list of 200,000 pods in kscale's own Parquet.", "read", like_jobs(200_000),
+             expected=Expected({"pods": 200_000, "specs": 13, "arrival_us": 8_360_178_752_513_000,
+                                "duration_us": 4_267_735_534_183_000}), **_READ),
+)  # fmt: skip

@@ -1,0 +1,198 @@
+"""One test for every leaf of every shelf: it declares something, is documented and tested, and its kernels hold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from kscale import shelf
+from kscale.kernels import parameters, plain
+from kscale.scheduler import plugins
+from kscale.scheduler.plugins import Plugin
+from kscale.state import schema
+from kscale.state.schema import Column
+from kscale.state.tables import Cluster
+from kscale.traces import Reader
+from tests.engine.columns import SIZES, small
+
+TESTS = Path(__file__).parent
+SHELVES = {"kscale.scheduler.plugins": Plugin, "kscale.traces": Reader, "kscale.state.schema": Column}
+#: The arguments of each kernel of a plug-in, before its columns.
+OWN = {
+    "filter": ["template", "first", "last", "reason"],
+    "score": ["template", "first", "last"],
+    "assign": ["template", "node", "draw"],
+    "reserve": ["template", "node", "sign"],
+}
+ROWS = schema.full_names(schema.load(plugins.columns()))
+
+
+def leaves(package: str) -> list[ModuleType]:
+    """Return the modules of a shelf; a folder in it holds what they share."""
+    return [module for module in shelf.modules(package) if not hasattr(module, "__path__")]
+
+
+LEAVES = [(package, leaf) for package in SHELVES for leaf in leaves(package)]
+KERNELS = [
+    (plugin, point) for plugin in plugins.found().values() for point in OWN if getattr(plugin, point) is not None
+]
+
+
+def name_of(value: Any) -> str:
+    return value.__name__.rpartition(".")[2] if isinstance(value, ModuleType) else getattr(value, "name", str(value))
+
+
+@pytest.mark.parametrize("package", SHELVES)
+def test_no_shelf_is_empty(package: str) -> None:
+    assert len(leaves(package)) >= 5
+
+
+@pytest.mark.parametrize(("package", "leaf"), LEAVES, ids=name_of)
+def test_a_leaf_declares_is_documented_and_has_its_test(package: str, leaf: ModuleType) -> None:
+    assert (leaf.__doc__ or "").strip().endswith(".")
+    if package == "kscale.state.schema":
+        assert leaf.COLUMNS
+        assert all(isinstance(column, Column) for column in leaf.COLUMNS)
+        return
+    assert [value for value in vars(leaf).values() if isinstance(value, SHELVES[package])]
+    path = Path(*leaf.__name__.split(".")[1:])
+    test = TESTS / path.parent / f"test_{path.name}.py"
+    assert test.is_file(), f"{leaf.__name__} has no test: {test}"
+    assert "def test_" in test.read_text()
+
+
+@pytest.mark.parametrize("package", ["kscale.scheduler.plugins", "kscale.traces"])
+def test_names_are_unique_across_a_shelf(package: str) -> None:
+    names = [v.name for leaf in leaves(package) for v in vars(leaf).values() if isinstance(v, SHELVES[package])]
+    assert sorted(names) == sorted(set(names))
+    assert sorted(shelf.declared(package, SHELVES[package])) == sorted(names)
+
+
+def test_a_name_that_two_leaves_declare_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "made_up_shelf"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    text = "from kscale.scheduler.plugins import Plugin\nMINE = Plugin('{}', draw=True)\n"
+    (folder / "b.py").write_text(text.format("Two"))
+    (folder / "a.py").write_text(text.format("One"))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [module.__name__ for module in shelf.modules("made_up_shelf")] == ["made_up_shelf.a", "made_up_shelf.b"]
+    assert list(shelf.declared("made_up_shelf", Plugin)) == ["One", "Two"]
+    (folder / "c.py").write_text("from made_up_shelf.a import MINE\n")  # what is imported is not declared again
+    assert list(shelf.declared("made_up_shelf", Plugin)) == ["One", "Two"]
+    (folder / "d.py").write_text(text.format("One"))
+    with pytest.raises(ValueError, match=r"made_up_shelf\.d: 'One' is declared twice in made_up_shelf"):
+        shelf.declared("made_up_shelf", Plugin)
+    for name in [name for name in sys.modules if name.startswith("made_up_shelf")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize(("plugin", "point"), KERNELS, ids=name_of)
+def test_parameters_are_the_contracts_own_and_columns(plugin: Plugin, point: str) -> None:
+    names = parameters(getattr(plugin, point))
+    assert names[: len(OWN[point])] == OWN[point]
+    unknown = [name for name in names[len(OWN[point]) :] if name not in ROWS]
+    assert unknown == []
+    assert plain(getattr(plugin, point)).__doc__
+
+
+@pytest.mark.parametrize("plugin", plugins.found().values(), ids=name_of)
+def test_a_plugin_is_whole(plugin: Plugin) -> None:
+    assert plugin.points
+    assert (plugin.plane is None) == (plugin.plane_column == "")
+    assert plugin.plane_column == "" or plugin.plane_column in ROWS
+    assert (plugin.filter is None) == (plugin.reasons is None)
+    assert plugin.weight > 0
+    for function in (plugin.mask, plugin.plane, plugin.filter, plugin.score, plugin.assign, plugin.reserve):
+        assert function is None or plain(function).__doc__
+
+
+# Compiled and plain: any values that the columns may hold
+
+DEVICES, LEVELS, TYPICAL = SIZES["device"], SIZES["level"], SIZES["typical"]
+amounts = st.one_of(st.integers(0, 9000), st.integers(0, 1 << 58), st.sampled_from([(1 << 46) - 1, 1 << 46, 1 << 47]))
+#: What a column holds, where that is less than its type.
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "node_device_count": st.integers(0, DEVICES),
+    "node_device_free": st.integers(0, 1000),
+    "node_device_free_total": st.integers(0, 1000 * DEVICES),
+    "node_device_model": st.integers(-1, 3),
+    "node_tag_pods": st.integers(0, 2),
+    "node_fragmented_gpu_milli": st.floats(0, 2000),
+    "template_device_count": st.integers(0, DEVICES),
+    "template_device_milli": st.integers(1, 1000),
+    "template_device_models": st.integers(0, 15),
+    "typical_cpu_milli": st.integers(0, 9000),
+    "typical_device_count": st.integers(1, DEVICES),
+    "typical_device_models": st.integers(0, 15),
+    "typical_level": st.integers(-1, LEVELS - 1),
+    "typical_weight": st.floats(0, 1),
+    "level_milli": st.integers(1, 1000),
+    "resource_scored_weight": st.integers(0, 3),
+    "resource_wide": st.integers(0, 1),
+    "resource_balanced": st.integers(0, 1),
+    "scan_reject": st.sampled_from([0, 0, 1 << 30]),
+}
+
+
+@st.composite
+def filled(draw: st.DrawFn, names: list[str], devices: bool) -> Cluster:
+    """A cluster whose columns of these names hold any values; the policies for devices score in doubles and int32."""
+    cluster = small()
+    other = st.integers(0, 300_000) if devices else amounts
+    for name in names:
+        column = cluster.columns[name]
+        values = VALUES.get(name, other if column.dtype == np.int64 else st.integers(0, 100))
+        cluster.columns[name] = draw(arrays(column.dtype, column.shape, elements=values, fill=st.nothing()))
+    return cluster
+
+
+@pytest.mark.parametrize(("plugin", "point"), KERNELS, ids=name_of)
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_a_kernel_runs_compiled_and_plain_alike(plugin: Plugin, point: str, data: st.DataObject) -> None:
+    function = getattr(plugin, point)
+    names = parameters(function)[len(OWN[point]) :]
+    cluster = data.draw(filled(names, plugin.needs_devices))
+    template = data.draw(st.integers(0, SIZES["template"] - 1))
+    if point in ("filter", "score"):
+        first = data.draw(st.integers(0, SIZES["node"]))
+        own = [template, first, data.draw(st.integers(first, SIZES["node"]))] + [2] * (point == "filter")
+    else:
+        node = data.draw(st.integers(0, SIZES["node"] - 1))
+        own = [template, node, data.draw(st.sampled_from([1, -1]) if point == "reserve" else st.integers(0, 1 << 62))]
+        if point == "assign":  # it is asked only where the pod fits
+            free = cluster.node_device_free[node, : cluster.node_device_count[node]]
+            fitting = (free >= cluster.template_device_milli[template]).sum()
+            if fitting == 0:
+                return
+            cluster.template_device_count[template] = min(max(cluster.template_device_count[template], 1), fitting)
+    results: list[Any] = []
+    for form in (function, plain(function)):
+        columns = {name: cluster.columns[name].copy() for name in names}
+        returned = form(*own, *columns.values())
+        results.append((returned, columns))
+    (returned, columns), (plainly, expected) = results
+    assert returned == plainly
+    for name in names:
+        assert np.array_equal(columns[name], expected[name]), name
+
+
+def test_a_kernel_that_differs_would_be_found() -> None:
+    """The proof above compares what the two forms leave behind: a form that writes something else is another result."""
+    fit: Callable[..., Any] = plugins.found()["NodeResourcesFit"].filter  # type: ignore[assignment]
+    names = parameters(fit)[4:]
+    cluster = small()
+    cluster.template_request[0, 0] = 5
+    fit(0, 0, 3, 2, *cluster.arguments(names))
+    assert cluster.scan_reject.tolist() == [1 << 2] * 3
+    assert small().scan_reject.tolist() == [0] * 3
