@@ -138,7 +138,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "typical_weight": st.floats(0, 1),
     "level_milli": st.integers(1, 1000),
     "resource_scored_weight": st.integers(0, 3),
-    "resource_wide": st.integers(0, 1),
+    "resource_wide": st.integers(0, 2),
+    "resource_everywhere": st.integers(0, 1),
     "resource_balanced": st.integers(0, 1),
     "scan_reject": st.sampled_from([0, 0, 1 << 30]),
 }
@@ -152,7 +153,10 @@ def filled(draw: st.DrawFn, names: list[str], devices: bool) -> Cluster:
     for name in names:
         column = cluster.columns[name]
         values = VALUES.get(name, other if column.dtype == np.int64 else st.integers(0, 100))
-        cluster.columns[name] = draw(arrays(column.dtype, column.shape, elements=values, fill=st.nothing()))
+        if name.endswith("_double"):  # the same amounts as doubles
+            cluster.columns[name] = cluster.columns[name.removesuffix("_double")].astype(np.float64)
+        else:
+            cluster.columns[name] = draw(arrays(column.dtype, column.shape, elements=values, fill=st.nothing()))
     return cluster
 
 

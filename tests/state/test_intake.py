@@ -9,7 +9,7 @@ import pytest
 
 from kscale.errors import InputError
 from kscale.scheduler import plugins
-from kscale.state.intake import WIDE, Intake, Sizes, describe_pod, model_mask, resource_names, take_in
+from kscale.state.intake import VERY_WIDE, WIDE, Intake, Sizes, describe_pod, model_mask, resource_names, take_in
 from kscale.state.labels import Requirement, Taint, Toleration
 from kscale.traces import NODES, SPECS
 
@@ -61,6 +61,8 @@ def test_nodes() -> None:
     ]  # fmt: skip
     assert cluster.resource_allocatable.tolist() == [5000, 8 + 2 * WIDE - 1, 7, 11, 2]
     assert cluster.resource_wide.tolist() == [0, 1, 0, 0, 0]
+    assert cluster.resource_everywhere.tolist() == [0, 1, 0, 0, 0]
+    assert cluster.node_allocatable_double[1].tolist() == [8.0, 2.0**46, 2.0**46 - 1]
     assert cluster.resource_scored_weight.tolist() == [1, 1, 0, 0, 0]
     assert cluster.resource_balanced.tolist() == [1, 1, 0, 0, 0]
     assert cluster.node_unschedulable.tolist() == [0, 1, 0]
@@ -75,10 +77,11 @@ def test_nodes() -> None:
     assert cluster.node_idle_since_us.tolist() == [0, 0, 0]
 
 
-def test_2_to_the_46_is_where_a_resource_is_wide() -> None:
-    assert WIDE == 2**46
-    assert intake([{"name": "a", "memory_bytes": WIDE - 1}], [{}]).cluster.resource_wide[1] == 0
-    assert intake([{"name": "a", "memory_bytes": WIDE}], [{}]).cluster.resource_wide[1] == 1
+def test_doubles_do_not_divide_exactly_from_2_to_the_46_nor_add_from_2_to_the_52() -> None:
+    assert (WIDE, VERY_WIDE) == (2**46, 2**52)
+    for memory, wide in ((WIDE - 1, 0), (WIDE, 1), (VERY_WIDE - 1, 1), (VERY_WIDE, 2)):
+        taken = intake([{"name": "a", "memory_bytes": memory}, {"name": "b"}], [{}])
+        assert taken.cluster.resource_wide.tolist() == [0, wide, 0, 0]
 
 
 def test_nodes_carry_their_hostname_and_the_model_of_their_devices_as_labels() -> None:

@@ -144,8 +144,9 @@ def test_balanced_by_hand() -> None:
         [[0, 0, 0, 0], [0, 0, 0, 0], [9000, 0, 0, 0], [0, 0, 0, 0]],
         [1000, GIB, 0, 1],
     )
-    made.node_requested[1, 1] = GIB
-    # n0: 1/4 and 1/8: 100 * (1 - 1/16) = 93.75. n1: 1/4 and 1/4. n2: cpu is full: 100 * (1 - 7/16) = 56.25. n3: one.
+    made.node_requested[1, 1] = made.node_requested_double[1, 1] = GIB
+    # n0: 1/4 and 1/8: 100 * (1 - 1/16) = 93.75. n1: 1/4 and 1/4. n2: cpu is full: 100 * (1 - 7/16) = 56.25.
+    # n3 has no memory.
     assert score(balanced_allocation, made) == [93, 100, 56, 100]
     made.template_request[0] = [0, 0, 0, 1]
     assert score(balanced_allocation, made) == [0] * 4  # asks for none of them: skipped, no points
@@ -163,7 +164,7 @@ def test_balanced_of_three_is_the_standard_deviation() -> None:
 
 # Scores in exact integers, on both sides of what doubles divide exactly
 
-EDGES = [1 << 46, 1 << 47, 1 << 53, 1 << 58, LARGEST]
+EDGES = [1 << 46, 1 << 47, 1 << 52, 1 << 53, 1 << 58, LARGEST]
 capacities = st.one_of(
     st.integers(1, 10_000),
     st.sampled_from(EDGES).flatmap(lambda edge: st.integers(edge - 3, min(edge + 3, LARGEST - 1))),
