@@ -87,7 +87,7 @@ def simulation(row: Workload, source: Source) -> Simulation:
 
 def happened(run: Simulation) -> Expected:
     """Return the counts and the fingerprint of a run that is over."""
-    pods = run.ledger.pods(run.trace.pods, list(run.intake.nodes.names))
+    pods = run.pods()
     status = dict(pods["status"].value_counts().iter_rows())
     counts = {word: int(status[word]) for word in sorted(status)}
     counts["attempts"] = int(run.cluster.cluster_attempts[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-
 from kscale.scheduler.plugins.node_name import other_node
 from kscale.state.descriptions import NodeDescriptions, PodDescription
 from kscale.state.labels import Labels
