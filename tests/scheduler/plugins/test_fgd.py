@@ -59,7 +59,7 @@ def test_equal_devices_give_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "expected"), [(0.0, 0.0, 50), (0.0, 1e-10, 49), (1e6, 0.0, 100), (0.0, 1e6, 0)]
+    ("before", "after", "expected"), [(0.0, 0.0, 50), (0.0, 1e-10, 49), (64e3, 0.0, 100), (0.0, 64e3, 0)]
 )
 def test_points_are_a_truncated_sigmoid(before: float, after: float, expected: int) -> None:
     """Noise in the last bits decides between 50 and 49: so the sums are in a fixed order."""
