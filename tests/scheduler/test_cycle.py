@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kscale.scheduler import cycle
 from kscale.scheduler.cycle import (
-    add_score,
     choose_slot,
-    close_totals,
     copy_totals,
     count_reasons,
     drawn_best,
@@ -20,10 +19,15 @@ from kscale.scheduler.cycle import (
     move_count,
     normalised,
     random_bits,
-    start_totals,
     usage_rejects,
 )
+from kscale.simulation import Settings, Simulation
+from kscale.state.intake import Sizes
+from kscale.traces import NODES, PODS, SPECS, Trace
 from tests.engine.columns import call, small
+
+MI = 1 << 20
+SIZES = Sizes(pod=2, arrival=2, ledger=2, timeline=2, diagnosis=2)
 
 #: first_best looks at so many totals at a time.
 BLOCK = 256
@@ -123,21 +127,27 @@ def test_sums_start_from_the_totals() -> None:
     assert sums.tolist() == [4, -1, -6]
 
 
-def test_totals_begin_with_verdicts_add_up_and_are_closed_with_the_reasons() -> None:
-    cluster = small(node=5)
-    cluster.template_description[1] = 1
-    cluster.description_verdict[1] = [0, 2, 0, 0, 1]
-    totals = row([77] * 5)
-    call(start_totals, cluster, 1, 1, 5, totals)
-    assert totals.tolist() == [77, 0, 0, 0, 0]  # only the range
-    cluster.scan_raw[:] = [5, 6, 7, 8, 9]
-    call(add_score, cluster, 1, 5, 3, totals)
-    call(add_score, cluster, 1, 5, 1, totals)
-    cluster.scan_reject[1] |= 1  # usage rejects it as well, which is not told
-    cluster.scan_reject[3] |= 0b101
-    call(close_totals, cluster, 1, 5, totals)
-    # Node 2: 3 * 7 + 7; node 3: -1 - 5.
-    assert totals.tolist() == [77, -1, 28, -6, -1]
+def test_totals_are_weighted_sums_or_tell_why_a_node_does_not_fit() -> None:
+    node = {"cpu_milli": 1000, "memory_bytes": 1000 * MI, "pods": 9}
+    nodes = [
+        node,
+        {**node, "taints": "a:NoSchedule"},
+        {**node, "taints": "a:NoSchedule", "pods": 0},  # what usage has against it is not told
+        {**node, "cpu_milli": 499, "memory_bytes": 9 * MI},
+        {**node, "memory_bytes": 500 * MI},
+        {**node, "pods": 0},
+    ]
+    spec = {"cpu_milli": 500, "memory_bytes": 250 * MI}
+    rows = [{"name": f"n{i}", **row} for i, row in enumerate(nodes)]
+    simulation = Simulation(
+        Trace("test", pl.DataFrame(schema=PODS), pl.DataFrame([spec], schema=SPECS)),
+        pl.DataFrame(rows, schema=NODES), Settings(), sizes=SIZES,
+    )  # fmt: skip
+    simulation.compile()
+    # Left of cpu 50, of memory 75: (50 + 75) // 2 = 62; shares taken 0.5 and 0.25, (1 - 0.125) * 100 = 87.
+    # Node 4: left of memory 50: 50; shares 0.5 and 0.5: 100. The resources' bits: cpu 1, memory 2, pods 8.
+    assert simulation.intake.resources == ["cpu", "memory", "ephemeral-storage", "pods"]
+    assert simulation.explain(0).tolist() == [62 + 87, -1, -1, -1 - 3, 50 + 100, -1 - 8]
 
 
 marks = st.one_of(st.integers(0, 900), st.integers(0, (1 << REASONS) - 1).map(lambda bits: -1 - bits))
