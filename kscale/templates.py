@@ -99,6 +99,7 @@ def nearest_fit(simulation: Simulation, template: int, totals: np.ndarray[Any, A
     short = np.maximum(count - fitting, 0)
     relative = relative + short / np.maximum(cluster.node_device_count, 0.5)
     mask = int(cluster.template_device_models[template])
+    right = np.ones(len(allowed), dtype=bool)
     if count and mask:
         models = cluster.node_device_model
         right = (models >= 0) & ((mask >> np.maximum(models, 0).astype(object)) & 1).astype(bool)
@@ -108,7 +109,9 @@ def nearest_fit(simulation: Simulation, template: int, totals: np.ndarray[Any, A
         f"{format_quantity(int(missing[row, node]), name)} {name}"
         for row, name in enumerate(intake.resources) if missing[row, node] > 0
     ]  # fmt: skip
-    if short[node]:
+    if not right[node]:
+        parts.append(f"{count} GPUs of an allowed model" if count > 1 else "a GPU of an allowed model")
+    elif short[node]:
         share = "a GPU" if milli == 1000 else f"{milli} milli of a GPU"
         parts.append(f"{int(short[node])} more with {share} free" if count > 1 else f"{share} free on one device")
-    return intake.nodes.names[node], ", ".join(parts) or "a GPU of an allowed model"
+    return intake.nodes.names[node], ", ".join(parts)

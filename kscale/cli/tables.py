@@ -19,6 +19,8 @@ from kscale.state.quantities import format_duration, format_quantity
 
 #: Widths in a terminal: texts are folded at this one where room is short; a first column up to that one never is.
 _TEXT, _NAME, _GAP = 12, 40, 2
+#: Longest text that is printed.
+_LONGEST = 1 << 20
 
 
 def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
@@ -30,12 +32,21 @@ def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
     elif form == "yaml":
         sys.stdout.write("".join(_yaml(title, frame) for title, frame in tables.items()))
     elif form == "csv":
-        sys.stdout.write("\n".join(frame.write_csv() for frame in tables.values()))
+        sys.stdout.write("\n".join(_visible(frame).write_csv() for frame in tables.values()))
     elif form == "markdown":
-        sys.stdout.write("\n".join(_markdown(title, frame) for title, frame in tables.items()))
+        sys.stdout.write("\n".join(_markdown(title, _visible(frame)) for title, frame in tables.items()))
     else:
         for title, frame in tables.items():
-            _table(title, frame, wide=form == "wide")
+            _table(title, _visible(frame), wide=form == "wide")
+
+
+def _visible(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame with control characters made visible, in its names too; JSON and YAML escape them by themselves."""
+    texts = [
+        pl.Series(texts.name, [None if v is None else one_line(v, _LONGEST) for v in texts], dtype=pl.String)
+        for texts in frame.select(pl.col(pl.String))
+    ]
+    return frame.with_columns(texts).rename({name: one_line(name, _LONGEST) for name in frame.columns})
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, object]]:

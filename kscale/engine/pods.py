@@ -75,7 +75,8 @@ def count_arrival(
 def take_resources(
     template: int, node: int, sign: int,
     template_request: Any, template_nonzero_request: Any, node_requested: Any, node_nonzero_requested: Any,
-    node_requested_double: Any, node_nonzero_requested_double: Any, node_requested_peak: Any, resource_requested: Any,
+    node_left: Any, node_requested_double: Any, node_nonzero_requested_double: Any, node_requested_peak: Any,
+    resource_requested: Any,
 ) -> None:  # fmt: skip
     """Add (sign 1) or take off (-1) the pod's requests in both books of the node."""
     for resource in range(template_request.shape[1]):
@@ -83,6 +84,7 @@ def take_resources(
         requested = node_requested[resource, node] + sign * amount
         nonzero = node_nonzero_requested[resource, node] + sign * template_nonzero_request[template, resource]
         node_requested[resource, node] = requested
+        node_left[resource, node] -= sign * amount
         node_nonzero_requested[resource, node] = nonzero
         node_requested_double[resource, node] = float(requested)
         node_nonzero_requested_double[resource, node] = float(nonzero)

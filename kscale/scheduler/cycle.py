@@ -37,39 +37,33 @@ def random_bits(trace_row: int, attempt: int, stream: int, cluster_seed: Any) ->
 
 @kernel
 def start_totals(
-    template: int,
-    first: int,
-    last: int,
-    totals: Any,
-    template_description: Any,
-    description_verdict: Any,
-    scan_reject: Any,
+    template: int, first: int, last: int, template_description: Any, description_verdict: Any, scan_reject: Any
 ) -> None:
     """Begin with the verdicts on the nodes' descriptions; the highest bit marks a node that they reject."""
     verdict = description_verdict[template_description[template], first:last]
-    reject, total = scan_reject[first:last], totals[first:last]
+    reject = scan_reject[first:last]
     for i in range(len(reject)):
         reject[i] = np.int32(0) if verdict[i] == 0 else np.int32(1 << 30)
-        total[i] = 0
 
 
 @kernel
-def add_score(first: int, last: int, weight: int, totals: Any, scan_raw: Any) -> None:
-    """Add a plug-in's weighted scores."""
+def add_score(first: int, last: int, weight: int, keep: int, totals: Any, scan_raw: Any) -> None:
+    """Add a plug-in's weighted scores to the totals, or put them there (``keep`` 0)."""
     total, raw = totals[first:last], scan_raw[first:last]
-    weight_of_type = np.int32(weight)
+    factor, kept = np.int32(weight), np.int32(keep)
     for i in range(len(total)):
-        total[i] += weight_of_type * raw[i]
+        total[i] = kept * total[i] + factor * raw[i]
 
 
 @kernel
-def close_totals(first: int, last: int, totals: Any, scan_reject: Any) -> None:
-    """Mark the nodes that do not fit: -1 by description, -1 - bits by usage."""
-    total, reject = totals[first:last], scan_reject[first:last]
+def close_totals(first: int, last: int, weight: int, keep: int, totals: Any, scan_raw: Any, scan_reject: Any) -> None:
+    """Add the last plug-in's scores, and mark the nodes that do not fit: -1 by description, -1 - bits by usage."""
+    total, raw, reject = totals[first:last], scan_raw[first:last], scan_reject[first:last]
+    factor, kept = np.int32(weight), np.int32(keep)
     for i in range(len(total)):
         bits = reject[i]
         marked = np.int32(-1) if bits >= np.int32(1 << 30) else np.int32(-1) - bits
-        total[i] = marked if bits != 0 else total[i]
+        total[i] = marked if bits != 0 else kept * total[i] + factor * raw[i]
 
 
 @kernel
@@ -246,16 +240,19 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
 
 
 def _score_range(composer: Composer, profile: Profile) -> str:
-    lines = ["start_totals(template, first, last, totals)"]
+    lines = ["start_totals(template, first, last)"]
     for index, plugin in enumerate(p for p in profile.filters if p.filter and p.reasons):
-        assert plugin.filter is not None
         composer.use(f"filter_{index}", plugin.filter)
         lines.append(f"filter_{index}(template, first, last, {profile.first_bit(plugin)})")
-    for index, (plugin, weight) in enumerate(profile.usage_scores):
+    # The first score is put where the totals go, the last is added as they are closed: two passes less.
+    scores = profile.usage_scores
+    for index, (plugin, weight) in enumerate(scores):
         composer.use(f"score_{index}", plugin.score)
         lines.append(f"score_{index}(template, first, last)")
-        lines.append(f"add_score(first, last, {weight}, totals)")
-    lines.append("close_totals(first, last, totals)")
+        if index < len(scores) - 1:
+            lines.append(f"add_score(first, last, {weight}, {min(index, 1)}, totals)")
+    last_weight = scores[-1][1] if scores else 0
+    lines.append(f"close_totals(first, last, {last_weight}, {int(len(scores) > 1)}, totals)")
     return "\n".join(lines)
 
 

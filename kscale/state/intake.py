@@ -193,7 +193,6 @@ def _fill_nodes(intake: Intake, nodes: pl.DataFrame) -> None:
     for row, resource in enumerate(intake.resources):
         cluster.node_allocatable[row] = _amounts(nodes, resource).fill_null(0).to_numpy()
     cluster.resource_allocatable[:] = cluster.node_allocatable.sum(axis=1)
-    derive(cluster)
     cluster.node_unschedulable[:] = intake.nodes.unschedulable
     cluster.node_label[:] = intake.nodes.labels.columns
     cluster.node_taint_set[:] = intake.nodes.taint_set
@@ -211,7 +210,13 @@ def derive(cluster: Cluster) -> None:
     """Work out the columns that stand for others in another form, from the int64 ones."""
     for name in ("allocatable", "requested", "nonzero_requested"):
         cluster.columns[f"node_{name}_double"][:] = cluster.columns[f"node_{name}"]
+    cluster.node_left[:] = cluster.node_allocatable - cluster.node_requested
     most = cluster.node_allocatable.max(axis=1, initial=0)
+    # What is a multiple of 2^k has k zero bits less to carry: mebibytes stay exact far beyond 2^46 bytes.
+    bits = np.bitwise_or.reduce(cluster.node_allocatable, axis=1) | np.bitwise_or.reduce(
+        cluster.template_request | cluster.template_nonzero_request, axis=0
+    )
+    most = most // np.maximum(bits & -bits, 1)
     cluster.resource_wide[:] = (most >= WIDE).astype(np.uint8) + (most >= VERY_WIDE)
     cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
 
@@ -241,6 +246,7 @@ def _fill_rest(intake: Intake) -> None:
     for name in ("cpu", "memory"):
         cluster.resource_scored_weight[intake.resources.index(name)] = 1
         cluster.resource_balanced[intake.resources.index(name)] = 1
+    derive(cluster)
     free = cluster.sizes["pod"]
     cluster.queue_free[:] = np.arange(free - 1, -1, -1)
     cluster.queue_size[3] = free

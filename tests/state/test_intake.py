@@ -79,7 +79,16 @@ def test_nodes() -> None:
 
 def test_doubles_do_not_divide_exactly_from_2_to_the_46_nor_add_from_2_to_the_52() -> None:
     assert (WIDE, VERY_WIDE) == (2**46, 2**52)
-    for memory, wide in ((WIDE - 1, 0), (WIDE, 1), (VERY_WIDE - 1, 1), (VERY_WIDE, 2)):
+    # A multiple of 2^20 has 20 zero bits less to carry: 2^57 + 2^20 counts as 2^37 + 1.
+    cases = (
+        (WIDE - 1, 0),
+        (WIDE + 1, 1),
+        (VERY_WIDE - 1, 1),
+        (VERY_WIDE + 1, 2),
+        (VERY_WIDE, 0),
+        ((1 << 57) + (1 << 20), 0),
+    )
+    for memory, wide in cases:
         taken = intake([{"name": "a", "memory_bytes": memory}, {"name": "b"}], [{}])
         assert taken.cluster.resource_wide.tolist() == [0, wide, 0, 0]
 

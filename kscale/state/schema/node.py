@@ -21,6 +21,13 @@ COLUMNS = (
         dims=("resource", "node"),
     ),
     Column(
+        "left",
+        "int64",
+        "node_allocatable less node_requested: one column to read in the filter instead of two.",
+        "the resource's",
+        dims=("resource", "node"),
+    ),
+    Column(
         "allocatable_double",
         "float64",
         "node_allocatable as doubles: AVX2 cannot convert int64, and a division of doubles "

@@ -10,7 +10,8 @@ COLUMNS = (
     Column(
         "wide",
         "uint8",
-        "1 when a node has 2^46 or more, where doubles do not divide exactly; 2 from 2^52: nor add.",
+        "1 when a node has 2^46 or more times the amounts' common power of two, where doubles do not divide exactly; "
+        "2 from 2^52: nor add.",
     ),
     Column("everywhere", "uint8", "1 when every node has some of it, so that it counts in every node's mean."),
 )
