@@ -41,7 +41,7 @@ def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
 
 
 def _visible(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame with control characters made visible, in its names too; JSON and YAML escape them by themselves."""
+    """Return a frame with control characters made visible, in its names too; JSON and YAML have escapes."""
     texts = [
         pl.Series(texts.name, [None if v is None else one_line(v, _LONGEST) for v in texts], dtype=pl.String)
         for texts in frame.select(pl.col(pl.String))
