@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 
 from kscale import __version__, cli
 from kscale.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_MACHINE, KscaleError, one_line
+
+#: How polars tells, in errors of its own, what the operating system refused.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def main() -> None:
@@ -45,6 +49,9 @@ def run(arguments: list[str]) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # a panic of polars is no Exception
+        refused = _OS_ERROR.search(str(error))
+        if refused:
+            return _fail(f"the machine refused: {os.strerror(int(refused[1]))}", EXIT_MACHINE)
         if os.environ.get("KSCALE_DEBUG"):
             raise
         what = f"internal fault: {type(error).__name__}: {error}"
