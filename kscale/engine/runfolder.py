@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -98,20 +99,29 @@ def digest_file(path: Path) -> FileDigest:
 
 
 @contextlib.contextmanager
-def machine_errors(path: Path) -> Iterator[None]:
-    """Turn what the machine refuses (a full disk, no permission) into a MachineError that names ``path``."""
+def machine_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
+    """Turn what the machine refuses (a full disk, no permission) into a MachineError that names ``path``.
+
+    ``writing``: a broken file is one that was not written whole, since what is read in the block has its own checks.
+    """
     try:
         yield
     except MemoryError as error:
         raise MachineError("out of memory") from error
-    except OSError as error:
-        if error.errno in _REFUSALS:
-            raise MachineError(f"{path}: {os.strerror(error.errno or 0)}") from error
-        raise
-    except pl.exceptions.ComputeError as error:
-        if any(word in str(error) for word in ("No space left", "Permission denied", "os error 28", "os error 13")):
-            raise MachineError(f"{path}: {error}") from error
-        raise
+    except (OSError, pl.exceptions.PolarsError) as error:
+        refusal = _refusal(error, writing)
+        if refusal is None:
+            raise
+        raise MachineError(f"{path}: {refusal}") from error
+
+
+def _refusal(error: Exception, writing: bool) -> str | None:
+    """Return what the machine refused; polars tells the number of the error in its text, if at all."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    code = error.errno if isinstance(error, OSError) and error.errno else int(told[1]) if told else None
+    if code in _REFUSALS:
+        return os.strerror(code)
+    return "cannot be written whole" if writing and "transport error" in str(error) else None
 
 
 @contextlib.contextmanager
@@ -130,7 +140,7 @@ def create(out: Path) -> Iterator[Path]:
             out.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
         try:
-            with machine_errors(out):
+            with machine_errors(out, writing=True):
                 partial = aside / "new"
                 partial.mkdir(mode=0o755)
                 yield partial

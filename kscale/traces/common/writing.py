@@ -67,7 +67,7 @@ def _beside(path: Path) -> Iterator[Path]:
         os.close(handle)
     partial = Path(name)
     try:
-        with machine_errors(path):
+        with machine_errors(path, writing=True):
             yield partial
             partial.chmod(0o644)
             partial.replace(path)
