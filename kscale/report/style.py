@@ -190,6 +190,9 @@ def run_axis(axes: Axes, axis: Axis, low: float, high: float, wide: bool, *, lab
         step = nice((high - low) / most)
         ticks = np.arange(np.ceil(low / step) * step, high + step / 100, step)
         axes.set_xticks(ticks, [f"{t:g} %" if axis.kind == "gpu" else short(t) for t in ticks])
+    for tick, word in zip(ticks, axes.get_xticklabels(), strict=True):
+        if high - tick < 0.05 * (high - low):
+            word.set_horizontalalignment("right")  # centred, the last one would be cut off
     if label:
         axes.set_xlabel(axis.label)
 

@@ -87,7 +87,7 @@ def _line(axes: Axes, p: Placing, colour: str, low: float, high: float, *, named
         if at <= 0:
             continue
         axes.plot([at], [q], marker="o", markersize=5, color=colour, markeredgecolor=style.PAPER)
-        if named and (not last or np.log(at / last) > 0.08 * np.log(high / low)):
+        if named and (not last or np.log(at / last) > 0.13 * np.log(high / low)):
             late = at > low * (high / low) ** 0.9
             axes.annotate(
                 f"p{100 * q:g}", (at, q), (-4 if late else 6, -13), textcoords="offset points",
