@@ -1,0 +1,255 @@
+"""Pods become rows that share templates: what one decodes is written back without what differs from pod to pod.
+
+A first pass takes each pod's parts apart and counts equal ones once; when all objects are known, a second one makes a
+template of each distinct combination.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from kscale.errors import InputError
+from kscale.state.descriptions import PodTemplate, Selector
+from kscale.state.manifests import models
+from kscale.state.manifests.admission import Place, template_of
+from kscale.state.manifests.faults import Item, full_name, one_of
+from kscale.state.manifests.names import check_labels
+from kscale.state.manifests.selectors import keys_read, selector_of, selects
+from kscale.state.manifests.surroundings import Kept
+
+PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
+_ENDED = ("Succeeded", "Failed")
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+#: Controllers whose selectors spread pods by default, with their apiVersion.
+_OWNERS = {"ReplicationController": "v1", "ReplicaSet": "apps/v1", "StatefulSet": "apps/v1"}
+Owner = tuple[str, str]
+
+
+def microseconds(time: datetime.datetime | None) -> int:
+    """Return a time in microseconds since 1970, or -1 for none."""
+    return -1 if time is None else (time - _EPOCH) // _MICROSECOND
+
+
+@dataclass(slots=True)
+class Row:
+    """A pod between the two passes. ``spec`` and ``status`` are numbers of distinct ones."""
+
+    name: str
+    namespace: str
+    file: str
+    number: int
+    spec: int
+    status: int
+    labels: dict[str, str]
+    owner: Owner | None
+    terminating: bool
+    node: str
+    start_us: int
+    created_us: int
+
+
+@dataclass
+class Pods:
+    """Pods of a set of objects: bound ones, pending ones, and what they share.
+
+    ``named`` counts pending pods that name a node, ``ended`` those that have run.
+    """
+
+    bound: list[Row] = field(default_factory=list)
+    pending: list[Row] = field(default_factory=list)
+    sources: list[bytes] = field(default_factory=list)
+    specs: dict[bytes, int] = field(default_factory=dict)
+    statuses: dict[bytes, int] = field(default_factory=dict)
+    keys: dict[str, set[str]] = field(default_factory=dict)
+    everywhere: set[str] = field(default_factory=set)
+    ended: int = 0
+    named: int = 0
+    _encode: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
+    _looked_at: set[tuple[int, str]] = field(default_factory=set)
+
+    def add(self, item: Item, pod: models.Pod, namespace: str, name: str, bound: bool | None = None) -> None:
+        """Add a pod; ``bound`` says whether it is on the node that it names, else its status tells.
+
+        Raises InputError with the field that is wrong.
+        """
+        meta, spec, status = pod.metadata or models.Meta(), pod.spec, pod.status
+        if spec is None:
+            raise InputError("is missing", field="spec", expected="the pod's spec")
+        if status is not None and status.phase and one_of(status.phase, PHASES, "status.phase") in _ENDED:
+            self.ended += 1
+            return
+        node = spec.node_name or ""
+        is_bound = bool(node) and (_has_status(status) if bound is None else bound)
+        if is_bound:
+            spec.node_name = None
+        _share_volumes(spec, name)
+        row = Row(
+            name,
+            namespace,
+            item.file,
+            item.number,
+            self._number(self.specs, spec),
+            self._status(status),
+            meta.labels or {},
+            _owner(meta),
+            meta.deletion_timestamp is not None,
+            node,
+            microseconds(status.start_time) if status else -1,
+            microseconds(meta.creation_timestamp),
+        )
+        check_labels(row.labels)
+        self._look(spec, row)
+        if is_bound:
+            self.bound.append(row)
+        else:
+            self.named += bool(node)
+            self.pending.append(row)
+            self.sources.append(bytes(item.raw))
+
+    def _number(self, known: dict[bytes, int], part: object) -> int:
+        return known.setdefault(self._encode.encode(part), len(known))
+
+    def _status(self, status: models.PodStatus | None) -> int:
+        """Return the number of what a status says of resources; 0 where it says nothing."""
+        if not self.statuses:
+            self._number(self.statuses, [])
+        if status is None:
+            return 0
+        found = [
+            one
+            for one in (*(status.container_statuses or ()), *(status.init_container_statuses or ()))
+            if one.resources is not None
+        ]
+        if not found:
+            return 0
+        pending = next((c for c in status.conditions or () if c.type == "PodResizePending"), None)
+        infeasible = pending is not None and pending.reason == "Infeasible"
+        return self._number(self.statuses, [*found, True] if infeasible else found)
+
+    def _look(self, spec: models.PodSpec, row: Row) -> None:
+        """Note which label keys the pod's own selectors read, and where."""
+        if spec.affinity is None and not spec.topology_spread_constraints:
+            return
+        if (row.spec, row.namespace) in self._looked_at:
+            return
+        self._looked_at.add((row.spec, row.namespace))
+        own = self.keys.setdefault(row.namespace, set())
+        for constraint in spec.topology_spread_constraints or ():
+            own.update(keys_read(constraint.label_selector), constraint.match_label_keys or ())
+        for term in _terms(spec.affinity):
+            merged = {*(term.match_label_keys or ()), *(term.mismatch_label_keys or ())}
+            own |= merged
+            keys = keys_read(term.label_selector) | merged
+            if term.namespace_selector is not None:
+                self.everywhere |= keys
+            for namespace in term.namespaces or (row.namespace,):
+                self.keys.setdefault(namespace, set()).update(keys)
+
+
+def _has_status(status: models.PodStatus | None) -> bool:
+    return status is not None and status != models.PodStatus()
+
+
+def _share_volumes(spec: models.PodSpec, pod: str) -> None:
+    """Leave only the volumes that matter, without their names; an ephemeral one becomes the claim made for it."""
+    if not spec.volumes:
+        return
+    kept = []
+    for volume in spec.volumes:
+        name = volume.name
+        shared = msgspec.structs.replace(volume, name=None)
+        if shared == _NO_VOLUME:
+            continue
+        if shared.ephemeral is not None:
+            shared = models.Volume(persistent_volume_claim=models.ClaimSource(claim_name=f"{pod}-{name or ''}"))
+        kept.append(shared)
+    spec.volumes = tuple(kept) or None
+
+
+_NO_VOLUME = models.Volume()
+
+
+def _owner(meta: models.Meta) -> Owner | None:
+    """Return kind and name of the controller whose selector spreads the pod by default."""
+    for owner in meta.owner_references or ():
+        if owner.controller:
+            known = _OWNERS.get(owner.kind or "")
+            return (
+                (owner.kind or "", owner.name or "") if known in (owner.api_version or known, None) and known else None
+            )
+    return None
+
+
+def _terms(affinity: models.Affinity | None) -> list[models.PodAffinityTerm]:
+    found: list[models.PodAffinityTerm] = []
+    if affinity is not None:
+        for side in (affinity.pod_affinity, affinity.pod_anti_affinity):
+            if side is not None:
+                found += side.required or ()
+                found += (w.pod_affinity_term for w in side.preferred or () if w.pod_affinity_term is not None)
+    return found
+
+
+class Templates:
+    """The second pass: templates of rows, each distinct one once."""
+
+    def __init__(self, pods: Pods, kept: Kept) -> None:
+        self._kept = kept
+        self._specs, self._statuses = list(pods.specs), list(pods.statuses)
+        self._decode = msgspec.json.Decoder(models.PodSpec).decode
+        self._keys = {
+            namespace: pods.everywhere | pods.keys.get(namespace, set()) | kept.keys.get(namespace, set())
+            for namespace in {row.namespace for rows in (pods.bound, pods.pending) for row in rows}
+        }
+        self._known: dict[object, int] = {}
+        self.distinct: dict[PodTemplate, int] = {}
+
+    def of(self, row: Row) -> int:
+        """Return the row of a pod's template in ``distinct``. Raises InputError."""
+        keys = self._keys[row.namespace]
+        labels = tuple([pair for pair in row.labels.items() if pair[0] in keys]) if keys else ()
+        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating)
+        number = self._known.get(same)
+        if number is None:
+            template = self._make(row, dict(labels))
+            number = self._known[same] = self.distinct.setdefault(template, len(self.distinct))
+        return number
+
+    def _make(self, row: Row, labels: dict[str, str]) -> PodTemplate:
+        found = msgspec.json.decode(self._statuses[row.status]) if row.status else []
+        infeasible = bool(found) and found[-1] is True
+        statuses = [msgspec.convert(one, models.ContainerStatus) for one in found if one is not True]
+        place = Place(
+            row.namespace,
+            labels,
+            row.terminating,
+            self._kept.priorities,
+            self._default_selector(row, labels),
+            {status.name or "": status for status in statuses},
+            infeasible,
+        )
+        spec = self._decode(self._specs[row.spec])
+        try:
+            return template_of(spec, place)
+        except InputError as error:
+            item = Item(row.file, row.number, "Pod", "v1", b"")
+            item.refuse(error, full_name(row.namespace, row.name))
+
+    def _default_selector(self, row: Row, labels: Mapping[str, str]) -> Selector | None:
+        """Return services' and the owner's selectors as one (kube-scheduler's DefaultSelector); None for no more."""
+        requirements = []
+        services = self._kept.services.get(row.namespace)
+        if services:
+            for pair in labels.items():
+                for selector in services.get(pair, ()):
+                    if selects(selector, labels):
+                        requirements += selector.requirements
+        if row.owner is not None:
+            owner = self._kept.owners.get((row.owner[0], row.namespace, row.owner[1]))
+            requirements += owner.requirements if owner else ()
+        return selector_of(requirements) if requirements else None

@@ -1,0 +1,176 @@
+"""Takes the inventory of Kubernetes objects: from files, or as decoded already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from kscale.errors import InputError
+from kscale.state.descriptions import Surroundings
+from kscale.state.manifests import models
+from kscale.state.manifests.faults import Item, full_name, need, told
+from kscale.state.manifests.inventory import Inventory, PodColumns
+from kscale.state.manifests.kinds import IDLE, KINDS, group_of
+from kscale.state.manifests.names import check_labels, check_name
+from kscale.state.manifests.pods import Pods, Row, Templates
+from kscale.state.manifests.reading import ReadOptions, read_objects
+from kscale.state.manifests.surroundings import NAMESPACE_LABEL, Kept, add
+
+#: Start of bound pods that state none, and the earliest one of pending pods (microseconds since 1970).
+FIRST_BOUND = 1_767_225_600_000_000
+FIRST_PENDING = 1_780_272_000_000_000
+_SECOND = 1_000_000
+
+
+@dataclass
+class Gathering:
+    """Objects as they come in."""
+
+    kept: Kept = field(default_factory=Kept)
+    pods: Pods = field(default_factory=Pods)
+    read: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def take(self, item: Item, bound: bool | None = None) -> None:
+        """Take one object. Raises InputError."""
+        known = KINDS.get(item.kind)
+        if known is None or item.api_version and group_of(item.api_version) not in known.groups:
+            group = group_of(item.api_version)
+            self.ignored[f"{item.kind}.{group}" if group and known else item.kind] += 1
+            return
+        found = item.decode(known.decode)
+        meta = getattr(found, "metadata", None) or models.Meta()
+        namespace = (meta.namespace or "default") if known.namespaced else ""
+        try:
+            name = check_name(need(meta.name, "metadata.name", "a name"))
+            if namespace:
+                check_name(namespace, "metadata.namespace", "namespace")
+            identity = (item.kind, namespace, name)
+            if identity in self.seen:
+                raise InputError("is there twice", expected="each object once")
+            self.seen.add(identity)
+            self.read[item.kind] += 1
+            if isinstance(found, models.Pod):
+                self.pods.add(item, found, namespace, name, bound)
+            elif item.kind in IDLE:
+                self.ignored[f"{item.kind}: {IDLE[item.kind]}"] += 1
+            else:
+                check_labels(meta.labels or {})
+                add(self.kept, item.kind, found, namespace, name)
+        except InputError as error:
+            item.refuse(error, full_name(namespace, meta.name or meta.generate_name))
+
+    def inventory(self, inputs: Sequence[str] = (), implied: bool = True) -> Inventory:
+        """Return the inventory of all that was taken; ``implied`` adds the namespaces that pods lie in."""
+        kept, pods, notes = self.kept, self.pods, []
+        row_of = {node.name: row for row, node in enumerate(kept.nodes)}
+        lost = Counter(row.node for row in pods.bound if row.node not in row_of)
+        bound = [row for row in pods.bound if row.node in row_of] if lost else pods.bound
+        if lost:
+            names = ", ".join(sorted(lost)[:3])
+            self.ignored["Pod: bound to a node that is not there"] = sum(lost.values())
+            notes.append(f"{sum(lost.values()):,} pods are left out: their nodes are not there ({names[:200]}).")
+        if pods.ended:
+            self.ignored["Pod: has ended"] = pods.ended
+        if pods.named:
+            notes.append(f"{pods.named:,} pods name a node and have no status: they are pending.")
+        if implied:
+            self._imply_namespaces()
+        columns, pending, templates = self._columns(bound, pods.pending)
+        return Inventory(
+            nodes=kept.nodes,
+            templates=list(templates.distinct),
+            pods=columns,
+            pending=pending,
+            sources=pods.sources,
+            surroundings=self._surroundings(row_of),
+            read=dict(self.read),
+            ignored=dict(self.ignored),
+            notes=tuple(notes),
+            inputs=tuple(inputs),
+        )
+
+    def _imply_namespaces(self) -> None:
+        for rows in (self.pods.bound, self.pods.pending):
+            for row in rows:
+                if row.namespace not in self.kept.namespaces:
+                    self.kept.namespaces[row.namespace] = {NAMESPACE_LABEL: row.namespace}
+
+    def _columns(self, bound: list[Row], pending: list[Row]) -> tuple[PodColumns, np.ndarray, Templates]:
+        rows = bound + pending
+        templates = Templates(self.pods, self.kept)
+        node_of = {node.name: row for row, node in enumerate(self.kept.nodes)}
+        start = np.array([row.start_us for row in rows], np.int64)
+        split, place = len(bound), np.arange(len(rows), dtype=np.int64)
+        first = np.where(place < split, FIRST_BOUND + place * _SECOND, 0)
+        missing = start < 0
+        start[:split][missing[:split]] = first[:split][missing[:split]]
+        latest = max(FIRST_PENDING, int(start[:split].max(initial=0)) + _SECOND)
+        start[split:][missing[split:]] = (latest + (place - split) * _SECOND)[split:][missing[split:]]
+        columns = PodColumns(
+            names=[row.name for row in rows],
+            namespaces=[row.namespace for row in rows],
+            template=np.array([templates.of(row) for row in rows], np.int32),
+            node=np.array([node_of[row.node] for row in bound] + [-1] * len(pending), np.int32),
+            start_us=start,
+            created_us=np.array([row.created_us for row in rows], np.int64),
+        )
+        return columns, place[split:], templates
+
+    def _surroundings(self, row_of: Mapping[str, int]) -> Surroundings:
+        kept = self.kept
+        if kept.default_classes:
+            default = min(kept.default_classes)[1]
+            for name, claim in kept.claims.items():
+                if claim.storage_class is None:
+                    kept.claims[name] = replace(claim, storage_class=default)
+        return Surroundings(
+            namespaces=kept.namespaces,
+            volumes=kept.volumes,
+            claims=kept.claims,
+            classes=kept.classes,
+            limits={row_of[name]: drivers for name, drivers in kept.drivers.items() if name in row_of},
+            budgets=tuple(kept.budgets),
+        )
+
+
+def take_inventory(paths: Sequence[str | Path], options: ReadOptions | None = None) -> Inventory:
+    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError."""
+    gathering = Gathering()
+    inputs: list[str] = []
+    for item in read_objects(paths, options or ReadOptions(), inputs):
+        gathering.take(item)
+    return gathering.inventory(inputs)
+
+
+def inventory_of(
+    objects: Iterable[Mapping[str, object]], pending: Iterable[Mapping[str, object]] | None = None
+) -> Inventory:
+    """Return the inventory of objects that are decoded already. Raises InputError.
+
+    Pods among ``objects`` that name a node are bound to it. Those in ``pending`` are all pending, whatever they name;
+    they need no kind.
+    """
+    gathering = Gathering()
+    for number, found in enumerate(objects, 1):
+        gathering.take(_item(found, "objects", number), bound=True)
+    for number, found in enumerate(pending or (), 1):
+        gathering.take(_item({"kind": "Pod", "apiVersion": "v1", **found}, "pending", number), bound=False)
+    return gathering.inventory(implied=False)
+
+
+def _item(found: Mapping[str, object], where: str, number: int) -> Item:
+    kind, version = found.get("kind"), found.get("apiVersion")
+    try:
+        raw = msgspec.json.encode(found)
+    except (TypeError, ValueError, RecursionError, OverflowError, UnicodeEncodeError) as error:
+        raise InputError(f"{where} {number}: {told(error)}") from None
+    if not isinstance(kind, str) or not kind:
+        raise InputError("has no kind", file=f"{where}, item {number}", expected="a Kubernetes object")
+    return Item(where, number, kind, version if isinstance(version, str) else "", raw)
