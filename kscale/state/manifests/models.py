@@ -21,15 +21,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     """What all structs share: camelCase names as in the API; a missing field is not written."""
 
 
-class Head(Part):
+class Head(Part, frozen=True):
     """What tells an object's kind, or that it is a list of objects."""
 
     kind: str | None = None
     api_version: str | None = None
-    items: list[msgspec.Raw] | None | msgspec.UnsetType = msgspec.UNSET
+    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class OwnerReference(Part):
+class OwnerReference(Part, frozen=True):
     """metav1.OwnerReference."""
 
     api_version: str | None = None
@@ -38,7 +38,7 @@ class OwnerReference(Part):
     controller: bool | None = None
 
 
-class Meta(Part):
+class Meta(Part, frozen=True):
     """metav1.ObjectMeta."""
 
     name: str | None = None
@@ -50,14 +50,14 @@ class Meta(Part):
     deletion_timestamp: str | None = None
 
 
-class NotedMeta(Meta):
+class NotedMeta(Meta, frozen=True):
     """metav1.ObjectMeta of the kinds whose annotations are read."""
 
     uid: str | None = None
     annotations: dict[str, str] | None = None
 
 
-class SelectorRequirement(Part):
+class SelectorRequirement(Part, frozen=True):
     """A requirement of a label selector, a node selector term, or (without operator) a topology selector term."""
 
     key: str | None = None
@@ -65,34 +65,34 @@ class SelectorRequirement(Part):
     values: tuple[str, ...] | None = None
 
 
-class LabelSelector(Part):
+class LabelSelector(Part, frozen=True):
     """metav1.LabelSelector."""
 
     match_labels: dict[str, str] | None = None
     match_expressions: tuple[SelectorRequirement, ...] | None = None
 
 
-class NodeSelectorTerm(Part):
+class NodeSelectorTerm(Part, frozen=True):
     """v1.NodeSelectorTerm."""
 
     match_expressions: tuple[SelectorRequirement, ...] | None = None
     match_fields: tuple[SelectorRequirement, ...] | None = None
 
 
-class NodeSelector(Part):
+class NodeSelector(Part, frozen=True):
     """v1.NodeSelector."""
 
     node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
 
 
-class PreferredNodeTerm(Part):
+class PreferredNodeTerm(Part, frozen=True):
     """v1.PreferredSchedulingTerm."""
 
     weight: int | None = None
     preference: NodeSelectorTerm | None = None
 
 
-class NodeAffinity(Part):
+class NodeAffinity(Part, frozen=True):
     """v1.NodeAffinity."""
 
     required: NodeSelector | None = msgspec.field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
@@ -101,7 +101,7 @@ class NodeAffinity(Part):
     )
 
 
-class PodAffinityTerm(Part):
+class PodAffinityTerm(Part, frozen=True):
     """v1.PodAffinityTerm."""
 
     label_selector: LabelSelector | None = None
@@ -112,14 +112,14 @@ class PodAffinityTerm(Part):
     mismatch_label_keys: tuple[str, ...] | None = None
 
 
-class WeightedPodTerm(Part):
+class WeightedPodTerm(Part, frozen=True):
     """v1.WeightedPodAffinityTerm."""
 
     weight: int | None = None
     pod_affinity_term: PodAffinityTerm | None = None
 
 
-class PodAffinity(Part):
+class PodAffinity(Part, frozen=True):
     """v1.PodAffinity and v1.PodAntiAffinity."""
 
     required: tuple[PodAffinityTerm, ...] | None = msgspec.field(
@@ -130,7 +130,7 @@ class PodAffinity(Part):
     )
 
 
-class Affinity(Part):
+class Affinity(Part, frozen=True):
     """v1.Affinity."""
 
     node_affinity: NodeAffinity | None = None
@@ -138,7 +138,7 @@ class Affinity(Part):
     pod_anti_affinity: PodAffinity | None = None
 
 
-class SpreadConstraint(Part):
+class SpreadConstraint(Part, frozen=True):
     """v1.TopologySpreadConstraint."""
 
     max_skew: int | None = None
@@ -151,7 +151,7 @@ class SpreadConstraint(Part):
     match_label_keys: tuple[str, ...] | None = None
 
 
-class Toleration(Part):
+class Toleration(Part, frozen=True):
     """v1.Toleration."""
 
     key: str | None = None
@@ -160,14 +160,14 @@ class Toleration(Part):
     effect: str | None = None
 
 
-class Resources(Part):
+class Resources(Part, frozen=True):
     """v1.ResourceRequirements of a container or a pod."""
 
     requests: Quantities | None = None
     limits: Quantities | None = None
 
 
-class ContainerPort(Part):
+class ContainerPort(Part, frozen=True):
     """v1.ContainerPort."""
 
     container_port: int | None = None
@@ -176,7 +176,7 @@ class ContainerPort(Part):
     protocol: str | None = None
 
 
-class Container(Part):
+class Container(Part, frozen=True):
     """v1.Container, also an init container."""
 
     name: str | None = None
@@ -186,33 +186,33 @@ class Container(Part):
     restart_policy: str | None = None
 
 
-class ClaimSource(Part):
+class ClaimSource(Part, frozen=True):
     """v1.PersistentVolumeClaimVolumeSource."""
 
     claim_name: str | None = None
 
 
-class GcePersistentDisk(Part):
+class GcePersistentDisk(Part, frozen=True):
     """v1.GCEPersistentDiskVolumeSource."""
 
     pd_name: str | None = None
     read_only: bool | None = None
 
 
-class AwsElasticBlockStore(Part):
+class AwsElasticBlockStore(Part, frozen=True):
     """v1.AWSElasticBlockStoreVolumeSource."""
 
     volume_id: str | None = msgspec.field(default=None, name="volumeID")
 
 
-class Iscsi(Part):
+class Iscsi(Part, frozen=True):
     """v1.ISCSIVolumeSource."""
 
     iqn: str | None = None
     read_only: bool | None = None
 
 
-class Rbd(Part):
+class Rbd(Part, frozen=True):
     """v1.RBDVolumeSource."""
 
     monitors: tuple[str, ...] | None = None
@@ -221,11 +221,11 @@ class Rbd(Part):
     read_only: bool | None = None
 
 
-class EphemeralSource(Part):
+class EphemeralSource(Part, frozen=True):
     """v1.EphemeralVolumeSource: its claim is named after pod and volume."""
 
 
-class Volume(Part):
+class Volume(Part, frozen=True):
     """v1.Volume: the sources that decide where a pod may go."""
 
     name: str | None = None
@@ -237,13 +237,13 @@ class Volume(Part):
     rbd: Rbd | None = None
 
 
-class Gate(Part):
+class Gate(Part, frozen=True):
     """v1.PodSchedulingGate."""
 
     name: str | None = None
 
 
-class PodResourceClaim(Part):
+class PodResourceClaim(Part, frozen=True):
     """v1.PodResourceClaim; ``source`` is how v1alpha2 wrote the two names."""
 
     name: str | None = None
@@ -251,7 +251,7 @@ class PodResourceClaim(Part):
     resource_claim_template_name: str | None = None
 
 
-class PodSpec(Part, frozen=False):
+class PodSpec(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", gc=False):
     """v1.PodSpec. What differs from pod to pod is taken out after decoding, so that pods share it."""
 
     node_name: str | None = None
@@ -274,14 +274,14 @@ class PodSpec(Part, frozen=False):
     restart_policy: str | None = None
 
 
-class Condition(Part):
+class Condition(Part, frozen=True):
     """v1.PodCondition."""
 
     type: str | None = None
     reason: str | None = None
 
 
-class ContainerStatus(Part):
+class ContainerStatus(Part, frozen=True):
     """v1.ContainerStatus: what was really allotted, during and after a resize."""
 
     name: str | None = None
@@ -289,14 +289,14 @@ class ContainerStatus(Part):
     allocated_resources: Quantities | None = None
 
 
-class ClaimStatus(Part):
+class ClaimStatus(Part, frozen=True):
     """v1.PodResourceClaimStatus."""
 
     name: str | None = None
     resource_claim_name: str | None = None
 
 
-class PodStatus(Part):
+class PodStatus(Part, frozen=True):
     """v1.PodStatus."""
 
     phase: str | None = None
@@ -307,7 +307,7 @@ class PodStatus(Part):
     resource_claim_statuses: tuple[ClaimStatus, ...] | None = None
 
 
-class Pod(Part):
+class Pod(Part, frozen=True):
     """v1.Pod."""
 
     metadata: Meta | None = None

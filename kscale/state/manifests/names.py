@@ -34,7 +34,7 @@ def check_key(key: str, field: str) -> str:
         return key
     found = _KEY.fullmatch(key) if len(key) <= _LONGEST + 64 else None
     prefix = found[1] if found else ""
-    if found is None or prefix is not None and (len(prefix) > _LONGEST or _NAME.fullmatch(prefix) is None):
+    if found is None or (prefix is not None and (len(prefix) > _LONGEST or _NAME.fullmatch(prefix) is None)):
         raise InputError(f"'{key[:80]}' is not a label key", field=field, expected="a Kubernetes label key")
     if len(_good_keys) < _MOST:
         _good_keys.add(key)

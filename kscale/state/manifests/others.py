@@ -7,7 +7,7 @@ import msgspec
 from kscale.state.manifests.models import LabelSelector, Meta, NodeSelector, NotedMeta, Part, Quantities
 
 
-class Taint(Part):
+class Taint(Part, frozen=True):
     """v1.Taint."""
 
     key: str | None = None
@@ -15,21 +15,21 @@ class Taint(Part):
     effect: str | None = None
 
 
-class NodeSpec(Part):
+class NodeSpec(Part, frozen=True):
     """v1.NodeSpec."""
 
     taints: tuple[Taint, ...] | None = None
     unschedulable: bool | None = None
 
 
-class Image(Part):
+class Image(Part, frozen=True):
     """v1.ContainerImage."""
 
     names: tuple[str, ...] | None = None
     size_bytes: int | None = None
 
 
-class NodeStatus(Part):
+class NodeStatus(Part, frozen=True):
     """v1.NodeStatus."""
 
     allocatable: Quantities | None = None
@@ -37,7 +37,7 @@ class NodeStatus(Part):
     images: tuple[Image, ...] | None = None
 
 
-class Node(Part):
+class Node(Part, frozen=True):
     """v1.Node."""
 
     metadata: Meta | None = None
@@ -45,40 +45,40 @@ class Node(Part):
     status: NodeStatus | None = None
 
 
-class Plain(Part):
+class Plain(Part, frozen=True):
     """An object of which only the name and the labels are read."""
 
     metadata: Meta | None = None
 
 
-class MapSelectorSpec(Part):
+class MapSelectorSpec(Part, frozen=True):
     """Spec of a Service or a ReplicationController: the selector is a mapping."""
 
     selector: dict[str, str] | None = None
     template: Plain | None = None
 
 
-class MapSelected(Part):
+class MapSelected(Part, frozen=True):
     """v1.Service and v1.ReplicationController."""
 
     metadata: Meta | None = None
     spec: MapSelectorSpec | None = None
 
 
-class SelectorSpec(Part):
+class SelectorSpec(Part, frozen=True):
     """Spec of a ReplicaSet or a StatefulSet."""
 
     selector: LabelSelector | None = None
 
 
-class Selected(Part):
+class Selected(Part, frozen=True):
     """apps/v1 ReplicaSet and StatefulSet."""
 
     metadata: Meta | None = None
     spec: SelectorSpec | None = None
 
 
-class PriorityClass(Part):
+class PriorityClass(Part, frozen=True):
     """scheduling.k8s.io/v1 PriorityClass."""
 
     metadata: Meta | None = None
@@ -87,7 +87,7 @@ class PriorityClass(Part):
     preemption_policy: str | None = None
 
 
-class Reference(Part):
+class Reference(Part, frozen=True):
     """v1.ObjectReference."""
 
     namespace: str | None = None
@@ -95,20 +95,20 @@ class Reference(Part):
     uid: str | None = None
 
 
-class CsiSource(Part):
+class CsiSource(Part, frozen=True):
     """v1.CSIPersistentVolumeSource."""
 
     driver: str | None = None
     volume_handle: str | None = None
 
 
-class VolumeNodeAffinity(Part):
+class VolumeNodeAffinity(Part, frozen=True):
     """v1.VolumeNodeAffinity."""
 
     required: NodeSelector | None = None
 
 
-class VolumeSpec(Part):
+class VolumeSpec(Part, frozen=True):
     """v1.PersistentVolumeSpec."""
 
     capacity: Quantities | None = None
@@ -120,13 +120,13 @@ class VolumeSpec(Part):
     claim_ref: Reference | None = None
 
 
-class Phase(Part):
+class Phase(Part, frozen=True):
     """The phase of a status."""
 
     phase: str | None = None
 
 
-class PersistentVolume(Part):
+class PersistentVolume(Part, frozen=True):
     """v1.PersistentVolume."""
 
     metadata: NotedMeta | None = None
@@ -134,13 +134,13 @@ class PersistentVolume(Part):
     status: Phase | None = None
 
 
-class ClaimResources(Part):
+class ClaimResources(Part, frozen=True):
     """v1.VolumeResourceRequirements."""
 
     requests: Quantities | None = None
 
 
-class ClaimSpec(Part):
+class ClaimSpec(Part, frozen=True):
     """v1.PersistentVolumeClaimSpec."""
 
     access_modes: tuple[str, ...] | None = None
@@ -151,27 +151,27 @@ class ClaimSpec(Part):
     selector: LabelSelector | None = None
 
 
-class PersistentVolumeClaim(Part):
+class PersistentVolumeClaim(Part, frozen=True):
     """v1.PersistentVolumeClaim."""
 
     metadata: NotedMeta | None = None
     spec: ClaimSpec | None = None
 
 
-class TopologyRequirement(Part):
+class TopologyRequirement(Part, frozen=True):
     """v1.TopologySelectorLabelRequirement."""
 
     key: str | None = None
     values: tuple[str, ...] | None = None
 
 
-class TopologyTerm(Part):
+class TopologyTerm(Part, frozen=True):
     """v1.TopologySelectorTerm."""
 
     match_label_expressions: tuple[TopologyRequirement, ...] | None = None
 
 
-class StorageClass(Part):
+class StorageClass(Part, frozen=True):
     """storage.k8s.io/v1 StorageClass."""
 
     metadata: NotedMeta | None = None
@@ -180,40 +180,40 @@ class StorageClass(Part):
     allowed_topologies: tuple[TopologyTerm, ...] | None = None
 
 
-class DriverCount(Part):
+class DriverCount(Part, frozen=True):
     """storage.k8s.io/v1 VolumeNodeResources."""
 
     count: int | None = None
 
 
-class CsiDriver(Part):
+class CsiDriver(Part, frozen=True):
     """storage.k8s.io/v1 CSINodeDriver."""
 
     name: str | None = None
     allocatable: DriverCount | None = None
 
 
-class CsiNodeSpec(Part):
+class CsiNodeSpec(Part, frozen=True):
     """storage.k8s.io/v1 CSINodeSpec."""
 
     drivers: tuple[CsiDriver, ...] | None = None
 
 
-class CsiNode(Part):
+class CsiNode(Part, frozen=True):
     """storage.k8s.io/v1 CSINode."""
 
     metadata: Meta | None = None
     spec: CsiNodeSpec | None = None
 
 
-class BudgetStatus(Part):
+class BudgetStatus(Part, frozen=True):
     """policy/v1 PodDisruptionBudgetStatus."""
 
     disruptions_allowed: int | None = None
     disrupted_pods: dict[str, msgspec.Raw] | None = None
 
 
-class PodDisruptionBudget(Part):
+class PodDisruptionBudget(Part, frozen=True):
     """policy/v1 PodDisruptionBudget."""
 
     metadata: Meta | None = None

@@ -14,6 +14,7 @@ import msgspec
 
 from kscale.errors import InputError
 from kscale.state.descriptions import PodTemplate, Selector
+from kscale.state.labels import Requirement
 from kscale.state.manifests import models
 from kscale.state.manifests.admission import Place, template_of
 from kscale.state.manifests.faults import Item, full_name, one_of
@@ -242,7 +243,7 @@ class Templates:
 
     def _default_selector(self, row: Row, labels: Mapping[str, str]) -> Selector | None:
         """Return services' and the owner's selectors as one (kube-scheduler's DefaultSelector); None for no more."""
-        requirements = []
+        requirements: list[Requirement] = []
         services = self._kept.services.get(row.namespace)
         if services:
             for pair in labels.items():

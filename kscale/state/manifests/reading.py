@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import errno
 import gzip
+import io
 import os
 import re
 import stat
@@ -124,7 +125,7 @@ def _unpacked(opened: IO[bytes], file: str, options: ReadOptions, size: int = 0)
     if data[:2] != _GZIP:
         return data
     unpacked = bytearray()
-    reader = gzip.GzipFile(fileobj=_Bytes(data))
+    reader = gzip.GzipFile(fileobj=io.BytesIO(data))
     while part := reader.read(_PART):
         unpacked += part
         if len(unpacked) > options.max_input:
@@ -141,12 +142,6 @@ def _all(opened: IO[bytes], file: str, options: ReadOptions) -> bytearray:
         if len(data) > options.max_input:
             raise _too_large(file, options)
     return data
-
-
-def _Bytes(data: bytes | bytearray) -> IO[bytes]:
-    import io
-
-    return io.BytesIO(data)
 
 
 def _text(data: bytes | bytearray, file: str) -> memoryview:
@@ -212,8 +207,8 @@ def _end(data: memoryview, file: str, start: int) -> int:
         raise InputError("is nested too deeply", file=file, expected="objects as Kubernetes has them") from None
     except msgspec.DecodeError as error:
         trailing = _TRAILING.fullmatch(str(error))
-        if trailing and int(trailing[1]):
-            return int(trailing[1])
+        if trailing:  # it names the byte after the first that is too much
+            return int(trailing[1]) - 1
         problem = str(error).replace("JSON is malformed: ", "")
         at = re.search(r" \(byte (\d+)\)", problem)
         if at:

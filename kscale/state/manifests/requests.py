@@ -24,7 +24,7 @@ Milli = dict[str, int]
 def thousandths(text: str) -> int:
     """Return a quantity in thousandths, rounded up. Raises InputError where it is none, negative or above 2^59."""
     whole = parse_quantity(text)
-    if text.isdigit() or "i" in text and "." not in text:
+    if text.isdigit() or ("i" in text and "." not in text):
         return whole * 1000
     try:
         return parse_quantity(text, "cpu")
@@ -82,8 +82,10 @@ def _container_requests(container: Container, field: str) -> Milli:
 
 
 def requests_of(spec: PodSpec, statuses: Mapping[str, ContainerStatus], infeasible: bool = False) -> _Requests:
-    """Return the requests of all containers. ``statuses`` say what a resize has allotted, ``infeasible`` that
-    the API server has given the resize up. Raises InputError."""
+    """Return the requests of all containers. Raises InputError.
+
+    ``statuses`` say what a resize has allotted, ``infeasible`` that the resize cannot be.
+    """
     ordinary, initial = [], []
     for i, container in enumerate(spec.containers or ()):
         asked = _container_requests(container, f"spec.containers[{i}]")

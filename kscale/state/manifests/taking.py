@@ -40,7 +40,7 @@ class Gathering:
     def take(self, item: Item, bound: bool | None = None) -> None:
         """Take one object. Raises InputError."""
         known = KINDS.get(item.kind)
-        if known is None or item.api_version and group_of(item.api_version) not in known.groups:
+        if known is None or (item.api_version and group_of(item.api_version) not in known.groups):
             group = group_of(item.api_version)
             self.ignored[f"{item.kind}.{group}" if group and known else item.kind] += 1
             return

@@ -199,7 +199,7 @@ class _Builder:
         kind = kinds.get(tag.removeprefix(_TAG))
         if kind is None:
             raise _refusal(f"has the unknown tag '{tag[:80]}'", self.file, event.start_mark)
-        if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool:  # type: ignore[arg-type]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):  # type: ignore[arg-type]
             raise _refusal(f"'{text[:80]}' is not of the kind that its tag says", self.file, event.start_mark)
         return value
 
