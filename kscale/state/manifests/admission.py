@@ -212,6 +212,7 @@ def template_of(spec: models.PodSpec, place: Place) -> PodTemplate:
         labels=tuple(sorted(place.labels.items())),
         requests=requests.requests(),
         nonzero=requests.nonzero(),
+        scored=requests.scored(),
         priority=priority,
         preempts=preempts,
         ports=host_ports(spec),

@@ -179,8 +179,20 @@ class _Requests:
         if self.whole:
             known = self.total({})
             defaults = {name: value for name, value in NONZERO.items() if name not in known}
-        total = self.total(defaults)
-        return whole(total.get("cpu", 0), "cpu", "spec"), whole(total.get("memory", 0), "memory", "spec")
+        return _pair(self.total(defaults))
+
+    def scored(self) -> tuple[int, int] | None:
+        """Return ``PodTemplate.scored``: what is requested for the pod as a whole is left out (recorded of v1.34.1)."""
+        if not self.whole:
+            return None
+        total = self.sum(NONZERO)
+        _add(total, self.overhead)
+        found = _pair(total)
+        return None if found == self.nonzero() else found
+
+
+def _pair(total: Milli) -> tuple[int, int]:
+    return whole(total.get("cpu", 0), "cpu", "spec"), whole(total.get("memory", 0), "memory", "spec")
 
 
 def allocatable(quantities: Quantities | None, field: str) -> dict[str, int]:
