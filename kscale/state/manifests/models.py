@@ -226,15 +226,32 @@ class EphemeralSource(Part, frozen=True):
 
 
 class Volume(Part, frozen=True):
-    """v1.Volume: the sources that decide where a pod may go."""
+    """v1.Volume: the sources that decide where a pod may go. Names differ from pod to pod and are left out."""
 
-    name: str | None = None
     persistent_volume_claim: ClaimSource | None = None
     ephemeral: EphemeralSource | None = None
     gce_persistent_disk: GcePersistentDisk | None = None
     aws_elastic_block_store: AwsElasticBlockStore | None = None
     iscsi: Iscsi | None = None
     rbd: Rbd | None = None
+
+
+class VolumeName(Part, frozen=True):
+    """The name of a v1.Volume."""
+
+    name: str | None = None
+
+
+class VolumeNames(Part, frozen=True):
+    """The volumes' names of a v1.PodSpec."""
+
+    volumes: tuple[VolumeName, ...] | None = None
+
+
+class NamedVolumes(Part, frozen=True):
+    """The volumes' names of a v1.Pod."""
+
+    spec: VolumeNames | None = None
 
 
 class Gate(Part, frozen=True):
@@ -287,6 +304,14 @@ class ContainerStatus(Part, frozen=True):
     name: str | None = None
     resources: Resources | None = None
     allocated_resources: Quantities | None = None
+
+
+class Allotment(Part, frozen=True):
+    """What a pod's status says of resources; ``infeasible``: the resize that it waits for cannot be."""
+
+    container_statuses: tuple[ContainerStatus, ...] | None = None
+    init_container_statuses: tuple[ContainerStatus, ...] | None = None
+    infeasible: bool = False
 
 
 class ClaimStatus(Part, frozen=True):

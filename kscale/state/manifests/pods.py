@@ -88,7 +88,8 @@ class Pods:
         is_bound = bool(node) and (_has_status(status) if bound is None else bound)
         if is_bound:
             spec.node_name = None
-        _share_volumes(spec, name)
+        if spec.volumes:
+            spec.volumes = _shared_volumes(spec.volumes, item, name)
         row = Row(
             name,
             namespace,
@@ -118,19 +119,22 @@ class Pods:
     def _status(self, status: models.PodStatus | None) -> int:
         """Return the number of what a status says of resources; 0 where it says nothing."""
         if not self.statuses:
-            self._number(self.statuses, [])
-        if status is None:
+            self._number(self.statuses, models.Allotment())
+        if status is None or not (status.container_statuses or status.init_container_statuses):
             return 0
-        found = [
-            one
-            for one in (*(status.container_statuses or ()), *(status.init_container_statuses or ()))
-            if one.resources is not None
-        ]
-        if not found:
-            return 0
-        pending = next((c for c in status.conditions or () if c.type == "PodResizePending"), None)
-        infeasible = pending is not None and pending.reason == "Infeasible"
-        return self._number(self.statuses, [*found, True] if infeasible else found)
+        infeasible = False
+        for condition in status.conditions or ():
+            if condition.type == "PodResizePending":
+                infeasible = condition.reason == "Infeasible"
+                break
+        return self._number(
+            self.statuses,
+            models.Allotment(
+                container_statuses=status.container_statuses,
+                init_container_statuses=status.init_container_statuses,
+                infeasible=infeasible,
+            ),
+        )
 
     def _look(self, spec: models.PodSpec, row: Row) -> None:
         """Note which label keys the pod's own selectors read, and where."""
@@ -156,23 +160,25 @@ def _has_status(status: models.PodStatus | None) -> bool:
     return status is not None and status != models.PodStatus()
 
 
-def _share_volumes(spec: models.PodSpec, pod: str) -> None:
-    """Leave only the volumes that matter, without their names; an ephemeral one becomes the claim made for it."""
-    if not spec.volumes:
-        return
-    kept = []
-    for volume in spec.volumes:
-        name = volume.name
-        shared = msgspec.structs.replace(volume, name=None)
-        if shared == _NO_VOLUME:
-            continue
-        if shared.ephemeral is not None:
-            shared = models.Volume(persistent_volume_claim=models.ClaimSource(claim_name=f"{pod}-{name or ''}"))
-        kept.append(shared)
-    spec.volumes = tuple(kept) or None
+def _shared_volumes(volumes: tuple[models.Volume, ...], item: Item, pod: str) -> tuple[models.Volume, ...] | None:
+    """Return only the volumes that matter; an ephemeral one becomes the claim that is made for it."""
+    kept = [volume for volume in volumes if volume != _NO_VOLUME]
+    if any(volume.ephemeral is not None for volume in kept):
+        spec = item.decode(_names).spec
+        names = [one.name or "" for one in (spec.volumes if spec else None) or ()]
+        kept = [
+            volume
+            if volume.ephemeral is None
+            else models.Volume(persistent_volume_claim=models.ClaimSource(claim_name=f"{pod}-{name}"))
+            for volume, name in zip(volumes, names, strict=True)
+            if volume != _NO_VOLUME
+        ]
+    return tuple(kept) or None
 
 
 _NO_VOLUME = models.Volume()
+_names = msgspec.json.Decoder(models.NamedVolumes).decode
+_allotment = msgspec.json.Decoder(models.Allotment).decode
 
 
 def _owner(meta: models.Meta) -> Owner | None:
@@ -222,9 +228,8 @@ class Templates:
         return number
 
     def _make(self, row: Row, labels: dict[str, str]) -> PodTemplate:
-        found = msgspec.json.decode(self._statuses[row.status]) if row.status else []
-        infeasible = bool(found) and found[-1] is True
-        statuses = [msgspec.convert(one, models.ContainerStatus) for one in found if one is not True]
+        allotment = _allotment(self._statuses[row.status])
+        statuses = (*(allotment.container_statuses or ()), *(allotment.init_container_statuses or ()))
         place = Place(
             row.namespace,
             labels,
@@ -232,7 +237,7 @@ class Templates:
             self._kept.priorities,
             self._default_selector(row, labels),
             {status.name or "": status for status in statuses},
-            infeasible,
+            allotment.infeasible,
         )
         spec = self._decode(self._specs[row.spec])
         try:

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import msgspec
 
@@ -35,6 +35,8 @@ _PART = 1 << 20
 _MOST_LISTS = 4
 _TRAILING = re.compile(r".*trailing characters \(byte (\d+)\)")
 _BLANK = re.compile(rb"(?:[ \t\r\n]|---[ \t\r]*(?=\n|\Z))*")
+# How objects begin as kubectl writes them: kind and version are known without looking further.
+_BEGINS = re.compile(rb'\s*\{\s*"apiVersion"\s*:\s*"([\w./-]+)"\s*,\s*"kind"\s*:\s*"(\w+)"')
 _REFUSALS = {
     getattr(errno, name)
     for name in ("EACCES", "EPERM", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EROFS", "EDQUOT", "ESTALE")
@@ -188,14 +190,19 @@ def _json(data: memoryview, file: str, counter: _Counter) -> Iterator[Item]:
         position = blank.end() if blank else position
         if position >= len(data):
             return
-        end = _end(data[position:], file, position)
-        text = data[position : position + end]
-        position += end
+        text = data[position:]
         if text[:1] == b"[":
+            text = text[: _end(text, file, position)]
             for one in _array(text):
                 yield from counter.objects(one)
         else:
-            yield from counter.objects(text)
+            try:
+                head = _head(text)
+            except (msgspec.DecodeError, RecursionError, ValueError):
+                text = text[: _end(text, file, position)]
+                head = None
+            yield from counter.objects(text, head=head)
+        position += len(text)
 
 
 def _end(data: memoryview, file: str, start: int) -> int:
@@ -222,12 +229,17 @@ class _Counter:
     def __init__(self, file: str) -> None:
         self.file, self.number = file, 0
 
-    def objects(self, raw: Any, kind: str = "", version: str = "", depth: int = 0) -> Iterator[Item]:
+    def objects(
+        self, raw: Any, kind: str = "", version: str = "", depth: int = 0, head: Head | None = None
+    ) -> Iterator[Item]:
         """Yield the object, or the objects of a list; ``kind`` and ``version`` are what the list says of them."""
-        try:
-            head = _head(raw)
-        except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            self._refuse(told(error))
+        if head is None:
+            begins = _BEGINS.match(raw)
+            if begins and not begins[2].endswith(b"List"):
+                self.number += 1
+                yield Item(self.file, self.number, begins[2].decode(), begins[1].decode(), raw)
+                return
+            head = self._head(raw)
         found, version = head.kind or kind, head.api_version or version
         if head.items is msgspec.UNSET or not (found.endswith("List") or not found):
             if not found:
@@ -241,7 +253,13 @@ class _Counter:
         for one in head.items or ():
             yield from self.objects(one, inner, version if inner else "", depth + 1)
 
-    def _refuse(self, error: InputError) -> None:
+    def _head(self, raw: Any) -> Head:
+        try:
+            return _head(raw)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            self._refuse(told(error))
+
+    def _refuse(self, error: InputError) -> NoReturn:
         raise InputError(
             error.problem, file=f"{self.file}, item {self.number + 1}", field=error.field, expected=error.expected
-        )
+        ) from None
