@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kscale.state.manifests import models, others
+from kscale.state.manifests import devices, models, others
 
 _STORAGE, _APPS, _SCHEDULING, _POLICY = ("storage.k8s.io",), ("apps", "extensions"), ("scheduling.k8s.io",), ("policy",)
-_BATCH, _CORE = ("batch",), ("",)
+_BATCH, _RESOURCE, _CORE = ("batch",), ("resource.k8s.io",), ("",)
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ KINDS = {
     "CSINode": _kind(_STORAGE, False, others.CsiNode),
     "PriorityClass": _kind(_SCHEDULING, False, others.PriorityClass),
     "PodDisruptionBudget": _kind(_POLICY, True, others.PodDisruptionBudget),
+    "DeviceClass": _kind(_RESOURCE, False, devices.DeviceClass),
+    "ResourceClaim": _kind(_RESOURCE, True, devices.ResourceClaim),
+    "ResourceClaimTemplate": _kind(_RESOURCE, True, devices.ResourceClaimTemplate),
+    "ResourceSlice": _kind(_RESOURCE, False, devices.ResourceSlice),
+    "VolumeAttachment": _kind(_STORAGE, False, others.Plain),
     "Deployment": _kind(_APPS, True, others.Plain),
     "DaemonSet": _kind(_APPS, True, others.Plain),
     "Job": _kind(_BATCH, True, others.Plain),
@@ -53,9 +58,40 @@ IDLE = {
     "Job": "makes no pods here",
     "CronJob": "makes no pods here",
     "LimitRange": "limits nothing here",
+    "VolumeAttachment": "only volumes of pods count",
 }
 
 
 def group_of(api_version: str) -> str:
     """Return the group of an ``apiVersion``; the core group is empty."""
     return api_version.rpartition("/")[0]
+
+
+#: Fields of a pod's spec that decide nothing about its node.
+PLAIN_FIELDS = frozenset(
+    (
+        "activeDeadlineSeconds",
+        "automountServiceAccountToken",
+        "dnsConfig",
+        "dnsPolicy",
+        "enableServiceLinks",
+        "ephemeralContainers",
+        "hostAliases",
+        "hostIPC",
+        "hostPID",
+        "hostUsers",
+        "hostname",
+        "hostnameOverride",
+        "imagePullSecrets",
+        "readinessGates",
+        "securityContext",
+        "serviceAccount",
+        "serviceAccountName",
+        "setHostnameAsFQDN",
+        "shareProcessNamespace",
+        "subdomain",
+        "terminationGracePeriodSeconds",
+    )
+)
+#: Fields that are read, by their names in JSON.
+READ_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(models.PodSpec))

@@ -261,9 +261,8 @@ class Gate(Part, frozen=True):
 
 
 class PodResourceClaim(Part, frozen=True):
-    """v1.PodResourceClaim; ``source`` is how v1alpha2 wrote the two names."""
+    """v1.PodResourceClaim."""
 
-    name: str | None = None
     resource_claim_name: str | None = None
     resource_claim_template_name: str | None = None
 
@@ -289,6 +288,13 @@ class PodSpec(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel", 
     volumes: tuple[Volume, ...] | None = None
     resource_claims: tuple[PodResourceClaim, ...] | None = None
     restart_policy: str | None = None
+    runtime_class_name: str | None = None
+
+
+class Fields(Part, frozen=True):
+    """A pod's spec by the names of its fields."""
+
+    spec: dict[str, msgspec.Raw] | None = None
 
 
 class Condition(Part, frozen=True):
@@ -314,13 +320,6 @@ class Allotment(Part, frozen=True):
     infeasible: bool = False
 
 
-class ClaimStatus(Part, frozen=True):
-    """v1.PodResourceClaimStatus."""
-
-    name: str | None = None
-    resource_claim_name: str | None = None
-
-
 class PodStatus(Part, frozen=True):
     """v1.PodStatus."""
 
@@ -329,7 +328,6 @@ class PodStatus(Part, frozen=True):
     conditions: tuple[Condition, ...] | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
-    resource_claim_statuses: tuple[ClaimStatus, ...] | None = None
 
 
 class Pod(Part, frozen=True):

@@ -7,6 +7,7 @@ template of each distinct combination.
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from kscale.state.labels import Requirement
 from kscale.state.manifests import models
 from kscale.state.manifests.admission import Place, template_of
 from kscale.state.manifests.faults import Item, full_name, one_of
+from kscale.state.manifests.kinds import PLAIN_FIELDS, READ_FIELDS
 from kscale.state.manifests.names import check_labels
 from kscale.state.manifests.selectors import keys_read, selector_of, selects
 from kscale.state.manifests.surroundings import Kept
@@ -58,7 +60,13 @@ class Row:
 class Pods:
     """Pods of a set of objects: bound ones, pending ones, and what they share.
 
-    ``named`` counts pending pods that name a node, ``ended`` those that have run.
+    Attributes:
+        sources: the JSON of each pending pod.
+        specs, statuses: distinct ones as JSON, and their numbers.
+        keys: label keys that pods' selectors read, by the namespace in which they look; ``everywhere``: in all of them.
+        ignored: fields that are not modelled.
+        ended: pods that have run.
+        named: pending pods that name a node.
     """
 
     bound: list[Row] = field(default_factory=list)
@@ -68,6 +76,7 @@ class Pods:
     statuses: dict[bytes, int] = field(default_factory=dict)
     keys: dict[str, set[str]] = field(default_factory=dict)
     everywhere: set[str] = field(default_factory=set)
+    ignored: Counter[str] = field(default_factory=Counter)
     ended: int = 0
     named: int = 0
     _encode: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
@@ -106,12 +115,21 @@ class Pods:
         )
         check_labels(row.labels)
         self._look(spec, row)
+        if spec.runtime_class_name:
+            self.ignored["Pod.spec.runtimeClassName: only the overhead that the pod states counts"] += 1
         if is_bound:
             self.bound.append(row)
         else:
             self.named += bool(node)
+            self._count_fields(item)
             self.pending.append(row)
             self.sources.append(bytes(item.raw))
+
+    def _count_fields(self, item: Item) -> None:
+        """Count fields that no pod has; only pods that a person wrote can have them."""
+        for name in item.decode(_fields).spec or ():
+            if name not in READ_FIELDS and name not in PLAIN_FIELDS:
+                self.ignored[f"Pod.spec.{name[:80]}"] += 1
 
     def _number(self, known: dict[bytes, int], part: object) -> int:
         return known.setdefault(self._encode.encode(part), len(known))
@@ -177,6 +195,7 @@ def _shared_volumes(volumes: tuple[models.Volume, ...], item: Item, pod: str) ->
 
 
 _NO_VOLUME = models.Volume()
+_fields = msgspec.json.Decoder(models.Fields).decode
 _names = msgspec.json.Decoder(models.NamedVolumes).decode
 _allotment = msgspec.json.Decoder(models.Allotment).decode
 
@@ -230,6 +249,8 @@ class Templates:
     def _make(self, row: Row, labels: dict[str, str]) -> PodTemplate:
         allotment = _allotment(self._statuses[row.status])
         statuses = (*(allotment.container_statuses or ()), *(allotment.init_container_statuses or ()))
+        spec = self._decode(self._specs[row.spec])
+        devices, device_claims = self._kept.allocation.of_pod(spec.resource_claims or (), row.namespace)
         place = Place(
             row.namespace,
             labels,
@@ -238,8 +259,9 @@ class Templates:
             self._default_selector(row, labels),
             {status.name or "": status for status in statuses},
             allotment.infeasible,
+            devices,
+            device_claims,
         )
-        spec = self._decode(self._specs[row.spec])
         try:
             return template_of(spec, place)
         except InputError as error:

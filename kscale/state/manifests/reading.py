@@ -22,7 +22,7 @@ import msgspec
 from kscale.errors import InputError, MachineError, one_line
 from kscale.state.manifests.faults import Item, told
 from kscale.state.manifests.models import Head
-from kscale.state.manifests.yamls import documents
+from kscale.state.manifests.yamls import documents, encoded
 
 #: What is read from a folder; each may be packed (``.gz``).
 SUFFIXES = (".json", ".yaml", ".yml")
@@ -58,6 +58,8 @@ def read_objects(paths: Sequence[str | Path], options: ReadOptions, inputs: list
 
     The files are added to ``inputs`` as they are read. Raises InputError and MachineError.
     """
+    if isinstance(paths, (str, Path)):
+        paths = [paths]
     for path in paths:
         for file in _files(path):
             if inputs is not None:
@@ -157,7 +159,22 @@ def _text(data: bytes | bytearray, file: str) -> memoryview:
         except UnicodeError:
             raise InputError("is not UTF-16 text, as it says", file=file, expected="UTF-8") from None
     view = memoryview(data)
+    _check_utf8(view, file)
     return view[3:] if head[:3] == codecs.BOM_UTF8 else view
+
+
+def _check_utf8(view: memoryview, file: str) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(view), _PART):
+        part = bytes(view[start : start + _PART])
+        last = start + _PART >= len(view)
+        if part.isascii() and not last and not decoder.getstate()[0]:
+            continue
+        try:
+            decoder.decode(part, last)
+        except UnicodeDecodeError as error:
+            near = max(0, start + error.start)
+            raise InputError(f"is not UTF-8 text (near byte {near:,})", file=file, expected="UTF-8") from None
 
 
 def objects_of(data: memoryview, file: str) -> Iterator[Item]:
@@ -171,15 +188,7 @@ def objects_of(data: memoryview, file: str) -> Iterator[Item]:
     for found in documents(data, file):
         many = found if isinstance(found, list) else [found]
         for one in many:
-            yield from counter.objects(_encoded(one, file, counter.number + 1))
-
-
-def _encoded(found: Any, file: str, number: int) -> bytes:
-    """Return a value of YAML as JSON."""
-    try:
-        return msgspec.json.encode(found)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(told(error).problem, file=f"{file}, item {number}", expected="a Kubernetes object") from None
+            yield from counter.objects(encoded(one, file))
 
 
 def _json(data: memoryview, file: str, counter: _Counter) -> Iterator[Item]:

@@ -10,6 +10,7 @@ from kscale.state.descriptions import Claim, DisruptionBudget, Selector, Storage
 from kscale.state.labels import EFFECTS, Requirement, Taint, Term
 from kscale.state.manifests import models, others
 from kscale.state.manifests.admission import PREEMPTION, SYSTEM_CLASSES, Priority
+from kscale.state.manifests.devices import Allocation
 from kscale.state.manifests.faults import full_name, need, one_of
 from kscale.state.manifests.inventory import NodeObject
 from kscale.state.manifests.names import check_key, check_labels, check_value
@@ -53,6 +54,7 @@ class Kept:
     default_classes: list[tuple[float, str]] = field(default_factory=list)
     drivers: dict[str, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
     budgets: list[DisruptionBudget] = field(default_factory=list)
+    allocation: Allocation = field(default_factory=Allocation)
 
     def reads(self, namespace: str, keys: Iterable[str]) -> None:
         """Note that a selector reads ``keys`` of pods in ``namespace``."""
@@ -92,6 +94,8 @@ def add(kept: Kept, kind: str, found: object, namespace: str, name: str) -> None
     elif kind == "Namespace" and isinstance(found, others.Plain):
         labels = (found.metadata.labels if found.metadata else None) or {}
         kept.namespaces[name] = {**labels, NAMESPACE_LABEL: name}
+    else:
+        kept.allocation.add(kind, found, namespace, name)
 
 
 def node_of(node: others.Node, name: str) -> NodeObject:

@@ -85,13 +85,15 @@ class Gathering:
         if implied:
             self._imply_namespaces()
         columns, pending, templates = self._columns(bound, pods.pending)
+        surroundings = self._surroundings(row_of)
+        self.ignored += pods.ignored + kept.allocation.ignored
         return Inventory(
             nodes=kept.nodes,
             templates=list(templates.distinct),
             pods=columns,
             pending=pending,
             sources=pods.sources,
-            surroundings=self._surroundings(row_of),
+            surroundings=surroundings,
             read=dict(self.read),
             ignored=dict(self.ignored),
             notes=tuple(notes),
@@ -139,6 +141,7 @@ class Gathering:
             classes=kept.classes,
             limits={row_of[name]: drivers for name, drivers in kept.drivers.items() if name in row_of},
             budgets=tuple(kept.budgets),
+            device_counts=kept.allocation.counts(row_of),
         )
 
 
@@ -176,16 +179,21 @@ def inventory_of(
     for number, found in enumerate(objects, 1):
         gathering.take(_item(found, "objects", number), bound=True)
     for number, found in enumerate(pending or (), 1):
-        gathering.take(_item({"kind": "Pod", "apiVersion": "v1", **found}, "pending", number), bound=False)
+        gathering.take(_item(found, "pending", number, "Pod"), bound=False)
     return gathering.inventory(implied=False)
 
 
-def _item(found: Mapping[str, object], where: str, number: int) -> Item:
-    kind, version = found.get("kind"), found.get("apiVersion")
+def _item(found: Mapping[str, object], where: str, number: int, kind: object = None) -> Item:
+    """Return a decoded object as an item; ``kind`` is what it is whatever it says."""
+    place = f"{where}, item {number}"
+    if not isinstance(found, Mapping):
+        raise InputError("is no mapping", file=place, expected="a Kubernetes object")
+    version = found.get("apiVersion")
+    kind = kind or found.get("kind")
+    if not isinstance(kind, str) or not kind:
+        raise InputError("has no kind", file=place, expected="a Kubernetes object")
     try:
         raw = msgspec.json.encode(found)
-    except (TypeError, ValueError, RecursionError, OverflowError, UnicodeEncodeError) as error:
-        raise InputError(f"{where} {number}: {told(error)}") from None
-    if not isinstance(kind, str) or not kind:
-        raise InputError("has no kind", file=f"{where}, item {number}", expected="a Kubernetes object")
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InputError(told(error).problem, file=place, expected="a Kubernetes object") from None
     return Item(where, number, kind, version if isinstance(version, str) else "", raw)

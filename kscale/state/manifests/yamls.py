@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import yaml
 
 from kscale.errors import InputError
@@ -21,6 +22,8 @@ from kscale.errors import InputError
 MOST_LEVELS = 200
 #: Most values and characters that the aliases of a document may stand for.
 MOST_ALIASED = 1 << 22
+# Items of a list become JSON as soon as they are whole: as values they would take ten times the memory.
+_ITEM_LEVEL = 2
 _TAG = "tag:yaml.org,2002:"
 _WORDS: dict[str, Any] = (
     dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True)
@@ -29,14 +32,14 @@ _WORDS: dict[str, Any] = (
 )
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
-_UNREAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _NUMERIC = frozenset("+-.0123456789")
 _LONGEST_NUMBER = 400
+_EXACT = 1 << 53
 _MERGE = object()
 
 
 def documents(data: bytes | memoryview, file: str) -> Iterator[Any]:
-    """Yield each document that is not empty, as dicts, lists, texts, numbers, booleans and None.
+    """Yield each document that is not empty, as dicts, lists, texts, numbers, booleans and None; items as raw JSON.
 
     Raises InputError where it is not YAML, is nested too deeply, or stands for far more than it says (aliases).
     """
@@ -120,6 +123,9 @@ class _Builder:
                     value.setdefault(key, inner)
         if level.anchor is not None:
             self._anchors[level.anchor] = (value, level.size)
+        elif len(self._levels) == _ITEM_LEVEL and self._levels[0].key == "items":
+            self._put(msgspec.Raw(encoded(value, self.file)), level.size, event)
+            return
         self._put(value, level.size, event)
 
     def _scalar(self, event: Any) -> None:
@@ -204,6 +210,16 @@ class _Builder:
         return value
 
 
+def encoded(value: Any, file: str) -> bytes:
+    """Return a value as JSON. Raises InputError where JSON has no such value."""
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"cannot be written as JSON: {error}"[:300], file=file, expected="a Kubernetes object"
+        ) from None
+
+
 def plain(text: str) -> Any:
     """Return what go-yaml v2 makes of a plain scalar."""
     if text in _WORDS:
@@ -224,5 +240,7 @@ def plain(text: str) -> Any:
             return value
     if _FLOAT.fullmatch(bare):
         number = float(bare)
+        if abs(number) < _EXACT:
+            return int(number) if number.is_integer() else number
         return number if abs(number) != float("inf") else text
     return text
