@@ -156,8 +156,18 @@ class _Filler(ast.NodeTransformer):
         if isinstance(node.func, ast.Name):
             if node.func.id in self._drivers:
                 raise ValueError(f"{self._where} calls the driver {node.func.id} inside an expression")
+            if node.func.id in self._kernels:
+                node.args = [_typed(argument) for argument in node.args]
             node.args += [ast.Name(column, ast.Load()) for column in self._kernels.get(node.func.id, [])]
         return node
+
+
+def _typed(argument: ast.expr) -> ast.expr:
+    """Return an integer constant as an int64: numba compiles a kernel anew for every literal that it is called with."""
+    inner = argument.operand if isinstance(argument, ast.UnaryOp) else argument
+    if isinstance(inner, ast.Constant) and type(inner.value) is int:
+        return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), "int64", ast.Load()), [argument], [])
+    return argument
 
 
 class _Renamer(ast.NodeTransformer):

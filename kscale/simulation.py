@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,12 +17,16 @@ from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
 from kscale.engine.ledger import Ledger
+from kscale.engine.pods import UNKNOWN_START
 from kscale.engine.recording import NodeTimeline, stays
 from kscale.errors import GateError, InputError
-from kscale.scheduler import cycle, planes, plugins
+from kscale.scheduler import arguments, cycle, planes, plugins
+from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import DEFAULT, Profile, profile
-from kscale.state.intake import Intake, Sizes, grow_pods, model_mask, take_in
+from kscale.state.building import Building
+from kscale.state.descriptions import NodeDescriptions, PodTemplate
+from kscale.state.intake import Intake, Sizes, gather, grow_pods, model_mask, take_in
 from kscale.traces import Trace
 
 #: A call of the loop is to last about this long (seconds); it returns after at most twice that.
@@ -45,6 +49,7 @@ class Settings:
         check: look at the invariants at every control point.
         memo: keep totals between tries; False scores every node for every try (the twin).
         compiled: False runs the same loop as plain Python.
+        configuration: the scheduler's profiles; None is kube-scheduler's default.
     """
 
     policy: str = DEFAULT
@@ -57,13 +62,31 @@ class Settings:
     check: bool = False
     memo: bool = True
     compiled: bool = True
+    configuration: SchedulerConfiguration | None = None
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What Kubernetes objects say beyond a trace's frames.
+
+    Attributes:
+        nodes: how the nodes are described, by row of the frame.
+        templates: the rows of ``Trace.specs``.
+        node: int32 per row of ``Trace.pods``, the node it is bound to; -1 is pending.
+        begun_us: int64 per row, its start time relative to the run's start; ``UNKNOWN_START`` where that is its binding.
+    """
+
+    nodes: NodeDescriptions
+    templates: list[PodTemplate]
+    node: np.ndarray[Any, Any]
+    begun_us: np.ndarray[Any, Any]
 
 
 class Simulation:
     """A run over a trace and nodes (a frame with the columns of ``kscale.traces.NODES``).
 
     ``typical`` is the trace as it was read, before any change of load or order: the typical pods come from it.
-    Raises InputError for input that no run can start from.
+    ``objects`` say what the frames cannot. Raises InputError for input that no run can start from.
     """
 
     def __init__(
@@ -73,21 +96,29 @@ class Simulation:
         settings: Settings,
         typical: Trace | None = None,
         sizes: Sizes | None = None,
+        objects: Objects | None = None,
     ) -> None:
         if nodes.height == 0:
             raise InputError("there are no nodes", expected="a node list of at least one node")
-        self.trace, self.settings = trace, settings
+        self.trace, self.settings, self.objects = trace, settings, objects
+        self.configuration = settings.configuration or default_configuration()
         self.devices = int(nodes["gpu_count"].fill_null(0).sum()) if "gpu_count" in nodes.columns else 0
         asked = int(trace.specs["gpu_count"].fill_null(0).sum()) if "gpu_count" in trace.specs.columns else 0
         self.with_devices = self.devices + asked > 0
-        self.profile: Profile = profile(settings.policy, devices=self.with_devices)
+        self.building: Building = gather(
+            nodes, trace.specs, objects and objects.nodes, objects and objects.templates,
+            {configuration.name: configuration for configuration in self.configuration.profiles},
+        )  # fmt: skip
+        self.profile: Profile = self._plan()
         kinds = typical_of(typical or trace) if self.with_devices else []
         levels = sorted({kind.gpu_milli for kind, _ in kinds if kind.gpu_count})
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
-            nodes, trace.specs, reasons, plugins.columns(), sizes or Sizes(), typical=len(kinds), levels=len(levels)
-        )
+            nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes or Sizes()), self.building,
+            {"typical": len(kinds), "level": len(levels), **arguments.dimensions(self.profile)},
+        )  # fmt: skip
         self.cluster = self.intake.cluster
+        arguments.fill(self.intake, self.building, self.profile)
         self.verdicts = planes.fill(self.intake, self.profile)
         self._fill_typical(kinds, levels)
         self._fill_settings()
@@ -96,6 +127,32 @@ class Simulation:
         self.ledger = Ledger(trace.pods.height, self.tell)
         self.control_points = 0
         self.ended_us = 0
+
+    def _plan(self) -> Profile:
+        """Let the plug-ins plan; return those that the input has a use for."""
+        templates = self.building.templates
+        differ = len({template.priority for template in templates}) > 1
+        wanted = any("DefaultPreemption" in p.points["postFilter"] for p in self.configuration.profiles)
+        preempts = differ and wanted and (not self.settings.inflate or self.objects is not None)
+        for plugin in plugins.found().values():
+            if plugin.plan is not None and (plugin.used is None or plugin.used(self.building)):
+                plugin.plan(self.building)
+        if preempts:
+            arguments.plan_budgets(self.building)
+        return profile(
+            self.configuration, self.building, self.settings.policy, devices=self.with_devices, preempts=preempts
+        )
+
+    def _sizes(self, sizes: Sizes) -> Sizes:
+        """Give the ledger's buffer room for every pod that one preemption may evict."""
+        if not self.profile.preempts:
+            return sizes
+        return replace(sizes, ledger=max(sizes.ledger, 2 * self.trace.pods.height + 2))
+
+    @property
+    def kind(self) -> loop.Kind:
+        """What the run needs of the loop."""
+        return loop.Kind(self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None)
 
     def _fill_typical(self, kinds: list[tuple[TypicalPod, float]], levels: list[int]) -> None:
         cluster = self.cluster
@@ -126,9 +183,14 @@ class Simulation:
             durations = pods["duration_us"].fill_null(-1).to_numpy()[order]
             recorded = self.settings.ends == "recorded"
             ends = pods["end_us"].fill_null(-1).to_numpy()[order] if recorded else np.full(len(order), -1, np.int64)
+        node, begun = np.full(len(order), -1, np.int32), np.full(len(order), UNKNOWN_START, np.int64)
+        if self.objects is not None:
+            node, begun = self.objects.node[order], self.objects.begun_us[order]
+            if self.settings.inflate:
+                times = np.maximum(np.cumsum(node < 0) - 1, 0) * 1_000_000
         return {
             "time_us": times, "template": pods["spec"].cast(pl.Int32).to_numpy()[order], "duration_us": durations,
-            "end_us": ends, "trace_row": order.astype(np.int64),
+            "end_us": ends, "node": node, "begun_us": begun, "trace_row": order.astype(np.int64),
         }  # fmt: skip
 
     def _horizon(self) -> int:
@@ -139,10 +201,9 @@ class Simulation:
 
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
-        settings = self.settings
         names = frozenset(self.cluster.columns)
-        text, self._names = compose(names, settings.policy, settings.memo, settings.inflate, self.with_devices)
-        module = kernels.load(text, compiled=settings.compiled)
+        text, self._names = compose(names, self.profile, self.settings.memo, self.kind)
+        module = kernels.load(text, compiled=self.settings.compiled)
         self._entries = {name: getattr(module, name) for name in self._names}
         self._measure_all(module)
         # A first call with nothing to do compiles every entry.
@@ -242,6 +303,8 @@ class Simulation:
     def tell(self, counts: dict[int, int], description: int) -> str:
         """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and of the description."""
         texts = self.profile.reasons(self.intake.resources)
+        if description in self.verdicts.bars:
+            return f"0/{self.cluster.sizes['node']} nodes are available: {self.verdicts.bars[description][1].reason}."
         named = dict(self.verdicts.counts[description])
         for reason, count in counts.items():
             named[texts[reason]] = named.get(texts[reason], 0) + count
@@ -280,12 +343,13 @@ def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
 
 @cache
 def compose(
-    columns: frozenset[str], policy: str, memo: bool, inflate: bool, devices: bool
+    columns: frozenset[str], profile: Profile, memo: bool, kind: loop.Kind
 ) -> tuple[str, dict[str, list[str]]]:
     """Return the loop's module as text, and the columns that its entries ``run``, ``sample`` and ``explain`` take."""
     composer = Composer(columns)
-    cycle.define(composer, profile(policy, devices=devices), memo=memo, devices=devices)
-    loop.define(composer, inflate=inflate, devices=devices)
+    loop.define_moves(composer, kind)
+    cycle.define(composer, profile, memo=memo, devices=kind.devices)
+    loop.define(composer, kind)
     composer.define(
         "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
     )

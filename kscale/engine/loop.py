@@ -1,21 +1,26 @@
 """The compiled loop: from one control point to the next, in virtual time.
 
 ``define`` writes the loop's drivers. They call, by name, functions that the rooms declare: the scheduler gives
-``select`` (the node for a template, or -1), ``pick_devices``, ``reserve``, ``diagnose`` and the queue's verbs;
-``measure`` keeps a node's fragmented share where the cluster has devices.
+``weigh`` and ``choose`` (the node for a pod, or -1), ``pick_devices``, ``reserve``, ``diagnose``, ``preempt`` and the
+queue's verbs; ``measure`` keeps a node's fragmented share where the cluster has devices.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from kscale.composer import Composer
 from kscale.engine import pods
 from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, NEVER, RESTING, calendar_pop, calendar_push, next_due
 from kscale.engine.pods import (
+    EVICTED,
     GONE,
+    HELD,
     IN_FLIGHT,
     QUEUED,
     RESTING_STATE,
     RUNNING,
+    STATUS_EVICTED,
     STATUS_FAILED,
     STATUS_REFUSED,
     STATUS_SUCCEEDED,
@@ -25,55 +30,101 @@ from kscale.engine.pods import (
 DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS = range(6)
 
 
-def define(composer: Composer, *, inflate: bool, devices: bool) -> None:
-    """Add the loop's drivers; the entries are ``run`` and ``sample``.
+@dataclass(frozen=True)
+class Kind:
+    """What a run needs of the loop; what it does not need is not compiled.
 
-    ``inflate``: nothing ends, what does not fit is refused, and the timeline has a row after each arrival.
+    Attributes:
+        inflate: nothing ends, what does not fit is refused, and the timeline has a row after each arrival.
+        devices: some node has devices.
+        preempts: pods may be evicted for others.
+        objects: pods may be bound before the run, or held outside the queue.
     """
+
+    inflate: bool = False
+    devices: bool = False
+    preempts: bool = False
+    objects: bool = False
+
+
+def define(composer: Composer, kind: Kind) -> None:
+    """Add the loop's drivers; the entries are ``run`` and ``sample``. ``define_moves`` comes first."""
+    end = "pass" if kind.inflate else _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
+    composer.define("end", "pod, now_us", end)
+    composer.define("come", "pod, now_us", _COME)
+    composer.define("arrive", "now_us", _ARRIVE + (_SORT_OBJECTS if kind.objects else "come(pod, now_us)"))
+    denominate = "denominate(pod)" if kind.preempts and not kind.inflate else ""
+    composer.define(
+        "succeed", "pod, node, now_us", ("bind(pod, node, now_us)" if kind.inflate else _SUCCEED + denominate)
+    )
+    composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
+    composer.define("come_back", "pod, now_us", _REFUSE if kind.inflate else _COME_BACK)
+    composer.define("finish_try", "pod, now_us", _FINISH_TRY)
+    if kind.preempts:
+        composer.define("evict", "pod, now_us", _EVICT.replace("WAKE", "pass" if kind.inflate else _WAKE))
+        clear = _CLEAR_AND_TAKE if kind.inflate else _CLEAR_AND_WAIT
+        composer.define("make_room", "pod, template, totals, now_us", _MAKE_ROOM.replace("CLEAR", clear))
+    else:
+        composer.define("make_room", "pod, template, totals, now_us", "return -1")
+    composer.define("try_pod", "pod, now_us", _TRY)
+    after = _AFTER_ARRIVAL if kind.inflate else "pass"
+    composer.define("run", "until_us, budget", _RUN.replace("AFTER_INSTANT", after), entry=True)
+    composer.define("sample", "now_us", "record(now_us)", entry=True)
+
+
+def define_moves(composer: Composer, kind: Kind) -> None:
+    """Add what takes and gives back room: ``shift`` for a moment, ``occupy`` for good."""
     composer.use("calendar_push", calendar_push)
     composer.use("calendar_pop", calendar_pop)
     composer.use("next_due", next_due)
     pods.define(composer)
+    composer.define("shift", "pod, node, sign", _SHIFT + (_SHIFT_DEVICES if kind.devices else ""))
+    listed = _LISTED if kind.preempts else ""
     composer.define(
-        "occupy", "pod, template, node, devices, sign, now_us", _OCCUPY + (_OCCUPY_DEVICES if devices else "")
+        "occupy", "pod, node, sign, now_us", _OCCUPY + listed + ("measure(node)" if kind.devices else "")
     )
-    composer.define("end", "pod, now_us", _END)
-    composer.define("arrive", "now_us", _ARRIVE)
-    composer.define("succeed", "pod, node, now_us", _SUCCEED)
-    composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
-    composer.define("come_back", "pod, now_us", _REFUSE if inflate else _COME_BACK)
-    composer.define("finish_try", "pod, now_us", _FINISH_TRY)
-    composer.define("try_pod", "pod, now_us", _TRY)
-    composer.define(
-        "run", "until_us, budget", _RUN.replace("AFTER_INSTANT", _AFTER_ARRIVAL if inflate else "pass"), entry=True
-    )
-    composer.define("sample", "now_us", "record(now_us)", entry=True)
 
 
 _AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):
         return {FULL}
     record(now_us)"""
 
-_OCCUPY = """
+_SHIFT = """
+template = pod_template[pod]
 take_resources(template, node, sign)
 reserve(template, node, sign)
+"""
+
+_SHIFT_DEVICES = """
+if pod_devices[pod] != np.uint64(0):
+    take_devices(pod_devices[pod], template_device_milli[template], node, sign)
+"""
+
+_OCCUPY = """
+shift(pod, node, sign)
 log_change(node, now_us, sign)
 """
 
-_OCCUPY_DEVICES = """
-if devices != np.uint64(0):
-    take_devices(devices, template_device_milli[template], node, sign)
-measure(node)
+_LISTED = """
+if sign > 0:
+    join_node(pod, node)
+else:
+    leave_node(pod, node)
 """
+
+_END_EVICTED = f"""
+if pod_state[pod] == {EVICTED}:
+    free_row(pod)
+el"""
 
 # A pod in flight whose try found a node is bound first and ends then; one that found none leaves like any that waits.
 _END = f"""
-if pod_state[pod] == {RUNNING}:
+EVICTED_FIRSTif pod_state[pod] == {RUNNING}:
     pod_ended_us[pod] = now_us
     cluster_running_pods[0] -= 1
     cluster_ended_pods[0] += 1
-    occupy(pod, pod_template[pod], pod_node[pod], pod_devices[pod], -1, now_us)
-    wake_all(now_us)
+    occupy(pod, pod_node[pod], -1, now_us)
+    wake_ended(pod_template[pod], now_us)
     to_ledger(pod, {STATUS_SUCCEEDED})
     free_row(pod)
 elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
@@ -88,15 +139,33 @@ elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
         pod_state[pod] = {GONE}
 """
 
-_ARRIVE = f"""
+_ARRIVE = """
 pod = admit()
 reset(pod)
-pod_state[pod] = {QUEUED}
 count_arrival(pod_template[pod])
 if pod_end_us[pod] >= 0:
     calendar_push(pod, max(pod_end_us[pod], now_us))
+"""
+
+_COME = f"""
+pod_state[pod] = {QUEUED}
 enter(pod, now_us)
 push_active(pod)
+"""
+
+# The held ones wait for what never comes in a run: their gates gone, or a scheduler of their name.
+_SORT_OBJECTS = f"""
+node = arrival_node[cluster_arrivals_cursor[0] - 1]
+if node >= 0:
+    occupy(pod, node, 1, now_us)
+    ends_us = start_bound(pod, node, now_us)
+    if ends_us >= 0 and pod_end_us[pod] < 0:
+        calendar_push(pod, ends_us)
+elif template_held[pod_template[pod]] != 0:
+    pod_state[pod] = {HELD}
+    cluster_held_pods[0] += 1
+else:
+    come(pod, now_us)
 """
 
 # A recorded end that came while the pod was in flight was passed over: it is due now.
@@ -107,12 +176,13 @@ if pod_end_us[pod] >= 0:
         calendar_push(pod, now_us)
 elif ends_us >= 0:
     calendar_push(pod, ends_us)
+wake_come(pod_template[pod], now_us)
 """
 
 _NOTE_FAILURE = """
 template = pod_template[pod]
 pod_diagnosis[pod] = template_diagnosis[template]
-pod_rests_for[pod] = usage_rejects(template)
+set_rest(pod, rejecting_reasons(template))
 if pod_failed_us[pod] < 0:
     pod_failed_us[pod] = now_us
 """
@@ -125,11 +195,13 @@ to_ledger(pod, {STATUS_REFUSED})
 free_row(pod)
 """
 
+# The victims of a pod are gone by the time its try is over: it may be tried again.
 _COME_BACK = f"""
 note_failure(pod, now_us)
 back_off(pod, now_us)
 enter(pod, now_us)
-if pod_rests_for[pod] != 0 and cluster_woken_in_flight[0] > 0:
+woken = woken_in_flight(pod)
+if woken or pod_nominated[pod] >= 0:
     requeue(pod, now_us)
 else:
     pod_state[pod] = {RESTING_STATE}
@@ -147,21 +219,71 @@ else:
     come_back(pod, now_us)
 """
 
+# A victim that is still in the calendar gives its row back when its time there comes.
+_EVICT = f"""
+pod_ended_us[pod] = now_us
+cluster_running_pods[0] -= 1
+cluster_evicted_pods[0] += 1
+occupy(pod, pod_node[pod], -1, now_us)
+to_ledger(pod, {STATUS_EVICTED})
+WAKE
+if pod_end_us[pod] >= 0 or pod_duration_us[pod] >= 0:
+    pod_state[pod] = {EVICTED}
+else:
+    free_row(pod)
+"""
+
+_WAKE = "wake_ended(pod_template[pod], now_us)"
+
+_MAKE_ROOM = """
+cleared = preempt(pod, template, totals)
+if cleared >= 0:
+    for place in range(cluster_preemption[4]):
+        victim = scan_chosen[place]
+        pod_preemptor[victim] = pod_trace_row[pod]
+        pod_eviction[victim] = cluster_evictions[0]
+        cluster_evictions[0] += 1
+        evict(victim, now_us)
+    pod_victims[pod] += cluster_preemption[4]
+CLEAR
+return cleared
+"""
+
+_CLEAR_AND_TAKE = "pass"
+
+# The pod waits for its node; others of lower priority that were waiting for it do not any more.
+_CLEAR_AND_WAIT = """
+if cleared >= 0:
+    place = 0
+    while place < cluster_nominated[0]:
+        other = nominated_pod[place]
+        lower = template_priority[pod_template[other]] < template_priority[template]
+        if pod_nominated[other] == cleared and lower:
+            denominate(other)
+        else:
+            place += 1
+    nominate(pod, cleared)
+else:
+    denominate(pod)
+cleared = -1
+"""
+
 # The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
 _TRY = f"""
 template = pod_template[pod]
 pod_attempts[pod] += 1
 cluster_attempts[0] += 1
-cluster_woken_in_flight[0] = 0
+cluster_events_in_flight[0] = 0
 cluster_work[0] += 1
 draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
-node = select(template, draw)
-if node >= 0:
-    devices = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
-    pod_devices[pod] = devices
-    occupy(pod, template, node, devices, 1, now_us)
-else:
+totals = weigh(pod, template)
+node = choose(pod, totals, draw)
+if node < 0:
     diagnose(template)
+    node = make_room(pod, template, totals, now_us)
+if node >= 0:
+    pod_devices[pod] = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
+    occupy(pod, node, 1, now_us)
 pod_state[pod] = {IN_FLIGHT}
 cluster_pod_in_flight[0] = pod
 cluster_node_in_flight[0] = node
@@ -205,7 +327,7 @@ while True:
     while True:
         if cluster_work[0] >= budget:
             return {BUDGET}
-        if ledger_rows[0] >= len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
+        if ledger_rows[0] * 2 > len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
             return {FULL}
         pod = cluster_pod_in_flight[0]
         if pod >= 0:

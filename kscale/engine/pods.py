@@ -6,7 +6,8 @@ States of ``pod_state``:
                  ^          |
                  +-- RESTING (found no node, waits for an event)
 
-A pod whose recorded end comes while it waits is GONE: it is done, but a heap still holds its row.
+A pod whose recorded end comes while it waits is GONE: it is done, but a heap still holds its row. So is one that was
+EVICTED before its end. A pod that is HELD (scheduling gates, or no profile takes it) never enters the queue.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ from kscale.engine.clock import FREE
 from kscale.engine.outputs import STATUSES
 from kscale.kernels import kernel, plain
 
-UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE = range(6)
-STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED = (
-    STATUSES.index(word) for word in ("running", "succeeded", "failed", "waiting", "refused")
+UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD = range(8)
+STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED = (
+    STATUSES.index(word) for word in ("running", "succeeded", "failed", "waiting", "refused", "evicted")
 )
+#: A start time that is not known.
+UNKNOWN_START = 1 << 62
 
 
 @kernel
 def admit(
     pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any, pod_duration_us: Any, pod_end_us: Any,
-    arrival_time_us: Any, arrival_template: Any, arrival_duration_us: Any, arrival_end_us: Any, arrival_trace_row: Any,
+    pod_begun_us: Any, arrival_time_us: Any, arrival_template: Any, arrival_duration_us: Any, arrival_end_us: Any,
+    arrival_trace_row: Any, arrival_begun_us: Any,
     queue_free: Any, queue_size: Any, cluster_arrivals_cursor: Any,
 ) -> int:  # fmt: skip
     """Give the next arrival a row and return it."""
@@ -42,6 +46,7 @@ def admit(
     pod_arrived_us[pod] = arrival_time_us[arrival]
     pod_duration_us[pod] = arrival_duration_us[arrival]
     pod_end_us[pod] = arrival_end_us[arrival]
+    pod_begun_us[pod] = arrival_begun_us[arrival]
     return pod
 
 
@@ -50,8 +55,10 @@ def reset(
     pod: int,
     pod_node: Any, pod_devices: Any, pod_decision: Any, pod_failed_us: Any, pod_bound_us: Any, pod_started_us: Any,
     pod_ended_us: Any, pod_attempts: Any, pod_unschedulable_count: Any, pod_backoff_us: Any, pod_diagnosis: Any,
+    pod_nominated: Any, pod_victims: Any, pod_preemptor: Any, pod_eviction: Any,
 ) -> None:  # fmt: skip
     """Clear what the row's last pod has left."""
+    pod_nominated[pod], pod_victims[pod], pod_preemptor[pod], pod_eviction[pod] = -1, 0, -1, -1
     pod_node[pod], pod_devices[pod], pod_decision[pod] = -1, np.uint64(0), -1
     pod_failed_us[pod], pod_bound_us[pod], pod_started_us[pod], pod_ended_us[pod] = -1, -1, -1, -1
     pod_attempts[pod], pod_unschedulable_count[pod], pod_backoff_us[pod], pod_diagnosis[pod] = 0, 0, 0, -1
@@ -75,8 +82,7 @@ def count_arrival(
 def take_resources(
     template: int, node: int, sign: int,
     template_request: Any, template_nonzero_request: Any, node_requested: Any, node_nonzero_requested: Any,
-    node_left: Any, node_requested_double: Any, node_nonzero_requested_double: Any, node_requested_peak: Any,
-    resource_requested: Any,
+    node_left: Any, node_requested_double: Any, node_nonzero_requested_double: Any, resource_requested: Any,
 ) -> None:  # fmt: skip
     """Add (sign 1) or take off (-1) the pod's requests in both books of the node."""
     for resource in range(template_request.shape[1]):
@@ -89,8 +95,6 @@ def take_resources(
         node_requested_double[resource, node] = float(requested)
         node_nonzero_requested_double[resource, node] = float(nonzero)
         resource_requested[resource] += sign * amount
-        if requested > node_requested_peak[resource, node]:
-            node_requested_peak[resource, node] = requested
 
 
 @kernel
@@ -108,10 +112,14 @@ def take_devices(
 
 @kernel
 def log_change(
-    node: int, now_us: int, sign: int, node_bound_pods: Any, node_idle_us: Any, node_idle_since_us: Any,
-    node_changed_at: Any, memo_log: Any, cluster_log_head: Any,
+    node: int, now_us: int, sign: int, node_requested: Any, node_requested_peak: Any, node_bound_pods: Any,
+    node_idle_us: Any, node_idle_since_us: Any, node_changed_at: Any, memo_log: Any, cluster_log_head: Any,
 ) -> None:  # fmt: skip
-    """Count the node's pods and its idle time, and log that it changed."""
+    """Note the node's peaks, count its pods and its idle time, and log that it changed."""
+    if sign > 0:
+        for resource in range(node_requested.shape[0]):
+            if node_requested[resource, node] > node_requested_peak[resource, node]:
+                node_requested_peak[resource, node] = node_requested[resource, node]
     node_bound_pods[node] += sign
     if sign > 0 and node_idle_since_us[node] >= 0:
         node_idle_us[node] += now_us - node_idle_since_us[node]
@@ -125,12 +133,44 @@ def log_change(
 
 
 @kernel
+def join_node(
+    pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, node_first_pod: Any, node_last_pod: Any
+) -> None:
+    """Put the pod at the end of the node's list of pods."""
+    last = node_last_pod[node]
+    pod_node_previous[pod], pod_node_next[pod] = last, -1
+    if last >= 0:
+        pod_node_next[last] = pod
+    else:
+        node_first_pod[node] = pod
+    node_last_pod[node] = pod
+
+
+@kernel
+def leave_node(
+    pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, node_first_pod: Any, node_last_pod: Any
+) -> None:
+    """Take the pod out of the node's list of pods."""
+    after, before = pod_node_next[pod], pod_node_previous[pod]
+    if before >= 0:
+        pod_node_next[before] = after
+    else:
+        node_first_pod[node] = after
+    if after >= 0:
+        pod_node_previous[after] = before
+    else:
+        node_last_pod[node] = before
+
+
+@kernel
 def bind(
     pod: int, node: int, now_us: int,
     pod_state: Any, pod_node: Any, pod_decision: Any, pod_bound_us: Any, pod_started_us: Any, pod_duration_us: Any,
-    cluster_decisions: Any, cluster_running_pods: Any, cluster_waiting_pods: Any,
+    pod_begun_us: Any, cluster_decisions: Any, cluster_running_pods: Any, cluster_waiting_pods: Any,
 ) -> int:  # fmt: skip
     """Bind the pod; it starts at once. Return when its duration ends, or -1."""
+    if pod_begun_us[pod] >= UNKNOWN_START:
+        pod_begun_us[pod] = now_us
     pod_state[pod] = RUNNING
     pod_node[pod] = node
     pod_decision[pod] = cluster_decisions[0]
@@ -142,13 +182,29 @@ def bind(
 
 
 @kernel
+def start_bound(
+    pod: int, node: int, now_us: int,
+    pod_state: Any, pod_node: Any, pod_bound_us: Any, pod_started_us: Any, pod_duration_us: Any,
+    cluster_running_pods: Any, cluster_waiting_pods: Any,
+) -> int:  # fmt: skip
+    """Take in a pod that was bound before the run. Return when its duration ends, or -1."""
+    pod_state[pod] = RUNNING
+    pod_node[pod] = node
+    pod_bound_us[pod], pod_started_us[pod] = now_us, now_us
+    cluster_running_pods[0] += 1
+    cluster_waiting_pods[0] -= 1
+    return now_us + pod_duration_us[pod] if pod_duration_us[pod] >= 0 else -1
+
+
+@kernel
 def to_ledger(
     pod: int, status: int,
     pod_trace_row: Any, pod_node: Any, pod_devices: Any, pod_decision: Any, pod_failed_us: Any, pod_bound_us: Any,
-    pod_started_us: Any, pod_ended_us: Any, pod_attempts: Any, pod_diagnosis: Any,
+    pod_started_us: Any, pod_ended_us: Any, pod_attempts: Any, pod_diagnosis: Any, pod_victims: Any,
+    pod_preemptor: Any, pod_eviction: Any,
     ledger_trace_row: Any, ledger_status: Any, ledger_node: Any, ledger_devices: Any, ledger_decision: Any,
     ledger_failed_us: Any, ledger_bound_us: Any, ledger_started_us: Any, ledger_ended_us: Any, ledger_attempts: Any,
-    ledger_diagnosis: Any, ledger_rows: Any,
+    ledger_diagnosis: Any, ledger_victims: Any, ledger_preemptor: Any, ledger_eviction: Any, ledger_rows: Any,
 ) -> None:  # fmt: skip
     """Copy the pod to the ledger's buffer."""
     row = ledger_rows[0]
@@ -164,6 +220,9 @@ def to_ledger(
     ledger_ended_us[row] = pod_ended_us[pod]
     ledger_attempts[row] = pod_attempts[pod]
     ledger_diagnosis[row] = pod_diagnosis[pod]
+    ledger_victims[row] = pod_victims[pod]
+    ledger_preemptor[row] = pod_preemptor[pod]
+    ledger_eviction[row] = pod_eviction[pod]
 
 
 @kernel
@@ -202,6 +261,7 @@ def record(
 def define(composer: Composer) -> None:
     """Add the kernels of a pod's life."""
     for function in (
-        admit, reset, count_arrival, take_resources, take_devices, log_change, bind, to_ledger, free_row, record,
+        admit, reset, count_arrival, take_resources, take_devices, log_change, join_node, leave_node, bind,
+        start_bound, to_ledger, free_row, record,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)

@@ -1,216 +1,54 @@
 """The scheduling cycle, composed of the plug-ins: totals for a template, the best node, and why there is none.
 
-Totals of a template are kept in a memo slot and brought up to date from the change log when the template is asked for
-again: only nodes that changed are scored anew (a full pass where that is cheaper). ``memo=False`` composes the twin
-without memo: every pod scores every node. Both choose the same nodes.
+Totals of a template by its nodes' usage are kept in a memo slot and brought up to date from the change log when the
+template is asked for again: only nodes that changed are scored anew (a full pass where that is cheaper). What depends on
+pods elsewhere, or on which nodes fit, is worked out for every try, on a copy. ``memo=False`` composes the twin without
+memo: every pod scores every node. Both choose the same nodes.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from kscale.composer import Composer
-from kscale.kernels import inlined, kernel, parameters, plain
-from kscale.scheduler import queue
+from kscale.kernels import parameters, plain
+from kscale.scheduler import preemption, queue
+from kscale.scheduler.counting import count_pod
 from kscale.scheduler.fragmentation import measure_node
+from kscale.scheduler.plugins import Plugin
 from kscale.scheduler.profile import Profile
+from kscale.scheduler.totals import (
+    add_points,
+    add_score,
+    choose_slot,
+    close_totals,
+    copy_totals,
+    count_reasons,
+    drawn_best,
+    emit_diagnosis,
+    first_best,
+    keep_first,
+    look_no_further,
+    move_count,
+    normalise,
+    random_bits,
+    rejecting_reasons,
+    start_totals,
+    take_plane,
+)
 
-#: Points of the best node (facts of kube-scheduler: MaxNodeScore).
-MAX_SCORE = 100
 #: A kernel call for one node costs about as much as scoring this many nodes of a range at once
 #: (`python -m benchmarks.crossover`); a dear score is never worth a full pass.
-_ONE_BY_ONE_CHEAP, _ONE_BY_ONE_DEAR = 32, 1
-_BLOCK = 256
-
-
-@inlined
-def random_bits(trace_row: int, attempt: int, stream: int, cluster_seed: Any) -> Any:
-    """Return 63 random bits of a try: SplitMix64 of the seed, the pod's place in the trace, the try and the use."""
-    bits = cluster_seed[0] + np.uint64(trace_row) * np.uint64(0x9E3779B97F4A7C15)
-    bits += (np.uint64(attempt) * np.uint64(4) + np.uint64(stream)) * np.uint64(0xD1B54A32D192ED03)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64((bits ^ (bits >> np.uint64(31))) >> np.uint64(1))
-
-
-@kernel
-def start_totals(
-    template: int, first: int, last: int, template_description: Any, description_verdict: Any, scan_reject: Any
-) -> None:
-    """Begin with the verdicts on the nodes' descriptions; the highest bit marks a node that they reject."""
-    verdict = description_verdict[template_description[template], first:last]
-    reject = scan_reject[first:last]
-    for i in range(len(reject)):
-        reject[i] = np.int32(0) if verdict[i] == 0 else np.int32(1 << 30)
-
-
-@kernel
-def add_score(first: int, last: int, weight: int, keep: int, totals: Any, scan_raw: Any) -> None:
-    """Add a plug-in's weighted scores to the totals, or put them there (``keep`` 0)."""
-    total, raw = totals[first:last], scan_raw[first:last]
-    factor, kept = np.int32(weight), np.int32(keep)
-    for i in range(len(total)):
-        total[i] = kept * total[i] + factor * raw[i]
-
-
-@kernel
-def close_totals(first: int, last: int, weight: int, keep: int, totals: Any, scan_raw: Any, scan_reject: Any) -> None:
-    """Add the last plug-in's scores, and mark the nodes that do not fit: -1 by description, -1 - bits by usage."""
-    total, raw, reject = totals[first:last], scan_raw[first:last], scan_reject[first:last]
-    factor, kept = np.int32(weight), np.int32(keep)
-    for i in range(len(total)):
-        bits = reject[i]
-        marked = np.int32(-1) if bits >= np.int32(1 << 30) else np.int32(-1) - bits
-        total[i] = marked if bits != 0 else kept * total[i] + factor * raw[i]
-
-
-@kernel
-def first_best(totals: Any) -> int:
-    """Return the first node with the highest total, -1 if none fits.
-
-    Block by block: a maximum vectorises, a search does not.
-    """
-    best, block = np.int32(-1), -1
-    for start in range(0, len(totals), _BLOCK):
-        part = totals[start : start + _BLOCK]
-        highest = np.int32(-1)
-        for i in range(len(part)):
-            highest = max(highest, part[i])
-        if highest > best:
-            best, block = highest, start
-    if block < 0:
-        return -1
-    while totals[block] != best:
-        block += 1
-    return block
-
-
-@kernel
-def drawn_best(totals: Any, draw: int) -> int:
-    """Return one of the nodes with the highest total, by the draw; -1 if none fits."""
-    best, ties = np.int32(0), 0
-    for i in range(len(totals)):
-        if totals[i] > best:
-            best, ties = totals[i], 1
-        elif totals[i] == best:
-            ties += 1
-    if ties == 0:
-        return -1
-    wanted = draw % ties
-    for i in range(len(totals)):
-        if totals[i] == best:
-            if wanted == 0:
-                return i
-            wanted -= 1
-    return -1
-
-
-@kernel
-def count_reasons(totals: Any, counts: Any) -> None:
-    """Count the nodes that each reason of usage turned away."""
-    counts[:] = 0
-    for i in range(len(totals)):
-        if totals[i] < -1:
-            bits = -1 - totals[i]
-            for reason in range(len(counts)):
-                counts[reason] += (bits >> reason) & 1
-
-
-@kernel
-def move_count(before: int, after: int, counts: Any) -> None:
-    """Take one node from the reasons it had before to those it has now."""
-    if before < -1:
-        bits = -1 - before
-        for reason in range(len(counts)):
-            counts[reason] -= (bits >> reason) & 1
-    if after < -1:
-        bits = -1 - after
-        for reason in range(len(counts)):
-            counts[reason] += (bits >> reason) & 1
-
-
-@kernel
-def copy_totals(totals: Any, sums: Any) -> None:
-    """Start from the totals of usage. Element by element: an array assignment would allocate."""
-    for i in range(len(totals)):
-        sums[i] = totals[i]
-
-
-@kernel
-def normalised(raw: Any, totals: Any, weight: int, reverse: bool, sums: Any) -> None:
-    """Add a plane's scores, normalised over the nodes that fit: 100 * raw // max, from 100 down when reversed."""
-    highest = 0
-    for i in range(len(totals)):
-        if totals[i] >= 0 and raw[i] > highest:
-            highest = raw[i]
-    for i in range(len(totals)):
-        if totals[i] >= 0:
-            if highest == 0:
-                score = MAX_SCORE if reverse else 0
-            else:
-                score = MAX_SCORE * raw[i] // highest
-                if reverse:
-                    score = MAX_SCORE - score
-            sums[i] += np.int32(weight * score)
-
-
-@kernel
-def choose_slot(
-    template: int, template_slot: Any, memo_template: Any, memo_cursor: Any, memo_counted: Any, cluster_memo_next: Any
-) -> int:
-    """Return the template's memo slot; one without takes the next, from whoever holds it."""
-    slot = template_slot[template]
-    if slot < 0:
-        slot = cluster_memo_next[0]
-        cluster_memo_next[0] = (slot + 1) % len(memo_template)
-        if memo_template[slot] >= 0:
-            template_slot[memo_template[slot]] = -1
-        memo_template[slot] = template
-        template_slot[template] = slot
-        memo_cursor[slot] = -1
-        memo_counted[slot] = 0
-    return slot
-
-
-@kernel
-def emit_diagnosis(
-    template: int, counts: Any,
-    template_description: Any, template_diagnosis: Any, template_reason_count: Any, diagnosis_count: Any,
-    diagnosis_description: Any, diagnosis_rows: Any, diagnosis_base: Any,
-) -> None:  # fmt: skip
-    """Note a diagnosis with these counts as the template's latest; the one before serves again when it is the same."""
-    same = template_diagnosis[template] >= 0
-    for reason in range(len(counts)):
-        same = same and template_reason_count[template, reason] == counts[reason]
-    if not same:
-        row = diagnosis_rows[0]
-        diagnosis_rows[0] += 1
-        diagnosis_description[row] = template_description[template]
-        for reason in range(len(counts)):
-            template_reason_count[template, reason] = counts[reason]
-            diagnosis_count[row, reason] = counts[reason]
-        template_diagnosis[template] = diagnosis_base[0] + row
-
-
-@inlined
-def usage_rejects(template: int, template_reason_count: Any) -> Any:
-    """Tell whether some node was turned away by usage, at the template's latest diagnosis."""
-    for reason in range(template_reason_count.shape[1]):
-        if template_reason_count[template, reason] > 0:
-            return np.uint8(1)
-    return np.uint8(0)
+_ONE_BY_ONE_CHEAP, _ONE_BY_ONE_DEAR = 60, 1
 
 
 def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: bool) -> None:
-    """Add the cycle: ``select``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue."""
+    """Add the cycle: ``weigh``, ``choose``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue."""
     for function in (
-        random_bits, start_totals, add_score, close_totals, first_best, drawn_best, count_reasons, move_count,
-        copy_totals, normalised, choose_slot, emit_diagnosis, usage_rejects,
+        random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
+        move_count, copy_totals, take_plane, normalise, add_points, choose_slot, emit_diagnosis, rejecting_reasons,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
-    composer.define("score_range", "template, first, last, totals", _score_range(composer, profile))
+    _use_plugins(composer, profile)
+    composer.define("score_range", "template, first, last, totals", _score_range(profile))
     if memo:
         threshold = _ONE_BY_ONE_DEAR if profile.dear else _ONE_BY_ONE_CHEAP
         composer.define(
@@ -220,55 +58,176 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
     else:
         composer.define("refresh", "template", _REFRESH_SCAN)
         composer.define("counted", "template", _COUNTED_SCAN)
-    composer.define("select", "template, draw", _select(composer, profile))
-    composer.define("diagnose", "template", "counts = counted(template)\nemit_diagnosis(template, counts)")
+    composer.define("check", "template, node", _check(profile))
+    if profile.preempts:
+        preemption.define(composer, profile)
+    composer.define("weigh", "pod, template", _weigh(composer, profile))
+    composer.define("choose", "pod, totals, draw", _choose(profile))
+    composer.define("diagnose", "template", _DIAGNOSE)
+    _define_reserve(composer, profile, devices)
+    queue.define(composer, profile)
+
+
+def _use_plugins(composer: Composer, profile: Profile) -> None:
+    for index, plugin in enumerate(profile.usage_filters):
+        composer.use(f"filter_{index}", plugin.filter)
+    for index, plugin in enumerate(profile.late_filters):
+        composer.use(f"late_{index}", plugin.late)
+    for place, plugin in profile.usage_scores:
+        composer.use(f"score_{place}", plugin.score)
+    for place, plugin in profile.summed_scores:
+        if plugin.raw:
+            composer.use(f"raw_{place}", plugin.raw)
+        if plugin.points:
+            composer.use(f"points_{place}", plugin.points)
     for index, plugin in enumerate(profile.reserving):
         composer.use(f"reserve_{index}", plugin.reserve)
+    if profile.counts:
+        composer.use("count_pod", count_pod)
+    if profile.samples:
+        composer.use("look_no_further", look_no_further)
+
+
+def _define_reserve(composer: Composer, profile: Profile, devices: bool) -> None:
     lines = [f"reserve_{index}(template, node, sign)" for index in range(len(profile.reserving))]
+    if profile.counts:
+        lines.append("count_pod(template, node, sign)")
     composer.define("reserve", "template, node, sign", "\n".join(lines) or "pass")
+    picked = ""
     if devices and profile.assign is not None:
         composer.use("assign", profile.assign.assign)
         composer.use("measure", measure_node)
         picked = "if template_device_count[template] > 0:\n    draw = random_bits(trace_row, attempt, 1)\n"
         picked += "    devices = assign(template, node, draw)\n"
-    else:
-        picked = ""
     composer.define(
         "pick_devices", "template, node, trace_row, attempt", f"devices = np.uint64(0)\n{picked}return devices"
     )
-    queue.define(composer)
 
 
-def _score_range(composer: Composer, profile: Profile) -> str:
-    lines = ["start_totals(template, first, last)"]
-    for index, plugin in enumerate(p for p in profile.filters if p.filter and p.reasons):
-        composer.use(f"filter_{index}", plugin.filter)
-        lines.append(f"filter_{index}(template, first, last, {profile.first_bit(plugin)})")
+def _filter_lines(profile: Profile, first: str, last: str) -> list[str]:
+    """Return the calls of the filters on usage; the reasons of the first to reject are kept."""
+    lines, before = [], 0
+    for index, plugin in enumerate(profile.usage_filters):
+        guard = profile.guard(plugin)
+        lines += [guard] if guard else []
+        lines.append(f"{'    ' if guard else ''}filter_{index}(template, {first}, {last}, {profile.first_bit(plugin)})")
+        if before:
+            lines.append(f"keep_first({before}, {profile.bits(plugin)}, {first}, {last})")
+        before |= profile.bits(plugin)
+    return lines
+
+
+def _late_lines(profile: Profile, first: str, last: str, sums: str) -> list[str]:
+    lines = []
+    for index, plugin in enumerate(profile.late_filters):
+        guard = profile.guard(plugin)
+        lines += [guard] if guard else []
+        lines.append(
+            f"{'    ' if guard else ''}late_{index}(template, {first}, {last}, {profile.first_bit(plugin)}, {sums})"
+        )
+    return lines
+
+
+def _score_range(profile: Profile) -> str:
+    lines = ["start_totals(template, first, last)", *_filter_lines(profile, "first", "last")]
     # The first score is put where the totals go, the last is added as they are closed: two passes less.
     scores = profile.usage_scores
-    for index, (plugin, weight) in enumerate(scores):
-        composer.use(f"score_{index}", plugin.score)
-        lines.append(f"score_{index}(template, first, last)")
+    for index, (place, _) in enumerate(scores):
+        lines.append(f"score_{place}(template, first, last)")
         if index < len(scores) - 1:
-            lines.append(f"add_score(first, last, {weight}, {min(index, 1)}, totals)")
-    last_weight = scores[-1][1] if scores else 0
+            lines.append(f"add_score(first, last, {profile.weight(place)}, {min(index, 1)}, totals)")
+    last_weight = profile.weight(scores[-1][0]) if scores else "0"
     lines.append(f"close_totals(first, last, {last_weight}, {int(len(scores) > 1)}, totals)")
     return "\n".join(lines)
 
 
-def _select(composer: Composer, profile: Profile) -> str:
-    choice = "drawn_best(totals, draw)" if profile.draws else "first_best(totals)"
-    lines = ["totals = refresh(template)"]
-    if profile.planes:
-        lines += ["description = template_description[template]", "if description_uneven[description]:"]
-        lines += ["    sums = scan_sums", "    copy_totals(totals, sums)"]
-        for plugin, weight in profile.planes:
-            lines.append(
-                f"    normalised({plugin.plane_column}[description], totals, {weight}, {plugin.reversed}, sums)"
-            )
-        lines.append("    totals = sums")
-    return "\n".join([*lines, f"return {choice}"])
+def _check(profile: Profile) -> str:
+    """Run every filter on one node: ``scan_reject`` and ``scan_check`` tell."""
+    return "\n".join(
+        [
+            "start_totals(template, node, node + 1)",
+            *_filter_lines(profile, "node", "node + 1"),
+            "scan_check[node] = 0",
+            *_late_lines(profile, "node", "node + 1", "scan_check"),
+        ]
+    )
 
+
+def _summed_lines(profile: Profile, place: int, plugin: Plugin) -> list[str]:
+    weight = profile.weight(place)
+    if plugin.raw:
+        guard = "" if weight.isdigit() else f"{weight} != 0 and "
+        lines = [f"if {guard}raw_{place}(template, sums):"]
+        if plugin.points:
+            lines.append(f"    points_{place}(template, sums)")
+        elif plugin.normalise != "none":
+            lines.append(f"    normalise({plugin.normalise == 'reversed'}, sums)")
+        return [*lines, f"    add_points({weight}, sums)"]
+    lines = [f"take_plane({plugin.plane_column}[template_description[template]])"]
+    if plugin.normalise != "none":
+        lines.append(f"normalise({plugin.normalise == 'reversed'}, sums)")
+    return [*lines, f"add_points({weight}, sums)"]
+
+
+def _weigh(composer: Composer, profile: Profile) -> str:
+    conditions = []
+    if profile.late_filters or any(plugin.raw for _, plugin in profile.summed_scores):
+        conditions.append("template_domains[template] != 0")
+    if any(plugin.plane for _, plugin in profile.summed_scores):
+        conditions.append("description_uneven[template_description[template]] != 0")
+    if profile.preempts:
+        conditions.append("cluster_nominated[0] > 0")
+    if profile.samples:
+        conditions = ["True"]
+    if not conditions:
+        return "cluster_summed[0] = 0\nreturn refresh(template)"
+    lines = [*_late_lines(profile, "0", "len(sums)", "sums")]
+    if profile.preempts:
+        lines.append("heed_nominated(pod, template, sums)")
+    if profile.samples:
+        look = "look_no_further(template, sums)"
+        # A node that was cleared for the pod is looked at alone, and leaves the search where it was.
+        kept = "if pod_nominated[pod] < 0 or sums[pod_nominated[pod]] < 0: "
+        lines.append(kept + look if profile.preempts else look)
+    for place, plugin in profile.summed_scores:
+        lines += _summed_lines(profile, place, plugin)
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"""
+totals = refresh(template)
+cluster_summed[0] = 0
+if {" or ".join(conditions)}:
+    cluster_summed[0] = 1
+    sums = scan_sums
+    copy_totals(totals, sums)
+{body}
+    totals = sums
+return totals
+"""
+
+
+def _choose(profile: Profile) -> str:
+    best = "drawn_best(totals, draw)" if profile.draws else "first_best(totals)"
+    if not profile.preempts:
+        return f"return {best}"
+    # A pod goes to the node that was cleared for it when it fits there, whatever others score.
+    return f"""
+node = -1
+if pod_nominated[pod] >= 0 and totals[pod_nominated[pod]] >= 0:
+    node = pod_nominated[pod]
+else:
+    node = {best}
+return node
+"""
+
+
+_DIAGNOSE = """
+if cluster_summed[0] != 0:
+    counts = scan_reason_count
+    count_reasons(scan_sums, counts)
+else:
+    counts = counted(template)
+emit_diagnosis(template, counts)
+"""
 
 # Only the latest change of a node counts; the ring holds the last len(memo_log) changes. A template that is asked for
 # the first time is scored without a slot: in a trace of distinct pods, filling slots would only cost memory traffic.

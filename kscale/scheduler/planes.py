@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from kscale.scheduler.plugins import Bar, Plugin
+from kscale.scheduler.plugins.node_affinity import AFFINITY, LEFT_OUT, named_nodes
 from kscale.scheduler.profile import Profile
+from kscale.state.descriptions import NodeDescriptions, PodDescription
 from kscale.state.intake import Intake
 
 
@@ -15,38 +18,93 @@ class Verdicts:
     """The reasons of ``description_verdict`` (a verdict is 1 + an index into ``reasons``), and how often each occurs.
 
     Attributes:
-        reasons: the texts.
+        reasons: the texts; the first is of nodes that the pod's own terms leave out.
+        plugins: the plug-in that gives each.
         counts: per description, the number of nodes that each reason turns away.
+        bars: the plug-in and why, for descriptions that are turned away before any node is looked at.
     """
 
     reasons: list[str]
+    plugins: list[str]
     counts: list[dict[str, int]]
+    bars: dict[int, tuple[str, Bar]] = field(default_factory=dict)
 
 
 def fill(intake: Intake, profile: Profile) -> Verdicts:
     """Fill the description table for all descriptions; the first filter to reject a node is the one that is told."""
-    cluster = intake.cluster
-    reasons: dict[str, int] = {}
+    cluster, nodes = intake.cluster, intake.nodes
+    reasons: dict[tuple[str, str], int] = {("", LEFT_OUT): 0}
     counts: list[dict[str, int]] = []
+    bars: dict[int, tuple[str, Bar]] = {}
     for row, description in enumerate(intake.descriptions):
-        verdict = np.zeros(len(intake.nodes), np.int16)
-        for plugin in profile.filters:
-            if plugin.mask is None:
-                continue
-            rejected, texts = plugin.mask(intake.nodes, description)
-            codes = np.array([reasons.setdefault(text, len(reasons)) for text in texts] or [0], np.int16)
-            verdict = np.where((verdict == 0) & (rejected >= 0), codes[rejected] + np.int16(1), verdict)
+        verdict = np.zeros(len(nodes), np.int16)
+        bar = first_bar(nodes, description, profile)
+        if bar is not None:
+            bars[row] = bar
+            verdict[:] = reasons.setdefault((bar[0], bar[1].reason), len(reasons)) + 1
+        elif (named := left_in(nodes, description, profile)) is not None:
+            verdict[~named] = 1
+            cluster.description_left_out[row] = int((~named).sum())
+        for plugin in running_masks(profile, description):
+            assert plugin.mask is not None
+            rejected, texts = plugin.mask(nodes, description)
+            codes = [reasons.setdefault((plugin.name, text), len(reasons)) for text in texts] or [0]
+            verdict = np.where((verdict == 0) & (rejected >= 0), np.array(codes, np.int16)[rejected] + np.int16(1), verdict)
         cluster.description_verdict[row] = verdict
-        for plugin, _ in profile.planes:
-            assert plugin.plane is not None
-            cluster.columns[plugin.plane_column][row] = plugin.plane(intake.nodes, description)
-            plane = cluster.columns[plugin.plane_column][row]
-            if len(plane) and plane.min() != plane.max():
-                cluster.description_uneven[row] = 1
-        names = list(reasons)
+        _fill_planes(intake, profile, row, description)
+        names = [text for _, text in reasons]
         codes_seen, times = np.unique(verdict[verdict > 0], return_counts=True)
-        counts.append({names[code - 1]: int(n) for code, n in zip(codes_seen, times, strict=True)})
-    return Verdicts(list(reasons), counts)
+        counted: dict[str, int] = {}
+        for code, times_seen in zip(codes_seen.tolist(), times.tolist(), strict=True):
+            counted[names[code - 1]] = counted.get(names[code - 1], 0) + times_seen
+        counts.append(counted)
+    return Verdicts([text for _, text in reasons], [name for name, _ in reasons], counts, bars)
+
+
+def _configuration(profile: Profile, description: PodDescription):  # type: ignore[no-untyped-def]
+    return next((c for c in profile.configurations if c.name == description.profile), None)
+
+
+def running_masks(profile: Profile, description: PodDescription) -> list[Plugin]:
+    """Return the filters on descriptions that run for a description, in their order."""
+    configuration = _configuration(profile, description)
+    return [
+        plugin for plugin in profile.filters
+        if plugin.mask and (configuration is None or Profile.enabled(plugin, configuration))
+    ]  # fmt: skip
+
+
+def first_bar(
+    nodes: NodeDescriptions, description: PodDescription, profile: Profile
+) -> tuple[str, Bar] | None:
+    """Return the plug-in that turns the description away before any node is looked at, and why."""
+    configuration = _configuration(profile, description)
+    for plugin in profile.filters:
+        if plugin.bar and (configuration is None or Profile.enabled(plugin, configuration)):
+            found = plugin.bar(nodes, description)
+            if found is not None:
+                return plugin.name, found
+    return None
+
+
+def left_in(nodes: NodeDescriptions, description: PodDescription, profile: Profile) -> np.ndarray | None:  # type: ignore[type-arg]
+    """Return the nodes that the pod's own terms name, as a boolean array; None when they do not name any."""
+    configuration = _configuration(profile, description)
+    if configuration is not None and not Profile.enabled(AFFINITY, configuration):
+        return None
+    named = named_nodes(description)
+    return None if named is None else np.array([name in named for name in nodes.names], bool)
+
+
+def _fill_planes(intake: Intake, profile: Profile, row: int, description: PodDescription) -> None:
+    cluster = intake.cluster
+    for plugin, _ in profile.scores:
+        if plugin.plane is None:
+            continue
+        cluster.columns[plugin.plane_column][row] = plugin.plane(intake.nodes, description)
+        plane = cluster.columns[plugin.plane_column][row]
+        if len(plane) and plane.min() != plane.max():
+            cluster.description_uneven[row] = 1
 
 
 def message(counts: dict[str, int], nodes: int) -> str:

@@ -13,6 +13,7 @@ from kscale.composer import Composer
 from kscale.engine.clock import ACTIVE, BACKOFF, NEVER, RESTING, SECOND
 from kscale.engine.pods import QUEUED
 from kscale.kernels import inlined, kernel, plain
+from kscale.scheduler.profile import Profile
 
 #: Back-off: 1 s, doubled for each further consecutive failure, at most 10 s (podInitialBackoffSeconds and
 #: podMaxBackoffSeconds).
@@ -203,16 +204,43 @@ def back_off(pod: int, now_us: int, pod_unschedulable_count: Any, pod_backoff_us
     pod_backoff_us[pod] = (now_us + wait) // SECOND * SECOND
 
 
-def define(composer: Composer) -> None:
+#: The lists of resting pods: those that only a change of nodes may help; the end of any pod; the end of any pod or a
+#: pod that comes and fits a hint; only what fits a hint.
+RESTS_FOR_NODES, RESTS_FOR_ENDS, RESTS_FOR_ENDS_OR_HINT, RESTS_FOR_HINT = range(4)
+
+
+def define(composer: Composer, profile: Profile) -> None:
     """Add the queue's kernels and the drivers that join them."""
     for function in (push_active, pop_active, push_backoff, pop_backoff, enter, rest, unrest, back_off, is_backing_off):
         composer.use(plain(function).__name__, function)
+    hints = [plugin for plugin in profile.filters if plugin.hint is not None]
+    always = sum(profile.bits(plugin) for plugin in profile.filters if plugin.always)
+    hinting = sum(profile.bits(plugin) for plugin in hints)
+    for index, plugin in enumerate(hints):
+        composer.use(f"hint_{index}", plugin.hint)
+    lines = [
+        f"if pod_rejectors[pod] & {profile.bits(plugin)} != 0 and hint_{index}(pod_template[pod], other, added):\n"
+        "    helps = True"
+        for index, plugin in enumerate(hints)
+    ]
+    composer.define("may_help", "pod, other, added", "\n".join(["helps = False", *lines, "return helps"]))
+    composer.define("set_rest", "pod, bits", _SET_REST.replace("ALWAYS", str(always)).replace("HINTING", str(hinting)))
     composer.define("requeue", "pod, now_us", _REQUEUE)
-    composer.define("wake_all", "now_us", _WAKE_ALL)
+    composer.define("wake_ended", "other, now_us", _WAKE_ENDED + (_WAKE_ENDED_HINTS if hints else ""))
+    composer.define("wake_come", "other, now_us", _WAKE_COME if hints else "pass")
+    composer.define("woken_in_flight", "pod", _WOKEN_IN_FLIGHT if hints else _WOKEN_IN_FLIGHT_ENDS)
     composer.define("wake_leftover", "now_us", _WAKE_LEFTOVER)
     composer.define("flush_backoff", "now_us", _FLUSH_BACKOFF)
     composer.define("pop_next", "", _POP_NEXT)
 
+
+_SET_REST = f"""
+pod_rejectors[pod] = bits
+if bits & ALWAYS != 0:
+    pod_rests_for[pod] = {RESTS_FOR_ENDS_OR_HINT} if bits & HINTING != 0 else {RESTS_FOR_ENDS}
+else:
+    pod_rests_for[pod] = {RESTS_FOR_HINT} if bits & HINTING != 0 else {RESTS_FOR_NODES}
+"""
 
 _REQUEUE = f"""
 if is_backing_off(pod, now_us):
@@ -222,18 +250,70 @@ else:
 pod_state[pod] = {QUEUED}
 """
 
-# The end of a pod may help every pod that usage turned away: kube-scheduler's hint asks no more than that either.
-_WAKE_ALL = """
-cluster_woken_in_flight[0] += 1
-while queue_resting[1] >= 0:
-    pod = queue_resting[1]
-    unrest(pod)
-    requeue(pod, now_us)
+# An event while a pod is being tried is remembered; more than there is room for count as one that helps.
+_NOTE_EVENT = """
+if cluster_events_in_flight[0] < len(event_template):
+    event_template[cluster_events_in_flight[0]] = other
+    event_added[cluster_events_in_flight[0]] = {added}
+cluster_events_in_flight[0] += 1
+"""
+
+# The end of a pod may help every pod that resources turned away: kube-scheduler's hint asks no more than that either.
+_WAKE_ENDED = (
+    _NOTE_EVENT.format(added=0)
+    + f"""
+for kind in range({RESTS_FOR_ENDS}, {RESTS_FOR_HINT}):
+    while queue_resting[kind] >= 0:
+        pod = queue_resting[kind]
+        unrest(pod)
+        requeue(pod, now_us)
+        cluster_work[0] += 1
+"""
+)
+
+_WAKE_HINTED = """
+pod = queue_resting[{kind}]
+while pod >= 0:
+    after = pod_next[pod]
+    helped = may_help(pod, other, {added})
     cluster_work[0] += 1
+    if helped:
+        unrest(pod)
+        requeue(pod, now_us)
+    pod = after
+"""
+
+_WAKE_ENDED_HINTS = _WAKE_HINTED.format(kind=RESTS_FOR_HINT, added=0)
+
+_WAKE_COME = _NOTE_EVENT.format(added=1) + f"""
+for kind in range({RESTS_FOR_ENDS_OR_HINT}, {RESTS_FOR_HINT + 1}):
+    pod = queue_resting[kind]
+    while pod >= 0:
+        after = pod_next[pod]
+        helped = may_help(pod, other, 1)
+        cluster_work[0] += 1
+        if helped:
+            unrest(pod)
+            requeue(pod, now_us)
+        pod = after
+"""
+
+_WOKEN_IN_FLIGHT_ENDS = f"return cluster_events_in_flight[0] > 0 and pod_rests_for[pod] != {RESTS_FOR_NODES}"
+
+_WOKEN_IN_FLIGHT = f"""
+woken = cluster_events_in_flight[0] > len(event_template) and pod_rests_for[pod] != {RESTS_FOR_NODES}
+for event in range(min(cluster_events_in_flight[0], len(event_template))):
+    if event_added[event] == 0 and (
+        pod_rests_for[pod] == {RESTS_FOR_ENDS} or pod_rests_for[pod] == {RESTS_FOR_ENDS_OR_HINT}
+    ):
+        woken = True
+    helped = may_help(pod, event_template[event], event_added[event])
+    woken = woken or helped
+return woken
 """
 
 _WAKE_LEFTOVER = f"""
-for kind in range(2):
+for kind in range(4):
     while queue_resting[kind] >= 0 and now_us - pod_queued_us[queue_resting[kind]] > {LEFTOVER_AFTER_US}:
         pod = queue_resting[kind]
         unrest(pod)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from kscale.errors import InputError
-from kscale.state.descriptions import NodeDescriptions, PodDescription
+from kscale.state.building import Building
+from kscale.state.descriptions import NodeDescriptions, PodDescription, PodTemplate
 from kscale.state.labels import (
     Labels,
     Taint,
@@ -21,7 +22,7 @@ from kscale.state.labels import (
     parse_tolerations,
 )
 from kscale.state.quantities import BASE_RESOURCES
-from kscale.state.schema import Column
+from kscale.state.schema import Addition, NewTable
 from kscale.state.tables import Cluster
 
 #: What scoring counts for a container that states no request (kube-scheduler v1.34.1: 100m cpu, 200Mi memory).
@@ -32,10 +33,12 @@ _COLUMN_OF = {
     "ephemeral-storage": "ephemeral_storage_bytes",
     "pods": "pods",
 }
-#: Reasons are bits of an int32, of which GPUs take two and the description one.
-MOST_RESOURCES = 26
+#: Reasons are bits of an int32, of which descriptions take one; each resource takes one.
+MOST_REASONS = 30
 MOST_DEVICES = 64
 MOST_MODELS = 64
+#: Lengths of dimensions where the caller says nothing: one profile, no typical pods.
+_SMALL = {"profile": 1, "scorer": 1, "sieve": 1, "point": 1, "typical": 0, "level": 0, "criteria": 6}
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
 #: From here on they do not add exactly.
@@ -52,6 +55,7 @@ class Sizes:
     timeline: int = 1 << 12
     diagnosis: int = 1 << 12
     memo_bytes: int = 256 << 20
+    event: int = 1 << 10
 
 
 @dataclass
@@ -73,44 +77,68 @@ class Intake:
     descriptions: list[PodDescription] = field(default_factory=list)
 
 
+def gather(
+    nodes: pl.DataFrame,
+    specs: pl.DataFrame,
+    described: NodeDescriptions | None = None,
+    templates: list[PodTemplate] | None = None,
+    configurations: Mapping[str, object] | None = None,
+) -> Building:
+    """Return what plug-ins plan on: nodes and templates as they are described, and the names of the resources.
+
+    ``described`` and ``templates`` say what the frames cannot; without them they are read from the frames (columns of
+    ``kscale.traces.NODES`` and ``SPECS``). ``configurations`` are the profiles by name. Raises InputError.
+    """
+    nodes_described = replace(described or _describe_nodes(nodes), configurations=dict(configurations or {}))
+    if templates is None:
+        templates = [describe_template(row) for row in specs.iter_rows(named=True)]
+    return Building(nodes_described, templates or [PodTemplate()], resource_names(nodes, specs))
+
+
 def take_in(
     nodes: pl.DataFrame,
     specs: pl.DataFrame,
     reasons: int,
-    columns: Iterable[Mapping[str, tuple[Column, ...]]] = (),
+    columns: Iterable[Addition] = (),
     sizes: Sizes = Sizes(),
-    typical: int = 0,
-    levels: int = 0,
+    building: Building | None = None,
+    dimensions: Mapping[str, int] | None = None,
 ) -> Intake:
     """Return the cluster of ``nodes`` and ``specs`` (columns of ``kscale.traces.NODES`` and ``SPECS``).
 
     ``reasons`` is the number of reasons of usage beyond one per resource; ``columns`` are those that plug-ins add;
-    ``typical`` and ``levels`` are the lengths of the tables of typical pods. Raises InputError.
+    ``building`` is what they planned; ``dimensions`` the lengths of what only the scheduler knows. Raises InputError.
     """
-    resources = resource_names(nodes, specs)
-    described = _describe_nodes(nodes)
-    templates = [describe_pod(row) for row in specs.iter_rows(named=True)]
-    descriptions = list(dict.fromkeys(templates))
+    building = building or gather(nodes, specs)
+    resources, described = building.resources, building.nodes
+    if len(resources) + reasons > MOST_REASONS:
+        raise InputError(f"there are {len(resources)} resources", expected=f"at most {MOST_REASONS - reasons}")
+    descriptions = list(dict.fromkeys(template.description for template in building.templates))
     models = sorted(set(_column(nodes, "gpu_model", "").to_list()) - {""})
     devices = int(_column(nodes, "gpu_count").max() or 0)  # type: ignore[arg-type]
     asked = int(_column(specs, "gpu_count").max() or 0)  # type: ignore[arg-type]
     if devices > MOST_DEVICES or len(models) > MOST_MODELS:
         raise InputError(f"there are {devices} GPUs on a node, of {len(models)} models", expected="at most 64 of each")
-    template_count, node_count = max(specs.height, 1), nodes.height
+    template_count, node_count = len(building.templates), nodes.height
     slots = int(max(1, min(template_count, sizes.memo_bytes // (4 * max(node_count, 1)))))
+    columns = list(columns)
+    tables = [name for addition in columns for name, table in addition.items() if isinstance(table, NewTable)]
     cluster = Cluster(
         {
+            **_SMALL, **building.lay_out([*tables, "budget", "budget_of"]),
             "resource": len(resources), "node": node_count, "template": template_count, "pod": sizes.pod,
             "description": max(len(descriptions), 1), "device": max(devices, 1), "key": len(described.labels.keys),
-            "tag": max(asked, devices) + 1, "queues": 5, "rest": 2, "arrival": sizes.arrival, "ledger": sizes.ledger,
+            "tag": max(asked, devices) + 1, "queues": 5, "rest": 4, "arrival": sizes.arrival, "ledger": sizes.ledger,
             "timeline": sizes.timeline, "diagnosis": sizes.diagnosis, "reason": len(resources) + reasons, "memo": slots,
-            "log": 1 << max(2 * max(node_count, 1) - 1, 1).bit_length(), "typical": typical, "level": levels,
+            "log": 1 << max(2 * max(node_count, 1) - 1, 1).bit_length(), "event": sizes.event, **(dimensions or {}),
         },
         columns,
     )  # fmt: skip
     intake = Intake(cluster, resources, models, described, descriptions)
     _fill_nodes(intake, nodes)
-    _fill_templates(intake, specs, [descriptions.index(t) for t in templates])
+    index = {description: row for row, description in enumerate(descriptions)}
+    _fill_templates(intake, specs, building.templates, [index[t.description] for t in building.templates])
+    building.fill(cluster)
     _fill_rest(intake)
     return intake
 
@@ -120,10 +148,7 @@ def resource_names(nodes: pl.DataFrame, specs: pl.DataFrame) -> list[str]:
     extended = sorted(
         {c.removeprefix("resource.") for f in (nodes, specs) for c in f.columns if c.startswith("resource.")}
     )
-    names = [*BASE_RESOURCES, *extended]
-    if len(names) > MOST_RESOURCES:
-        raise InputError(f"there are {len(names)} resources", expected=f"at most {MOST_RESOURCES}")
-    return names
+    return [*BASE_RESOURCES, *extended]
 
 
 def describe_pod(row: Mapping[str, object]) -> PodDescription:
@@ -140,6 +165,12 @@ def describe_pod(row: Mapping[str, object]) -> PodDescription:
         tolerations=parse_tolerations(text("tolerations")),
         node_name=text("node_name"),
     )
+
+
+def describe_template(row: Mapping[str, object]) -> PodTemplate:
+    """Return a row of specs as a template, its requests left to the frame. Raises InputError."""
+    priority = row.get("priority")
+    return PodTemplate(describe_pod(row), priority=priority if isinstance(priority, int) else 0)
 
 
 def model_mask(models: list[str], text: str | None) -> int:
@@ -221,7 +252,9 @@ def derive(cluster: Cluster) -> None:
     cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
 
 
-def _fill_templates(intake: Intake, specs: pl.DataFrame, descriptions: list[int]) -> None:
+def _fill_templates(
+    intake: Intake, specs: pl.DataFrame, templates: list[PodTemplate], descriptions: list[int]
+) -> None:
     cluster, count = intake.cluster, specs.height
     for column, resource in enumerate(intake.resources):
         stated = _amounts(specs, resource)
@@ -231,8 +264,11 @@ def _fill_templates(intake: Intake, specs: pl.DataFrame, descriptions: list[int]
         cluster.template_nonzero_request[:count, column] = stated.fill_null(
             NONZERO_DEFAULTS.get(resource, 0)
         ).to_numpy()
-    cluster.template_priority[:count] = _column(specs, "priority").to_numpy()
-    cluster.template_description[:count] = descriptions
+    cluster.template_fit_request[:] = cluster.template_request
+    cluster.template_scored_request[:] = cluster.template_nonzero_request
+    cluster.template_priority[:] = [template.priority for template in templates]
+    cluster.template_preempts[:] = [template.preempts for template in templates]
+    cluster.template_description[:] = descriptions
     cluster.template_device_count[:count] = _column(specs, "gpu_count").to_numpy()
     cluster.template_device_milli[:count] = _column(specs, "gpu_milli").to_numpy()
     for row, (models, wanted) in enumerate(
@@ -243,9 +279,6 @@ def _fill_templates(intake: Intake, specs: pl.DataFrame, descriptions: list[int]
 
 def _fill_rest(intake: Intake) -> None:
     cluster = intake.cluster
-    for name in ("cpu", "memory"):
-        cluster.resource_scored_weight[intake.resources.index(name)] = 1
-        cluster.resource_balanced[intake.resources.index(name)] = 1
     derive(cluster)
     free = cluster.sizes["pod"]
     cluster.queue_free[:] = np.arange(free - 1, -1, -1)

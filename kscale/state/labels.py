@@ -26,11 +26,15 @@ _INT64 = 1 << 63
 
 @dataclass(frozen=True)
 class Requirement:
-    """One requirement of a selector term; ``operator`` is Kubernetes': In, NotIn, Exists, DoesNotExist, Gt, Lt."""
+    """One requirement of a selector term; ``operator`` is Kubernetes': In, NotIn, Exists, DoesNotExist, Gt, Lt.
+
+    With ``field`` it is one of ``matchFields``, whose only key is ``metadata.name``.
+    """
 
     key: str
     operator: str
     values: tuple[str, ...] = ()
+    field: bool = False
 
 
 #: A term: all its requirements must hold. An empty term matches nothing (kube-scheduler v1.34.1).

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kscale.state import schema
-from kscale.state.schema import Column, Table
+from kscale.state.schema import Addition, Column, Table
 
 
 class Cluster:
@@ -18,7 +18,7 @@ class Cluster:
     it is replaced when a dimension grows, so take it anew after ``resize``.
     """
 
-    def __init__(self, sizes: Mapping[str, int], extra: Iterable[Mapping[str, tuple[Column, ...]]] = ()) -> None:
+    def __init__(self, sizes: Mapping[str, int], extra: Iterable[Addition] = ()) -> None:
         self.tables: dict[str, Table] = schema.load(extra)
         self.sizes = {"one": 1, **sizes}
         self._rows = schema.full_names(self.tables)

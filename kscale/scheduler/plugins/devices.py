@@ -84,4 +84,7 @@ def _reasons(resources: list[str]) -> list[str]:
     return ["node(s) had no allowed GPU model", "Insufficient gpu"]
 
 
-GPU_SHARE = Plugin("GpuShare", rank=65, filter=has_devices, reasons=_reasons, assign=take_tightest, needs_devices=True)
+GPU_SHARE = Plugin(
+    "GpuShare", rank=65, filter=has_devices, reasons=_reasons, unresolvable=(0,), always=True, assign=take_tightest,
+    needs_devices=True,
+)  # fmt: skip

@@ -18,24 +18,52 @@ from kscale.state.schema import Column
 
 #: First row of ``resource`` that holds an extended resource (after cpu, memory, ephemeral-storage, pods).
 FIRST_EXTENDED = 4
+#: Row of the number of pods.
+PODS = 3
 
-COLUMNS = {"resource": (Column("balanced", "uint8", "1 when NodeResourcesBalancedAllocation looks at the resource."),)}
+COLUMNS = {
+    "resource": (
+        Column(
+            "scored_weight", "int64", "Weight of the resource in the profile's scoring strategy; 0 is not scored.",
+            dims=("profile", "resource"),
+        ),
+        Column(
+            "balanced", "uint8", "1 when the profile's NodeResourcesBalancedAllocation looks at the resource.",
+            dims=("profile", "resource"),
+        ),
+    ),
+    "profile": (
+        Column("points", "int64", "Points of its RequestedToCapacityRatio shape."),
+        Column("utilization", "int64", "Utilization of each point.", "percent", dims=("profile", "point")),
+        Column("score", "int64", "Score of each point, 0 to 100.", dims=("profile", "point")),
+    ),
+}  # fmt: skip
 
 
 @kernel
 def fits(
-    template: int, first: int, last: int, reason: int, template_request: Any, node_left: Any, scan_reject: Any
+    template: int, first: int, last: int, reason: int, template_fit_request: Any, node_left: Any, scan_reject: Any
 ) -> None:
     """Reject where a request is above what is left; what is not requested is not looked at."""
     reject = scan_reject[first:last]
-    for resource in range(template_request.shape[1]):
-        request = template_request[template, resource]
+    for resource in range(template_fit_request.shape[1]):
+        request = template_fit_request[template, resource]
         if request <= 0:
             continue
         left = node_left[resource, first:last]
         bit = np.int32(1 << (reason + resource))
         for i in range(len(reject)):
             reject[i] |= bit if request > left[i] else np.int32(0)
+
+
+@kernel
+def beyond_capacity(template: int, node: int, template_fit_request: Any, node_allocatable: Any, node_left: Any) -> bool:
+    """Tell whether the pod asks for more of something than the node has in all; the number of pods is left out."""
+    for resource in range(template_fit_request.shape[1]):
+        request = template_fit_request[template, resource]
+        if resource != PODS and request > node_left[resource, node] and request > node_allocatable[resource, node]:
+            return True
+    return False
 
 
 @inlined
@@ -64,19 +92,18 @@ def corrected(guess: Any, amount: int, capacity: int) -> Any:
 @kernel
 def least_allocated(
     template: int, first: int, last: int,
-    template_nonzero_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
+    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
     node_nonzero_requested_double: Any, resource_scored_weight: Any, resource_wide: Any, resource_everywhere: Any,
     scan_weight: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score the share that stays free: per resource truncated, then the weighted mean truncated."""
     weights, raw = scan_weight[first:last], scan_raw[first:last]
-    everywhere = _start_mean(
-        template, template_nonzero_request, resource_scored_weight, resource_everywhere, weights, raw
-    )
+    scored = resource_scored_weight[template_profile[template]]
+    everywhere = _start_mean(template, template_scored_request, scored, resource_everywhere, weights, raw)
     counted = np.int32(0)
-    for resource in range(len(resource_scored_weight)):
-        weight = np.int32(resource_scored_weight[resource])
-        request = template_nonzero_request[template, resource]
+    for resource in range(len(scored)):
+        weight = np.int32(scored[resource])
+        request = template_scored_request[template, resource]
         if weight == 0 or (resource >= FIRST_EXTENDED and request == 0):
             continue
         if resource_wide[resource] == 0:
@@ -111,19 +138,18 @@ def least_allocated(
 @kernel
 def most_allocated(
     template: int, first: int, last: int,
-    template_nonzero_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
+    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
     node_nonzero_requested_double: Any, resource_scored_weight: Any, resource_wide: Any, resource_everywhere: Any,
     scan_weight: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score the share that is taken, the pod included: per resource truncated, then the weighted mean truncated."""
     weights, raw = scan_weight[first:last], scan_raw[first:last]
-    everywhere = _start_mean(
-        template, template_nonzero_request, resource_scored_weight, resource_everywhere, weights, raw
-    )
+    scored = resource_scored_weight[template_profile[template]]
+    everywhere = _start_mean(template, template_scored_request, scored, resource_everywhere, weights, raw)
     counted = np.int32(0)
-    for resource in range(len(resource_scored_weight)):
-        weight = np.int32(resource_scored_weight[resource])
-        request = template_nonzero_request[template, resource]
+    for resource in range(len(scored)):
+        weight = np.int32(scored[resource])
+        request = template_scored_request[template, resource]
         if weight == 0 or (resource >= FIRST_EXTENDED and request == 0):
             continue
         if resource_wide[resource] == 0:
@@ -147,18 +173,13 @@ def most_allocated(
 
 @inlined
 def _start_mean(
-    template: int,
-    template_nonzero_request: Any,
-    resource_scored_weight: Any,
-    resource_everywhere: Any,
-    weights: Any,
-    raw: Any,
+    template: int, template_scored_request: Any, scored: Any, resource_everywhere: Any, weights: Any, raw: Any
 ) -> bool:
     """Clear the sums; tell whether every node has some of every resource that counts, so that one weight serves all."""
     everywhere = True
-    for resource in range(len(resource_scored_weight)):
-        if resource_scored_weight[resource] and (
-            resource < FIRST_EXTENDED or template_nonzero_request[template, resource]
+    for resource in range(len(scored)):
+        if scored[resource] and (
+            resource < FIRST_EXTENDED or template_scored_request[template, resource]
         ):
             everywhere = everywhere and resource_everywhere[resource] != 0
     raw[:] = 0
@@ -190,16 +211,17 @@ def _truncated_mean(everywhere: bool, counted: Any, weights: Any, raw: Any) -> N
 @kernel
 def balanced_allocation(
     template: int, first: int, last: int,
-    template_request: Any, node_allocatable: Any, node_requested: Any, node_allocatable_double: Any,
-    node_requested_double: Any, resource_balanced: Any, resource_wide: Any, scan_raw: Any,
+    template_profile: Any, template_request: Any, node_allocatable: Any, node_requested: Any,
+    node_allocatable_double: Any, node_requested_double: Any, resource_balanced: Any, resource_wide: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
     """Score how alike the fractions of the resources are that would be requested: 100 * (1 - standard deviation)."""
     raw = scan_raw[first:last]
+    balanced = resource_balanced[template_profile[template]]
     looked_at = 0
     asked = False
     low, high = -1, -1
-    for resource in range(len(resource_balanced)):
-        if resource_balanced[resource] and (resource < FIRST_EXTENDED or template_request[template, resource] > 0):
+    for resource in range(len(balanced)):
+        if balanced[resource] and (resource < FIRST_EXTENDED or template_request[template, resource] > 0):
             looked_at += 1
             low, high = high, resource
             asked = asked or template_request[template, resource] > 0
@@ -213,9 +235,7 @@ def balanced_allocation(
         )  # fmt: skip
     else:
         for i in range(len(raw)):
-            raw[i] = _balance_of_many(
-                template, first + i, template_request, node_allocatable, node_requested, resource_balanced
-            )
+            raw[i] = _balance_of_many(template, first + i, template_request, node_allocatable, node_requested, balanced)
 
 
 @inlined
@@ -231,21 +251,21 @@ def _balance_of_two(capacity_a: Any, used_a: Any, a: float, capacity_b: Any, use
 
 @inlined
 def _balance_of_many(
-    template: int, node: int, template_request: Any, node_allocatable: Any, node_requested: Any, resource_balanced: Any
+    template: int, node: int, template_request: Any, node_allocatable: Any, node_requested: Any, balanced: Any
 ) -> Any:
     total, count = 0.0, 0
-    for resource in range(len(resource_balanced)):
+    for resource in range(len(balanced)):
         request = template_request[template, resource]
-        if _counts(resource, request, node_allocatable[resource, node], resource_balanced):
+        if _counts(resource, request, node_allocatable[resource, node], balanced):
             total += min(float(node_requested[resource, node] + request) / float(node_allocatable[resource, node]), 1.0)
             count += 1
     if count < 2:
         return np.int32(100)
     mean, squares = total / count, 0.0
     first, second = 0.0, 0.0
-    for resource in range(len(resource_balanced)):
+    for resource in range(len(balanced)):
         request = template_request[template, resource]
-        if _counts(resource, request, node_allocatable[resource, node], resource_balanced):
+        if _counts(resource, request, node_allocatable[resource, node], balanced):
             fraction = min(
                 float(node_requested[resource, node] + request) / float(node_allocatable[resource, node]), 1.0
             )
@@ -256,15 +276,64 @@ def _balance_of_many(
 
 
 @inlined
-def _counts(resource: int, request: int, allocatable: int, resource_balanced: Any) -> bool:
-    return resource_balanced[resource] != 0 and allocatable > 0 and (resource < FIRST_EXTENDED or request > 0)
+def _counts(resource: int, request: int, allocatable: int, balanced: Any) -> bool:
+    return balanced[resource] != 0 and allocatable > 0 and (resource < FIRST_EXTENDED or request > 0)
+
+
+@inlined
+def _on_shape(utilization: int, points: int, utilizations: Any, scores: Any) -> int:
+    """Return the shape's score at a utilization; the quotient is cut towards zero, as in Go."""
+    for point in range(points):
+        if utilization <= utilizations[point]:
+            if point == 0:
+                return scores[0]
+            rise, run = scores[point] - scores[point - 1], utilizations[point] - utilizations[point - 1]
+            product = rise * (utilization - utilizations[point - 1])
+            step = product // run if product >= 0 else -(-product // run)
+            return scores[point - 1] + step
+    return scores[points - 1]
+
+
+@kernel
+def requested_to_capacity_ratio(
+    template: int, first: int, last: int,
+    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any,
+    resource_scored_weight: Any, profile_points: Any, profile_utilization: Any, profile_score: Any, scan_raw: Any,
+) -> None:  # fmt: skip
+    """Score each resource by the shape at its utilization; those that score nothing leave the weighted mean."""
+    profile = template_profile[template]
+    scored = resource_scored_weight[profile]
+    for node in range(first, last):
+        total, counted = 0, 0
+        for resource in range(len(scored)):
+            request, capacity = template_scored_request[template, resource], node_allocatable[resource, node]
+            if scored[resource] == 0 or capacity == 0 or (resource >= FIRST_EXTENDED and request == 0):
+                continue
+            taken = node_nonzero_requested[resource, node] + request
+            utilization = 100 if taken > capacity else hundredths(taken, capacity)
+            points = _on_shape(
+                utilization, profile_points[profile], profile_utilization[profile], profile_score[profile]
+            )
+            if points > 0:
+                total += points * scored[resource]
+                counted += scored[resource]
+        # math.Round of a quotient that is not negative: half goes up.
+        mean = float(total) / float(max(counted, 1))
+        whole = int(mean)
+        scan_raw[node] = np.int32(whole + (1 if mean - whole >= 0.5 else 0))
 
 
 def _reasons(resources: list[str]) -> list[str]:
     return ["Too many pods" if name == "pods" else f"Insufficient {name}" for name in resources]
 
 
-FIT = Plugin("NodeResourcesFit", rank=60, filter=fits, reasons=_reasons, score=least_allocated, standard=True)
+FIT = Plugin(
+    "NodeResourcesFit", rank=60, filter=fits, reasons=_reasons, hopeless=beyond_capacity, always=True,
+    score=least_allocated, variant="LeastAllocated", standard=True,
+)  # fmt: skip
 BALANCED = Plugin("NodeResourcesBalancedAllocation", rank=70, score=balanced_allocation, standard=True)
-LEAST = Plugin("LeastAllocated", rank=71, score=least_allocated)
-MOST = Plugin("MostAllocated", rank=72, score=most_allocated)
+LEAST = Plugin("LeastAllocated", rank=71, score=least_allocated, variant="LeastAllocated")
+MOST = Plugin("MostAllocated", rank=72, score=most_allocated, variant="MostAllocated")
+RATIO = Plugin(
+    "RequestedToCapacityRatio", rank=73, score=requested_to_capacity_ratio, variant="RequestedToCapacityRatio"
+)

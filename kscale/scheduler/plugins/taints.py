@@ -36,5 +36,5 @@ def intolerable(nodes: NodeDescriptions, pod: PodDescription) -> npt.NDArray[np.
 
 TAINTS = Plugin(
     "TaintToleration", rank=30, mask=untolerated, plane=intolerable, plane_column="description_intolerable",
-    reversed=True, weight=3, standard=True,
+    normalise="reversed", weight=3, standard=True,
 )  # fmt: skip

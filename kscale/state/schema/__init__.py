@@ -2,7 +2,8 @@
 
 A module here is a table: its name is the table's name, its docstring says what a row is, and ``COLUMNS``
 lists its columns. A leaf elsewhere (a scheduler plug-in, say) may declare further columns in the same rows
-under ``COLUMNS = {"table": (Column(...), ...)}``; two columns of one name are an error.
+under ``COLUMNS = {"table": (Column(...), ...)}``; two columns of one name are an error. A table of its
+own is declared there as ``NewTable("what a row is", (Column(...), ...))``.
 Allocation, kernel wiring, ``kscale schema`` and the checks of the tests all follow from these rows.
 """
 
@@ -54,8 +55,20 @@ class Table:
     columns: dict[str, Column]
 
 
-def load(extra: Iterable[Mapping[str, tuple[Column, ...]]] = ()) -> dict[str, Table]:
-    """Return the tables of this folder with the columns that leaves add (``extra``), by name.
+@dataclass(frozen=True)
+class NewTable:
+    """A table that a leaf declares: what one row of it is, and its columns."""
+
+    doc: str
+    columns: tuple[Column, ...]
+
+
+#: What a leaf declares: columns for a table of this folder, or a table of its own, by the table's name.
+Addition = Mapping[str, tuple[Column, ...] | NewTable]
+
+
+def load(extra: Iterable[Addition] = ()) -> dict[str, Table]:
+    """Return the tables of this folder with the columns and tables that leaves add (``extra``), by name.
 
     Raises ValueError when a column is declared twice or added to an unknown table.
     """
@@ -65,8 +78,18 @@ def load(extra: Iterable[Mapping[str, tuple[Column, ...]]] = ()) -> dict[str, Ta
         doc = (module.__doc__ or "").strip()
         tables[name] = Table(name, doc, {})
         _add(tables, name, module.COLUMNS, module.__name__)
-    for addition in extra:
+    additions = list(extra)
+    for addition in additions:
+        for name, new in addition.items():
+            if isinstance(new, NewTable):
+                known = tables.setdefault(name, Table(name, new.doc, {}))
+                if known.doc != new.doc:
+                    raise ValueError(f"the table '{name}' is declared twice")
+                _add(tables, name, new.columns, "a leaf")
+    for addition in additions:
         for name, columns in addition.items():
+            if isinstance(columns, NewTable):
+                continue
             if name not in tables:
                 raise ValueError(f"columns are added to the unknown table '{name}'")
             _add(tables, name, columns, "a leaf")

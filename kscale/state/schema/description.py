@@ -1,4 +1,4 @@
-"""A description: what a pod asks of how a node is described (selectors, affinity, tolerations, node name).
+"""A description: what a pod asks of how a node is described (selectors, affinity, tolerations, node name, images, volumes).
 
 Its planes are computed once over all nodes and hold until a node's description changes.
 """
@@ -9,7 +9,7 @@ COLUMNS = (
     Column(
         "verdict",
         "int16",
-        "0 when the node passes, else 1 + the index of the rejecting reason.",
+        "0 when the node passes, else 1 + the index of the rejecting reason; 1 is left out of every search.",
         dims=("description", "node"),
     ),
     Column(
@@ -25,5 +25,6 @@ COLUMNS = (
         "Sum of the weights of the preferred node affinity terms that match.",
         dims=("description", "node"),
     ),
+    Column("left_out", "int64", "Nodes that its own terms leave out of every search (verdict 1).", "nodes"),
     Column("uneven", "uint8", "1 when a normalised plane is not the same on all nodes."),
 )

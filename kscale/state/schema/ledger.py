@@ -14,5 +14,8 @@ COLUMNS = (
     Column("ended_us", "int64", "When it ended.", "us", default=-1),
     Column("attempts", "int64", "Times the scheduler tried it."),
     Column("diagnosis", "int64", "Why it did not fit when last tried.", default=-1),
+    Column("victims", "int64", "Pods that were evicted for it.", "pods"),
+    Column("preemptor", "int64", "Place in the trace of the pod it was evicted for.", default=-1),
+    Column("eviction", "int64", "Order of its eviction.", default=-1),
     Column("rows", "int64", "Rows in the buffer.", dims=("one",)),
 )

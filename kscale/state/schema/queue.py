@@ -20,8 +20,7 @@ COLUMNS = (
     Column(
         "resting",
         "int64",
-        "First of the pods that rest as unschedulable: 0 those that only a change of nodes may help, "
-        "1 those that the end of a pod may.",
+        "First of the pods that rest as unschedulable, by what may help them: see kscale.scheduler.queue.",
         default=-1,
         dims=("rest",),
     ),

@@ -6,7 +6,6 @@ COLUMNS = (
     Column("allocatable", "int64", "Allocatable amount over all nodes.", "the resource's"),
     Column("requested", "int64", "Amount requested by bound pods over all nodes.", "the resource's"),
     Column("arrived", "int64", "Amount requested by all pods that have arrived.", "the resource's"),
-    Column("scored_weight", "int64", "Weight of the resource in the resource scores; 0 is not scored.", default=0),
     Column(
         "wide",
         "uint8",

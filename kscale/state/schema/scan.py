@@ -8,5 +8,12 @@ COLUMNS = (
     Column("weight", "int32", "Weight of the resources that count in the node's mean.", dims=("node",)),
     Column("total", "int32", "Totals of a template that has no memo slot.", dims=("node",)),
     Column("sums", "int32", "Totals with the normalised plug-ins.", dims=("node",)),
+    Column("wide", "int64", "Raw, then normalised score of the plug-in that was asked last.", dims=("node",)),
+    Column("double", "float64", "Raw score before it is rounded; -1 is left out.", dims=("node",)),
+    Column("check", "int32", "0, or below when the filters that look at domains reject the node.", dims=("node",)),
+    Column("stamp", "int64", "The latest pass that saw the domain.", dims=("domain",)),
+    Column("victim", "int64", "Pods that may be evicted from a node, the most important first.", dims=("pod",)),
+    Column("verdict", "uint8", "What becomes of each: 1 breaks a budget, 2 is evicted.", dims=("pod",)),
+    Column("chosen", "int64", "The victims of the best node so far.", dims=("pod",)),
     Column("reason_count", "int32", "Nodes turned away by each reason of usage.", "nodes", dims=("reason",)),
 )

@@ -1,0 +1,99 @@
+"""Placing: Kubernetes objects as a run of the scheduler, in queue order or each pending pod once in the order given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kscale.engine.pods import UNKNOWN_START
+from kscale.simulation import Objects, Settings, Simulation
+from kscale.state.descriptions import NodeDescriptions, PodTemplate
+from kscale.state.labels import Labels, Taint
+from kscale.state.manifests import Inventory, NodeObject
+from kscale.traces import NODES, PODS, SPECS, Trace
+
+_COLUMN_OF = {
+    "cpu": "cpu_milli",
+    "memory": "memory_bytes",
+    "ephemeral-storage": "ephemeral_storage_bytes",
+    "pods": "pods",
+}
+
+
+@dataclass(frozen=True)
+class Frames:
+    """An inventory as a run takes it."""
+
+    trace: Trace
+    nodes: pl.DataFrame
+    objects: Objects
+
+
+def describe_nodes(inventory: Inventory) -> NodeDescriptions:
+    """Return how the nodes of an inventory are described."""
+    nodes = inventory.nodes
+    taints: dict[tuple[Taint, ...], int] = {}
+    images: dict[tuple[tuple[str, int], ...], int] = {}
+    taint_set = [taints.setdefault(node.taints, len(taints)) for node in nodes]
+    image_set = [images.setdefault(node.images, len(images)) for node in nodes]
+    return NodeDescriptions(
+        tuple(node.name for node in nodes), Labels([node.labels for node in nodes]), tuple(taints) or ((),),
+        np.array(taint_set, np.int32), np.array([node.unschedulable for node in nodes], bool),
+        tuple(images) or ((),), np.array(image_set, np.int32), inventory.surroundings,
+    )  # fmt: skip
+
+
+def frames(inventory: Inventory, *, given: bool) -> Frames:
+    """Return an inventory as frames and objects; with ``given``, pending pods keep the start times of the inventory."""
+    pods = inventory.pods
+    asked = sorted({name for template in inventory.templates for name, _ in template.requests} - set(_COLUMN_OF))
+    trace = Trace(
+        "objects",
+        pl.DataFrame(
+            {
+                "name": pods.names, "namespace": pods.namespaces, "owner": [None] * len(pods),
+                "arrival_us": np.zeros(len(pods), np.int64), "duration_us": [None] * len(pods),
+                "end_us": [None] * len(pods), "spec": pods.template.astype(np.uint32),
+            },
+            schema=PODS,
+        ),
+        _specs(inventory.templates, asked),
+    )  # fmt: skip
+    bound = pods.node >= 0
+    begun = np.where(bound | given, pods.start_us, UNKNOWN_START)
+    return Frames(
+        trace, _nodes(inventory.nodes, asked), Objects(describe_nodes(inventory), inventory.templates, pods.node, begun)
+    )
+
+
+def _nodes(nodes: list[NodeObject], extended: list[str]) -> pl.DataFrame:
+    columns: dict[str, Any] = {name: [None] * len(nodes) for name in NODES}
+    columns["name"] = [node.name for node in nodes]
+    for resource, column in [*_COLUMN_OF.items(), *((name, f"resource.{name}") for name in extended)]:
+        columns[column] = [node.allocatable.get(resource, 0) for node in nodes]
+    schema = {**NODES, **{f"resource.{name}": pl.Int64 for name in extended}}
+    return pl.DataFrame(columns, schema=schema)
+
+
+def _specs(templates: list[PodTemplate], extended: list[str]) -> pl.DataFrame:
+    amounts = [dict(template.requests) for template in templates]
+    columns: dict[str, Any] = {name: [None] * len(templates) for name in SPECS}
+    for resource, column in [*_COLUMN_OF.items(), *((name, f"resource.{name}") for name in extended)]:
+        if column in columns or column.startswith("resource."):
+            columns[column] = [each.get(resource) for each in amounts]
+    columns["priority"] = [template.priority for template in templates]
+    schema = {**SPECS, **{f"resource.{name}": pl.Int64 for name in extended}}
+    return pl.DataFrame(columns, schema=schema)
+
+
+def simulation_of(inventory: Inventory, settings: Settings, *, given: bool) -> Simulation:
+    """Return a run of the scheduler over an inventory. Raises InputError.
+
+    With ``given`` each pending pod is tried once, in input order: what does not fit stays unplaced, victims vanish at
+    once and the pod that they made room for is bound in the same step.
+    """
+    taken = frames(inventory, given=given)
+    return Simulation(taken.trace, taken.nodes, replace(settings, inflate=given), objects=taken.objects)

@@ -1,0 +1,275 @@
+"""InterPodAffinity: pods that want, or want not, to share a domain with pods that a term selects.
+
+Required terms reject, preferred ones score; both count pods that are there already, and both are symmetric: required
+anti-affinity, preferred terms and required affinity of pods that are there weigh on the pod that comes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kscale.kernels import kernel
+from kscale.scheduler.plugins import Plugin
+from kscale.state.building import Building, Mask
+from kscale.state.descriptions import PodTemplate, PodTerm, Selector
+from kscale.state.schema import Column, NewTable
+
+#: Weight of required affinity of pods that are there where no profile takes the pod (its score is never asked).
+_HARD_WEIGHT = 1
+
+COLUMNS = {
+    "together": NewTable(
+        "An entry of a template's list of required affinity terms.",
+        (Column("counter", "int64", "Pods that match all of the template's terms."),),
+    ),
+    "apart": NewTable(
+        "An entry of a template's list of what it must not share a domain with.",
+        (
+            Column("counter", "int64", "Pods that an own term selects, or pods with a term that selects the template."),
+            Column("existing", "int64", "1 when the term is of the pods that are there."),
+        ),
+    ),
+    "preference": NewTable(
+        "An entry of a template's list of preferred terms, own ones and those of pods that are there.",
+        (
+            Column("counter", "int64", "Pods that an own term selects, or pods with a term that selects the template."),
+            Column("weight", "int64", "What each of them adds."),
+        ),
+    ),
+    "template": (
+        Column("together_first", "int64", "Its first row of together."),
+        Column("together_last", "int64", "The row after its last."),
+        Column("together_itself", "uint8", "1 when it matches all of its own required affinity terms."),
+        Column("apart_first", "int64", "Its first row of apart."),
+        Column("apart_last", "int64", "The row after its last."),
+        Column("preference_first", "int64", "Its first row of preference."),
+        Column("preference_last", "int64", "The row after its last."),
+    ),
+}
+
+
+class Resolved(NamedTuple):
+    """A term with its namespaces looked up; None is all of them."""
+
+    topology_key: str
+    selector: Selector | None
+    namespaces: tuple[str, ...] | None
+
+
+class _Carried(NamedTuple):
+    """A term of pods that are there: what it does to pods that it selects, and the templates that carry it."""
+
+    term: Resolved
+    kind: str
+    templates: dict[int, int]
+
+
+def resolve(building: Building, term: PodTerm) -> Resolved:
+    """Look up the namespaces of a term: those it names, and those whose labels its namespaceSelector selects."""
+    names = set(term.namespaces)
+    selector = term.namespace_selector
+    if selector is not None:
+        if not selector.requirements:
+            return Resolved(term.topology_key, term.selector, None)
+        names |= building.namespaces(selector)
+    return Resolved(term.topology_key, term.selector, tuple(sorted(names)))
+
+
+def _selected(building: Building, term: Resolved) -> Mask:
+    return building.selected(term.selector, term.namespaces)
+
+
+def _plan(building: Building) -> None:
+    carried: dict[tuple[Resolved, str], _Carried] = {}
+
+    def carry(term: Resolved, kind: str, index: int, weight: int) -> None:
+        entry = carried.setdefault((term, kind), _Carried(term, kind, {}))
+        entry.templates[index] = entry.templates.get(index, 0) + weight
+
+    for index, template in enumerate(building.templates):
+        for pod_term in template.affinity:
+            carry(resolve(building, pod_term), "affinity", index, 1)
+        for pod_term in template.anti_affinity:
+            carry(resolve(building, pod_term), "anti", index, 1)
+        for sign, terms in ((1, template.preferred_affinity), (-1, template.preferred_anti_affinity)):
+            for weight, pod_term in terms:
+                carry(resolve(building, pod_term), "preferred", index, sign * weight)
+        _plan_own(building, index, template)
+    weights = _hard_weights(building)
+    for entry in carried.values():
+        _plan_carried(building, entry, weights)
+
+
+def _hard_weights(building: Building) -> list[tuple[int, bool]]:
+    """Return, per template, what required affinity of pods that are there weighs, and whether their terms count."""
+    result = []
+    for template in building.templates:
+        configuration = building.configuration(template)
+        hard = _HARD_WEIGHT if configuration is None else configuration.hard_pod_affinity_weight
+        ignores = configuration is not None and configuration.ignore_preferred_terms_of_existing_pods
+        result.append((hard, not ignores or bool(template.preferred_affinity or template.preferred_anti_affinity)))
+    return result
+
+
+def _plan_own(building: Building, index: int, template: PodTemplate) -> None:
+    if template.affinity:
+        terms = [resolve(building, term) for term in template.affinity]
+        matched = np.ones(len(building.templates), bool)
+        for term in terms:
+            matched &= _selected(building, term)
+        for term in terms:
+            building.append("together", index, counter=building.counter(building.topology(term.topology_key), matched))
+    for pod_term in template.anti_affinity:
+        term = resolve(building, pod_term)
+        counter = building.counter(building.topology(term.topology_key), _selected(building, term))
+        building.append("apart", index, counter=counter, existing=0)
+    for sign, preferred in ((1, template.preferred_affinity), (-1, template.preferred_anti_affinity)):
+        for weight, pod_term in preferred:
+            term = resolve(building, pod_term)
+            counter = building.counter(building.topology(term.topology_key), _selected(building, term))
+            building.append("preference", index, counter=counter, weight=sign * weight)
+
+
+def _plan_carried(building: Building, entry: _Carried, weights: list[tuple[int, bool]]) -> None:
+    selected = np.flatnonzero(_selected(building, entry.term)).tolist()
+    topology = building.topology(entry.term.topology_key)
+    for weight in sorted(set(entry.templates.values())):
+        carriers = np.zeros(len(building.templates), bool)
+        carriers[[index for index, own in entry.templates.items() if own == weight]] = True
+        counter = building.counter(topology, carriers)
+        for index in selected:
+            hard, counts = weights[index]
+            if entry.kind == "anti":
+                building.append("apart", index, counter=counter, existing=1)
+            elif counts and entry.kind == "preferred":
+                building.append("preference", index, counter=counter, weight=weight)
+            elif counts and hard > 0 and entry.kind == "affinity":
+                building.append("preference", index, counter=counter, weight=weight * hard)
+
+
+def _fill(building: Building, cluster: Any) -> None:
+    for index, template in enumerate(building.templates):
+        matched = all(_selected(building, resolve(building, term))[index] for term in template.affinity)
+        cluster.template_together_itself[index] = bool(template.affinity) and matched
+
+
+@kernel
+def unwelcome(
+    template: int, first: int, last: int, reason: int, sums: Any,
+    template_together_first: Any, template_together_last: Any, template_together_itself: Any, together_counter: Any,
+    template_apart_first: Any, template_apart_last: Any, apart_counter: Any, apart_existing: Any,
+    counter_topology: Any, counter_first: Any, counter_total: Any, topology_domain: Any, tally_count: Any,
+) -> None:  # fmt: skip
+    """Reject by required affinity (bit 0), own anti-affinity (bit 1), anti-affinity of pods that are there (bit 2).
+
+    The first pod of a group that wants company is let in where the keys are, if it matches its own terms.
+    """
+    first_entry, last_entry = template_together_first[template], template_together_last[template]
+    if first_entry < last_entry:
+        total = 0
+        for entry in range(first_entry, last_entry):
+            total += counter_total[together_counter[entry]]
+        alone = total == 0 and template_together_itself[template] != 0
+        for entry in range(first_entry, last_entry):
+            counter = together_counter[entry]
+            domain_of, start = topology_domain[counter_topology[counter]], counter_first[counter]
+            for node in range(first, last):
+                if sums[node] >= 0 and (
+                    domain_of[node] < 0 or (not alone and tally_count[start + domain_of[node]] <= 0)
+                ):
+                    sums[node] = np.int32(-1 - (1 << reason))
+    for existing in range(2):
+        for entry in range(template_apart_first[template], template_apart_last[template]):
+            counter = apart_counter[entry]
+            if apart_existing[entry] != existing or counter_total[counter] <= 0:
+                continue
+            domain_of, start = topology_domain[counter_topology[counter]], counter_first[counter]
+            for node in range(first, last):
+                if sums[node] >= 0 and domain_of[node] >= 0 and tally_count[start + domain_of[node]] > 0:
+                    sums[node] = np.int32(-1 - (1 << (reason + 1 + existing)))
+
+
+@kernel
+def company(
+    template: int, sums: Any,
+    template_preference_first: Any, template_preference_last: Any, preference_counter: Any, preference_weight: Any,
+    counter_topology: Any, counter_first: Any, counter_total: Any, topology_domain: Any, tally_count: Any,
+    scan_wide: Any,
+) -> bool:  # fmt: skip
+    """Sum, per feasible node, the weights of the terms by the pods that share its domains."""
+    counted = False
+    for entry in range(template_preference_first[template], template_preference_last[template]):
+        counted = counted or counter_total[preference_counter[entry]] > 0
+    if not counted:
+        return False
+    for node in range(len(sums)):
+        scan_wide[node] = 0
+    for entry in range(template_preference_first[template], template_preference_last[template]):
+        counter, weight = preference_counter[entry], preference_weight[entry]
+        if counter_total[counter] > 0:
+            domain_of, start = topology_domain[counter_topology[counter]], counter_first[counter]
+            for node in range(len(sums)):
+                if domain_of[node] >= 0:
+                    scan_wide[node] += weight * tally_count[start + domain_of[node]]
+    return True
+
+
+@kernel
+def company_points(template: int, sums: Any, scan_wide: Any) -> None:
+    """Spread raw scores over 0 to 100 between the lowest and the highest, in doubles, truncated."""
+    lowest, highest = np.int64(9223372036854775807), np.int64(-9223372036854775807)
+    for node in range(len(sums)):
+        if sums[node] >= 0:
+            lowest, highest = min(lowest, scan_wide[node]), max(highest, scan_wide[node])
+    for node in range(len(sums)):
+        if sums[node] >= 0:
+            if highest > lowest:
+                scan_wide[node] = np.int64(100.0 * (float(scan_wide[node] - lowest) / float(highest - lowest)))
+            else:
+                scan_wide[node] = 0
+
+
+@kernel
+def may_welcome(
+    template: int, other: int, added: int,
+    template_together_first: Any, template_together_last: Any, together_counter: Any, template_apart_first: Any,
+    template_apart_last: Any, apart_counter: Any, template_counting_first: Any, template_counting_last: Any,
+    counting_counter: Any,
+) -> bool:  # fmt: skip
+    """Tell whether a pod that came is one that the pod wants to be with, or one that went stood in its way."""
+    for counting in range(template_counting_first[other], template_counting_last[other]):
+        counter = counting_counter[counting]
+        if added != 0:
+            for entry in range(template_together_first[template], template_together_last[template]):
+                if together_counter[entry] == counter:
+                    return True
+        else:
+            for entry in range(template_apart_first[template], template_apart_last[template]):
+                if apart_counter[entry] == counter:
+                    return True
+    return False
+
+
+def _used(building: Building) -> bool:
+    return any(
+        template.affinity or template.anti_affinity or template.preferred_affinity or template.preferred_anti_affinity
+        for template in building.templates
+    )
+
+
+def _reasons(resources: list[str]) -> list[str]:
+    return [
+        "node(s) didn't match pod affinity rules",
+        "node(s) didn't match pod anti-affinity rules",
+        "node(s) didn't satisfy existing pods anti-affinity rules",
+    ]
+
+
+INTER_POD = Plugin(
+    "InterPodAffinity", rank=130, late=unwelcome, reasons=_reasons, unresolvable=(0,), raw=company,
+    points=company_points, normalise="own", hint=may_welcome, plan=_plan, fill=_fill,
+    lists=("together", "apart", "preference"), used=_used, weight=2,
+    standard=True,
+)  # fmt: skip

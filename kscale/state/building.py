@@ -1,0 +1,178 @@
+"""Building: what intake gathers before the tables are allocated.
+
+Each plug-in is asked for its ``plan``: it names topologies, sets of nodes and counters, and appends rows to lists that
+belong to templates. ``lay_out`` tells how long every table gets, ``fill`` writes the rows once the tables are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kscale.state.descriptions import NodeDescriptions, PodTemplate, Selector
+from kscale.state.labels import Labels
+from kscale.state.tables import Cluster
+
+#: Rows of ``topology`` that are no label: the whole cluster is one domain, and every node is a domain of its own.
+CLUSTER, NODE = 0, 1
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Building:
+    """Topologies, sets of nodes, counters and lists, each row made once.
+
+    ``templates`` are the rows of the table ``template`` in order.
+    """
+
+    def __init__(
+        self, nodes: NodeDescriptions, templates: list[PodTemplate], resources: list[str]
+    ) -> None:
+        self.nodes, self.templates, self.resources = nodes, templates, resources
+        self.labels = Labels([dict(template.labels) for template in templates])
+        self.namespace = np.array([template.namespace for template in templates], dtype=object)
+        self.terminating = np.array([template.terminating for template in templates], dtype=bool)
+        count = len(nodes)
+        self._domains: list[npt.NDArray[np.int32]] = [np.zeros(count, np.int32), np.arange(count, dtype=np.int32)]
+        self._topologies: dict[str, int] = {}
+        self._masks: dict[bytes, int] = {}
+        self._mask_rows: list[npt.NDArray[np.uint8]] = []
+        self._counters: dict[tuple[int, bytes, int], int] = {}
+        self._counted: list[npt.NDArray[np.int64]] = []
+        self._lists: dict[str, list[tuple[int, dict[str, int]]]] = {}
+        self._sizes: dict[str, int] = {}
+        self._selected: dict[tuple[Selector, tuple[str, ...] | None], Mask] = {}
+
+    def configuration(self, template: PodTemplate) -> Any:
+        """Return the arguments of the template's profile; None when no profile takes its pods."""
+        return self.nodes.configurations.get(template.description.profile)
+
+    def topology(self, key: str) -> int:
+        """Return the topology of a node label."""
+        if key not in self._topologies:
+            self._topologies[key] = len(self._domains)
+            code = self.nodes.labels.keys.get(key)
+            values = np.full(len(self.nodes), -1, np.int32) if code is None else self.nodes.labels.columns[code]
+            distinct, domain = np.unique(values, return_inverse=True)
+            domain = domain.astype(np.int32) - np.int32(len(distinct) > 0 and distinct[0] < 0)
+            self._domains.append(domain)
+        return self._topologies[key]
+
+    def has_key(self, topology: int) -> Mask:
+        """Return which nodes have a domain in the topology."""
+        return self._domains[topology] >= 0
+
+    def nodemask(self, mask: Mask) -> int:
+        """Return the row of a set of nodes; -1 for all nodes."""
+        if mask.all():
+            return -1
+        row = self._masks.setdefault(mask.tobytes(), len(self._mask_rows))
+        if row == len(self._mask_rows):
+            self._mask_rows.append(mask.astype(np.uint8))
+        return row
+
+    def counter(self, topology: int, counted: Mask, nodemask: int = -1) -> int:
+        """Return the counter of the templates ``counted`` by a topology's domains."""
+        key = (topology, np.packbits(counted).tobytes(), nodemask)
+        row = self._counters.setdefault(key, len(self._counters))
+        if row == len(self._counted):
+            self._counted.append(np.flatnonzero(counted))
+        return row
+
+    def selected(self, selector: Selector | None, namespaces: Collection[str] | None) -> Mask:
+        """Return which templates a selector selects in these namespaces (None is all of them)."""
+        if selector is None:
+            return np.zeros(len(self.templates), bool)
+        key = (selector, None if namespaces is None else tuple(sorted(namespaces)))
+        found = self._selected.get(key)
+        if found is None:
+            found = np.ones(len(self.templates), bool)
+            for requirement in selector.requirements:
+                found &= self.labels.matches((requirement,))
+            if namespaces is not None:
+                found &= np.isin(self.namespace, list(namespaces))
+            self._selected[key] = found
+        return found
+
+    def namespaces(self, selector: Selector) -> set[str]:
+        """Return the namespaces whose labels a selector selects, of those that are known."""
+        known = self.nodes.surroundings.namespaces
+        labels = Labels(list(known.values()))
+        found = np.ones(len(known), bool)
+        for requirement in selector.requirements:
+            found &= labels.matches((requirement,))
+        return {name for name, good in zip(known, found.tolist(), strict=True) if good}
+
+    def append(self, table: str, template: int, **values: int) -> None:
+        """Append a row to the template's list in ``table``; rows stay in the order in which they are appended."""
+        self._lists.setdefault(table, []).append((template, values))
+
+    def size(self, table: str, rows: int) -> None:
+        """Give a plug-in's own table its length."""
+        self._sizes[table] = rows
+
+    def has(self, table: str) -> bool:
+        """Tell whether some template has a row in the list ``table``."""
+        return bool(self._lists.get(table))
+
+    def counts(self) -> bool:
+        """Tell whether anything is counted."""
+        return bool(self._counted)
+
+    def lay_out(self, tables: Iterable[str]) -> dict[str, int]:
+        """Return the lengths of the dimensions that it decides; ``tables`` are those of the plug-ins."""
+        sizes = {table: self._sizes.get(table, len(self._lists.get(table, ()))) for table in tables}
+        domains = [int(d.max(initial=-1)) + 1 for d in self._domains]
+        topologies = [topology for topology, _, _ in self._counters]
+        return sizes | {
+            "topology": len(self._domains), "nodemask": len(self._mask_rows), "counter": len(self._counted),
+            "tally": sum(domains[t] for t in topologies), "counting": sum(len(c) for c in self._counted),
+            "domain": max([*domains, 1]),
+        }  # fmt: skip
+
+    def fill(self, cluster: Cluster) -> None:
+        """Write every row into the tables."""
+        for row, domain in enumerate(self._domains):
+            cluster.topology_domain[row] = domain
+            cluster.topology_domains[row] = int(domain.max(initial=-1)) + 1
+        for row, mask in enumerate(self._mask_rows):
+            cluster.nodemask_node[row] = mask
+        self._fill_counters(cluster)
+        for table, rows in self._lists.items():
+            _fill_list(cluster, table, rows)
+
+    def _fill_counters(self, cluster: Cluster) -> None:
+        first = 0
+        for row, (topology, _, nodemask) in enumerate(self._counters):
+            domain = self._domains[topology]
+            count = int(domain.max(initial=-1)) + 1
+            counts = domain >= 0 if nodemask < 0 else (domain >= 0) & (self._mask_rows[nodemask] != 0)
+            cluster.counter_topology[row], cluster.counter_nodemask[row] = topology, nodemask
+            cluster.counter_first[row], cluster.counter_domains[row] = first, count
+            eligible = cluster.tally_eligible[first : first + count]
+            eligible[domain[counts]] = 1
+            cluster.counter_eligible[row] = int(eligible.sum())
+            first += count
+        if self._counted:
+            templates = np.concatenate(self._counted)
+            counters = np.repeat(np.arange(len(self._counted)), [len(c) for c in self._counted])
+            order = np.argsort(templates, kind="stable")
+            cluster.counting_counter[:] = counters[order]
+            _fill_bounds(cluster, "counting", templates[order])
+
+
+def _fill_list(cluster: Cluster, table: str, rows: list[tuple[int, dict[str, int]]]) -> None:
+    templates = np.array([template for template, _ in rows], np.int64)
+    order = np.argsort(templates, kind="stable")
+    for name in rows[0][1]:
+        cluster.columns[f"{table}_{name}"][:] = np.array([values[name] for _, values in rows], np.int64)[order]
+    _fill_bounds(cluster, table, templates[order])
+
+
+def _fill_bounds(cluster: Cluster, table: str, templates: npt.NDArray[np.int64]) -> None:
+    rows: Any = np.arange(cluster.sizes["template"])
+    cluster.columns[f"template_{table}_first"][:] = np.searchsorted(templates, rows, "left")
+    cluster.columns[f"template_{table}_last"][:] = np.searchsorted(templates, rows, "right")

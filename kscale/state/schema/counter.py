@@ -1,0 +1,12 @@
+"""A counter: pods of some templates, counted by the domains of a topology. Its counts are its rows of ``tally``."""
+
+from kscale.state.schema import Column
+
+COLUMNS = (
+    Column("topology", "int64", "By whose domains it counts."),
+    Column("nodemask", "int64", "The nodes whose pods count; -1 counts all.", default=-1),
+    Column("first", "int64", "Its first row of tally."),
+    Column("domains", "int64", "Its rows of tally."),
+    Column("eligible", "int64", "Domains that have a node whose pods count."),
+    Column("total", "int64", "Sum of its counts.", "pods"),
+)
