@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from kscale.errors import InputError
 from kscale.scheduler import plugins
-from kscale.state.intake import VERY_WIDE, WIDE, Intake, Sizes, describe_pod, model_mask, resource_names, take_in
-from kscale.state.labels import Requirement, Taint, Toleration
+from kscale.state.descriptions import NodeDescriptions, PodDescription, PodTemplate
+from kscale.state.intake import (
+    MOST_REASONS,
+    VERY_WIDE,
+    WIDE,
+    Intake,
+    Sizes,
+    describe_pod,
+    describe_template,
+    gather,
+    model_mask,
+    resource_names,
+    take_in,
+)
+from kscale.state.labels import Labels, Requirement, Taint, Toleration
+from kscale.state.quantities import BASE_RESOURCES
 from kscale.traces import NODES, SPECS
 
 SMALL = Sizes(pod=4, arrival=4, ledger=4, timeline=4, diagnosis=4)
@@ -34,14 +49,16 @@ def test_resources_are_the_base_ones_then_the_extended_by_name() -> None:
     ]  # fmt: skip
 
 
-def test_reasons_leave_room_for_26_resources() -> None:
-    def with_extended(count: int) -> pl.DataFrame:
-        return frame([{"name": "n"} | {f"resource.example.com/r{i}": 1 for i in range(count)}], NODES)
+@pytest.mark.parametrize(("reasons", "most"), [(0, 30), (3, 27), (20, 10)])
+def test_reasons_leave_room_for_so_many_resources(reasons: int, most: int) -> None:
+    def with_extended(count: int) -> Intake:
+        nodes = frame([{"name": "n"} | {f"resource.example.com/r{i}": 1 for i in range(count)}], NODES)
+        return take_in(nodes, frame([{}], SPECS), reasons, plugins.columns(), SMALL)
 
-    none = frame([{}], SPECS)
-    assert len(resource_names(with_extended(22), none)) == 26
-    with pytest.raises(InputError, match="there are 27 resources; expected at most 26"):
-        resource_names(with_extended(23), none)
+    taken = with_extended(most - len(BASE_RESOURCES))
+    assert (len(taken.resources), taken.cluster.sizes["reason"]) == (most, MOST_REASONS)
+    with pytest.raises(InputError, match=f"there are {most + 1} resources; expected at most {most}"):
+        with_extended(most + 1 - len(BASE_RESOURCES))
 
 
 def test_nodes() -> None:
@@ -63,8 +80,6 @@ def test_nodes() -> None:
     assert cluster.resource_wide.tolist() == [0, 1, 0, 0, 0]
     assert cluster.resource_everywhere.tolist() == [0, 1, 0, 0, 0]
     assert cluster.node_allocatable_double[1].tolist() == [8.0, 2.0**46, 2.0**46 - 1]
-    assert cluster.resource_scored_weight.tolist() == [1, 1, 0, 0, 0]
-    assert cluster.resource_balanced.tolist() == [1, 1, 0, 0, 0]
     assert cluster.node_unschedulable.tolist() == [0, 1, 0]
     assert taken.nodes.taint_sets == ((), (Taint("t", "u", "NoExecute"),))
     assert cluster.node_taint_set.tolist() == [0, 1, 1]
@@ -117,6 +132,10 @@ def test_requests_and_their_scoring_defaults() -> None:
     assert cluster.template_nonzero_request.tolist() == [
         [100, 200 * MIB, 0, 1, 0], [0, 0, 0, 1, 0], [250, 200 * MIB, 9, 1, 3],
     ]  # fmt: skip
+    # The filter asks for what is requested; the scores count for the pod itself what they count for those that run.
+    assert np.array_equal(cluster.template_fit_request, cluster.template_request)
+    assert np.array_equal(cluster.template_scored_request, cluster.template_nonzero_request)
+    assert cluster.template_preempts.tolist() == [1, 1, 1]
     assert cluster.template_priority.tolist() == [0, 0, -7]
 
 
@@ -151,6 +170,32 @@ def test_a_row_of_specs_as_a_description() -> None:
     assert described.node_name == "n"
     nothing = describe_pod({"node_affinity": None, "node_name": None})
     assert (nothing.terms, nothing.node_name, nothing.tolerations) == (None, "", ())
+
+
+def test_a_row_of_specs_as_a_template() -> None:
+    template = describe_template({"node_name": "n", "priority": 7})
+    assert template == PodTemplate(PodDescription(node_name="n"), priority=7)
+    assert describe_template({"priority": None}).priority == 0
+
+
+def test_what_objects_say_goes_before_the_frames() -> None:
+    nodes = NodeDescriptions(
+        ("n",), Labels([{"zone": "z"}]), ((Taint("a", "", "NoSchedule"),),), np.zeros(1, np.int32), np.ones(1, bool)
+    )
+    templates = [PodTemplate(PodDescription(node_name="x"), priority=3, preempts=False), PodTemplate()]
+    frames = frame([{"name": "n", "cpu_milli": 5, "labels": "zone=q"}], NODES), frame([{}, {"priority": 9}], SPECS)
+    building = gather(*frames, nodes, templates, {"default-scheduler": "its arguments"})
+    assert building.configuration(templates[1]) == "its arguments"
+    taken = take_in(*frames, 0, plugins.columns(), SMALL, building, {"profile": 4})
+    cluster = taken.cluster
+    assert taken.nodes.labels.matches((Requirement("zone", "In", ("z",)),)).tolist() == [True]
+    assert cluster.node_allocatable[0].tolist() == [5]
+    assert cluster.node_unschedulable.tolist() == [1]
+    assert taken.nodes.taint_sets == nodes.taint_sets
+    assert taken.descriptions == [templates[0].description, PodDescription()]
+    assert cluster.template_priority.tolist() == [3, 0]
+    assert cluster.template_preempts.tolist() == [0, 1]
+    assert cluster.profile_preempts.shape == (4,)
 
 
 def test_models_are_bits() -> None:

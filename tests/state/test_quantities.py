@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kscale.errors import InputError
@@ -147,8 +147,14 @@ def test_every_amount_is_the_exact_one_rounded_up(whole: int, digits: str, suffi
 
 
 @given(st.integers(0, 10**6), st.integers(-20, 12), st.sampled_from("eE"))
+@example(576461, 12, "e")
 def test_exponents_are_powers_of_ten(number: int, exponent: int, letter: str) -> None:
-    assert parse_quantity(f"{number}{letter}{exponent}") == math.ceil(number * Fraction(10) ** exponent)
+    amount = math.ceil(number * Fraction(10) ** exponent)
+    if amount > LARGEST:
+        with pytest.raises(InputError, match="out of range"):
+            parse_quantity(f"{number}{letter}{exponent}")
+    else:
+        assert parse_quantity(f"{number}{letter}{exponent}") == amount
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from kscale.scheduler import plugins
 from kscale.state import schema
-from kscale.state.schema import Column, Table
+from kscale.state.schema import Column, NewTable, Table
 
 ROWS = schema.full_names(schema.load(plugins.columns()))
 
@@ -43,6 +43,19 @@ def test_a_second_column_of_a_name_is_refused() -> None:
 def test_an_unknown_table_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown table 'nodes'"):
         schema.load([{"nodes": (Column("mine", "int64", "Mine."),)}])
+
+
+def test_a_leaf_declares_a_table_and_another_adds_to_it() -> None:
+    table = {"disk": NewTable("A disk.", (Column("size", "int64", "Its size."),))}
+    added = {"disk": (Column("node", "int64", "Where it is."),)}
+    for order in ([table, added], [added, table], [table, table, added]):
+        disk = schema.load(order)["disk"]
+        assert (disk.doc, sorted(disk.columns)) == ("A disk.", ["node", "size"])
+    with pytest.raises(ValueError, match="the table 'disk' is declared twice"):
+        schema.load([table, {"disk": NewTable("Another.", ())}])
+    with pytest.raises(ValueError, match="'disk_size' is declared twice"):
+        schema.load([table, {"disk": (Column("size", "int64", "Another."),)}])
+    assert "disk" not in schema.load()
 
 
 def test_what_a_leaf_adds_does_not_stay() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kscale.state import schema
 from kscale.state.intake import grow_pods
-from kscale.state.schema import Column
+from kscale.state.schema import Column, NewTable
 from kscale.state.tables import Cluster
 
 SIZES = {
@@ -22,7 +22,7 @@ SIZES = {
     "key": 1,
     "tag": 3,
     "queues": 5,
-    "rest": 2,
+    "rest": 4,
     "arrival": 3,
     "ledger": 3,
     "timeline": 2,
@@ -32,6 +32,20 @@ SIZES = {
     "log": 8,
     "typical": 2,
     "level": 1,
+    "profile": 1,
+    "scorer": 2,
+    "sieve": 2,
+    "point": 2,
+    "criteria": 6,
+    "event": 2,
+    "topology": 2,
+    "nodemask": 1,
+    "counter": 2,
+    "tally": 3,
+    "counting": 2,
+    "domain": 3,
+    "budget": 1,
+    "budget_of": 2,
 }
 
 
@@ -56,6 +70,15 @@ def test_a_dimension_without_a_size_is_refused() -> None:
 def test_leaves_add_columns() -> None:
     cluster = Cluster(SIZES, [{"node": (Column("mine", "int16", "Mine.", default=7, dims=("node", "tag")),)}])
     assert cluster.node_mine.tolist() == [[7, 7, 7]] * 3
+
+
+def test_leaves_add_tables() -> None:
+    table = NewTable("A disk.", (Column("size", "int64", "Its size.", default=-1), Column("on", "uint8", "On.", dims=("disk", "node"))))
+    cluster = Cluster({**SIZES, "disk": 4}, [{"disk": table}])
+    assert cluster.disk_size.tolist() == [-1] * 4
+    assert cluster.disk_on.shape == (4, 3)
+    with pytest.raises(ValueError, match="the dimension 'disk' has no size"):
+        Cluster(SIZES, [{"disk": table}])
 
 
 def test_columns_are_attributes_and_arguments() -> None:
