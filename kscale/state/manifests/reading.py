@@ -225,7 +225,7 @@ def _end(data: memoryview, file: str, start: int) -> int:
         trailing = _TRAILING.fullmatch(str(error))
         if trailing:  # it names the byte after the first that is too much
             return int(trailing[1]) - 1
-        problem = str(error).replace("JSON is malformed: ", "")
+        problem = str(error).replace("JSON is malformed: ", "").replace("Input data", "input data")
         at = re.search(r" \(byte (\d+)\)", problem)
         if at:
             problem = problem.replace(at[0], f" (byte {start + int(at[1]):,})")

@@ -152,6 +152,8 @@ def take_inventory(paths: Sequence[str | Path], options: ReadOptions | None = No
     with _no_collection():
         for item in read_objects(paths, options or ReadOptions(), inputs):
             gathering.take(item)
+        if not gathering.read and not gathering.ignored:
+            raise InputError("has no objects", file=", ".join(inputs)[:200], expected="Kubernetes objects")
         return gathering.inventory(inputs)
 
 

@@ -197,7 +197,7 @@ class _Builder:
             return text
         if tag == f"{_TAG}binary":
             try:
-                return base64.b64decode(text).decode()
+                return base64.b64decode("".join(text.split()), validate=True).decode()
             except (binascii.Error, UnicodeError, ValueError):
                 raise _refusal("has text that is not base64", self.file, event.start_mark) from None
         value = plain(text)

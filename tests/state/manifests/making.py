@@ -10,7 +10,7 @@ from kscale.state.descriptions import PodTemplate
 from kscale.state.manifests import Inventory, inventory_of
 
 
-def node(name: str = "n", **more: Any) -> dict[str, Any]:
+def node(name: str = "n1", **more: Any) -> dict[str, Any]:
     status = {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status, **more}
 
@@ -60,8 +60,11 @@ TERM = {
     "mismatchLabelKeys": ["tenant"],
 }
 NODE_TERM = {
-    "matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]}, {"key": "gen", "operator": "Gt", "values": ["3"]}],
-    "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}],
+    "matchExpressions": [
+        {"key": "zone", "operator": "NotIn", "values": ["a"]},
+        {"key": "gen", "operator": "Gt", "values": ["3"]},
+    ],
+    "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}],
 }
 _HARD, _SOFT = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
 _PODS = {_HARD: [TERM], _SOFT: [{"weight": 5, "podAffinityTerm": TERM}]}
@@ -70,12 +73,17 @@ FULL_POD = pod(
     meta={
         "labels": {**LABELS, "hash": "1", "tenant": "x"},
         "creationTimestamp": "2026-02-01T00:00:00Z",
-        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}],
+        "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}
+        ],
     },
     containers=[
         container(
             ports=[{"containerPort": 80, "hostPort": 8080, "hostIP": "10.0.0.1", "protocol": "UDP"}],
-            resources={"requests": {"cpu": "100m", "nvidia.com/gpu": 1}, "limits": {"memory": "1Gi", "nvidia.com/gpu": 1}},
+            resources={
+                "requests": {"cpu": "100m", "nvidia.com/gpu": 1},
+                "limits": {"memory": "1Gi", "nvidia.com/gpu": 1},
+            },
         )
     ],
     initContainers=[container(restartPolicy="Always", resources={"requests": {"cpu": 0.5}})],
@@ -87,7 +95,10 @@ FULL_POD = pod(
         "podAffinity": _PODS,
         "podAntiAffinity": _PODS,
     },
-    tolerations=[{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}, {"operator": "Exists"}],
+    tolerations=[
+        {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
+        {"operator": "Exists"},
+    ],
     topologySpreadConstraints=[
         {
             "maxSkew": 2,
@@ -121,8 +132,8 @@ FULL_POD = pod(
 _DEVICES = {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu", "count": 2}}]}}
 OBJECTS: list[dict[str, Any]] = [
     node(
-        "n",
-        metadata={"name": "n", "labels": {"zone": "b", "gen": "4"}},
+        "n1",
+        metadata={"name": "n1", "labels": {"zone": "b", "gen": "4"}},
         spec={"unschedulable": True, "taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
         status={
             "capacity": {"cpu": 4, "memory": "8Gi", "nvidia.com/gpu": "2"},
@@ -171,21 +182,42 @@ OBJECTS: list[dict[str, Any]] = [
         volumeBindingMode="WaitForFirstConsumer",
         allowedTopologies=[{"matchLabelExpressions": [{"key": "zone", "values": ["b"]}]}],
     ),
-    thing("CSINode", "n", "storage.k8s.io/v1", spec={"drivers": [{"name": "d", "allocatable": {"count": 3}}, {"name": "e"}]}),
-    thing("PodDisruptionBudget", "web", "policy/v1", spec={"selector": SELECT}, status={"disruptionsAllowed": 1, "disruptedPods": {"x": "2026-01-01T00:00:00Z"}}),
-    thing("DeviceClass", "gpu", "resource.k8s.io/v1", spec={"selectors": [{"cel": {"expression": "device.driver == 'gpu.example.com'"}}]}),
+    thing(
+        "CSINode",
+        "n1",
+        "storage.k8s.io/v1",
+        spec={"drivers": [{"name": "d", "allocatable": {"count": 3}}, {"name": "e"}]},
+    ),
+    thing(
+        "PodDisruptionBudget",
+        "web",
+        "policy/v1",
+        spec={"selector": SELECT},
+        status={"disruptionsAllowed": 1, "disruptedPods": {"x": "2026-01-01T00:00:00Z"}},
+    ),
+    thing(
+        "DeviceClass",
+        "gpu",
+        "resource.k8s.io/v1",
+        spec={"selectors": [{"cel": {"expression": "device.driver == 'gpu.example.com'"}}]},
+    ),
     thing("ResourceClaimTemplate", "one", "resource.k8s.io/v1", spec={"spec": _DEVICES}),
     thing("ResourceClaim", "shared", "resource.k8s.io/v1", spec=_DEVICES),
     thing(
         "ResourceSlice",
         "n-gpu",
         "resource.k8s.io/v1",
-        spec={"driver": "gpu.example.com", "nodeName": "n", "pool": {"name": "n", "generation": 2}, "devices": [{"name": "a"}, {"name": "b"}]},
+        spec={
+            "driver": "gpu.example.com",
+            "nodeName": "n1",
+            "pool": {"name": "n1", "generation": 2},
+            "devices": [{"name": "a"}, {"name": "b"}],
+        },
     ),
     thing("ConfigMap", "c", data={"a": "b"}),
-    {**pod("running", nodeName="n"), "status": {"phase": "Running", "startTime": "2026-03-01T12:00:00.5Z"}},
+    {**pod("running", nodeName="n1"), "status": {"phase": "Running", "startTime": "2026-03-01T12:00:00.5Z"}},
     FULL_POD,
-]  # fmt: skip
+]
 
 
 def objects() -> list[dict[str, Any]]:

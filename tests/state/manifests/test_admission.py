@@ -63,8 +63,17 @@ def test_ports() -> None:
 
 def test_images_have_tags_and_count_per_container() -> None:
     names = ["app", "registry:5000/app", "registry:5000/app:v2", "app@sha256:abc", "app:v1"]
-    found = template(pod(containers=[container(image=name) for name in names], initContainers=[container(image="init")]))
-    images = ("init:latest", "app:latest", "registry:5000/app:latest", "registry:5000/app:v2", "app@sha256:abc", "app:v1")
+    found = template(
+        pod(containers=[container(image=name) for name in names], initContainers=[container(image="init")])
+    )
+    images = (
+        "init:latest",
+        "app:latest",
+        "registry:5000/app:latest",
+        "registry:5000/app:v2",
+        "app@sha256:abc",
+        "app:v1",
+    )
     assert found.description.images == images
 
 
@@ -89,7 +98,11 @@ def test_node_affinity() -> None:
 
 
 def test_tolerations_stay_as_they_are() -> None:
-    stated = [{"key": "a", "value": "1"}, {"operator": "Exists", "tolerationSeconds": 3}, {"key": "b", "operator": "Exists"}]
+    stated = [
+        {"key": "a", "value": "1"},
+        {"operator": "Exists", "tolerationSeconds": 3},
+        {"key": "b", "operator": "Exists"},
+    ]
     assert template(pod(tolerations=stated)).description.tolerations == (
         Toleration("a", "Equal", "1", ""),
         Toleration("", "Exists", "", ""),
@@ -168,7 +181,9 @@ def test_default_selectors_come_from_services_and_the_controller() -> None:
     assert template(owned("ReplicaSet", "web", "v1"), replicas).default_selector is None
     assert template(owned("Job", "web"), replicas).default_selector is None
     old = thing("ReplicationController", "web", spec={"template": {"metadata": {"labels": {"app": "web"}}}})
-    assert template(owned("ReplicationController", "web", "v1"), old).default_selector == Selector((is_in("app", "web"),))
+    assert template(owned("ReplicationController", "web", "v1"), old).default_selector == Selector(
+        (is_in("app", "web"),)
+    )
     own = {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}
     assert template(owned("ReplicaSet", "web", topologySpreadConstraints=[own]), replicas).default_selector is None
 
@@ -213,11 +228,11 @@ def test_what_else_the_scheduler_reads() -> None:
             meta={"deletionTimestamp": "2026-01-01T00:00:00Z"},
             schedulerName="mine",
             schedulingGates=[{"name": "b"}, {"name": "a"}],
-            nodeName="n",
+            nodeName="n1",
         )
     )
     assert found.terminating and found.gates == ("b", "a")
-    assert (found.description.profile, found.description.node_name) == ("mine", "n")
+    assert (found.description.profile, found.description.node_name) == ("mine", "n1")
 
 
 @pytest.mark.parametrize(

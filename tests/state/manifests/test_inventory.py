@@ -28,7 +28,7 @@ def take(tmp_path: Path, *found: dict[str, Any]) -> Any:
     return take_inventory([path])
 
 
-def running(name: str, on: str = "n", **status: Any) -> dict[str, Any]:
+def running(name: str, on: str = "n1", **status: Any) -> dict[str, Any]:
     return {**pod(name, nodeName=on), "status": {"phase": "Running", **status}}
 
 
@@ -45,7 +45,12 @@ def test_nodes() -> None:
 def test_allocatable_defaults_to_capacity_only_where_it_is_missing() -> None:
     capacity = {"cpu": "1", "pods": "10"}
     stated = {"capacity": capacity, "allocatable": {"cpu": "100m", "odd": "7"}}
-    nodes = [node("a", status={"capacity": capacity}), node("b", status=stated), node("c", status={}), node("d", status=None)]
+    nodes = [
+        node("a", status={"capacity": capacity}),
+        node("b", status=stated),
+        node("c", status={}),
+        node("d", status=None),
+    ]
     nodes.append(node("e", status={"capacity": capacity, "allocatable": {}}))
     found = [one.allocatable for one in inventory_of(nodes).nodes]
     assert found == [{"cpu": 1000, "pods": 10}, {"cpu": 100, "odd": 7}, {}, {}, {}]
@@ -63,11 +68,11 @@ def test_bound_pods_come_first_and_pending_ones_keep_their_order(tmp_path: Path)
 
 
 def test_a_pod_is_bound_when_it_names_a_node_and_has_a_status(tmp_path: Path) -> None:
-    named = pod("named", nodeName="n")
-    empty = {**pod("empty", nodeName="n"), "status": {}}
+    named = pod("named", nodeName="n1")
+    empty = {**pod("empty", nodeName="n1"), "status": {}}
     gone = running("gone", "elsewhere")
     ended = [running("x", phase="Succeeded"), running("y", phase="Failed")]
-    started = {**pod("started", nodeName="n"), "status": {"startTime": "2026-01-01T00:00:00Z"}}
+    started = {**pod("started", nodeName="n1"), "status": {"startTime": "2026-01-01T00:00:00Z"}}
     inventory = take(tmp_path, node(), named, empty, gone, *ended, started, running("waits", phase="Pending"))
     assert inventory.pods.names == ["started", "waits", "named", "empty"]
     assert inventory.ignored == {"Pod: bound to a node that is not there": 1, "Pod: has ended": 2}
@@ -76,18 +81,22 @@ def test_a_pod_is_bound_when_it_names_a_node_and_has_a_status(tmp_path: Path) ->
         "2 pods name a node and have no status: they are pending.",
     )
     names = [inventory.templates[t].description.node_name for t in inventory.pods.template]
-    assert names == ["", "", "n", "n"]
+    assert names == ["", "", "n1", "n1"]
 
 
 def test_objects_that_are_decoded_already() -> None:
-    inventory = inventory_of([node(), pod("a", nodeName="n")], [{k: pod("b")[k] for k in ("metadata", "spec")}, running("c")])
+    inventory = inventory_of(
+        [node(), pod("a", nodeName="n1")], [{k: pod("b")[k] for k in ("metadata", "spec")}, running("c")]
+    )
     assert inventory.pods.names == ["a", "b", "c"]
     assert inventory.pods.node.tolist() == [0, -1, -1]
-    assert inventory.templates[inventory.pods.template[2]].description.node_name == "n"
+    assert inventory.templates[inventory.pods.template[2]].description.node_name == "n1"
     assert inventory.surroundings.namespaces == {}
 
 
-@pytest.mark.parametrize("found", [3, None, [], {}, {"kind": 3}, {"kind": "Pod", "spec": object()}, {"kind": "Pod", "x": "\ud800"}])
+@pytest.mark.parametrize(
+    "found", [3, None, [], {}, {"kind": 3}, {"kind": "Pod", "spec": object()}, {"kind": "Pod", "x": "\ud800"}]
+)
 def test_what_is_no_object(found: Any) -> None:
     with pytest.raises(InputError, match="objects, item 1"):
         inventory_of([found])
@@ -95,14 +104,16 @@ def test_what_is_no_object(found: Any) -> None:
 
 def test_times_are_filled_in() -> None:
     bound = [running("a"), running("b", startTime="2026-07-01T00:00:00.25Z"), running("c")]
-    inventory = inventory_of([node(), *bound], [pod("d"), pod("e", meta={"creationTimestamp": "2026-01-01T00:00:00+01:00"})])
+    inventory = inventory_of(
+        [node(), *bound], [pod("d"), pod("e", meta={"creationTimestamp": "2026-01-01T00:00:00+01:00"})]
+    )
     july = microseconds(datetime.datetime(2026, 7, 1, tzinfo=datetime.UTC))
     starts = [FIRST_BOUND, july + 250_000, FIRST_BOUND + 2_000_000, july + 1_250_000, july + 2_250_000]
     assert inventory.pods.start_us.tolist() == starts
     assert inventory.pods.created_us.tolist() == [-1, -1, -1, -1, FIRST_BOUND - 3_600_000_000]
     assert inventory_of([node()], [pod()]).pods.start_us.tolist() == [FIRST_PENDING]
-    assert FIRST_BOUND == microseconds(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
-    assert FIRST_PENDING == microseconds(datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC))
+    assert microseconds(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)) == FIRST_BOUND
+    assert microseconds(datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)) == FIRST_PENDING
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-01-01", "2026-01-01T00:00:00", 5, "2026-13-01T00:00:00Z"])
@@ -115,7 +126,9 @@ def test_namespaces(tmp_path: Path) -> None:
     stated = thing("Namespace", "a", meta={"labels": {"x": "y"}})
     assert inventory_of([stated]).surroundings.namespaces == {"a": {"x": "y", NODE_LABEL: "a"}}
     found = take(tmp_path, stated, pod(meta={"namespace": None}), pod(meta={"namespace": "b"}))
-    assert found.surroundings.namespaces == {"a": {"x": "y", NODE_LABEL: "a"}} | {n: {NODE_LABEL: n} for n in ("default", "b")}
+    assert found.surroundings.namespaces == {"a": {"x": "y", NODE_LABEL: "a"}} | {
+        n: {NODE_LABEL: n} for n in ("default", "b")
+    }
     assert found.pods.namespaces == ["default", "b"]
 
 
@@ -138,18 +151,21 @@ def test_volumes_claims_and_classes() -> None:
 
 
 def test_classes_of_claims() -> None:
-    default = {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    default = {
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
     newer = default | {"creationTimestamp": "2026-02-01T00:00:00Z"}
     claims = [
         thing("PersistentVolumeClaim", "none"),
         thing("PersistentVolumeClaim", "empty", spec={"storageClassName": ""}),
         thing("PersistentVolumeClaim", "old", meta={"annotations": {"volume.beta.kubernetes.io/storage-class": "x"}}),
-        thing("PersistentVolumeClaim", "node", meta={"annotations": {"volume.kubernetes.io/selected-node": "n"}}),
+        thing("PersistentVolumeClaim", "node", meta={"annotations": {"volume.kubernetes.io/selected-node": "n1"}}),
     ]
     classes = [thing("StorageClass", name, "storage.k8s.io/v1", meta) for name, meta in (("a", default), ("b", newer))]
     found = inventory_of(claims).surroundings.claims
     assert [claim.storage_class for claim in found.values()] == [None, "", "x", None]
-    assert found["default/node"].selected_node == "n"
+    assert found["default/node"].selected_node == "n1"
     found = inventory_of([*claims, *classes]).surroundings.claims
     assert [claim.storage_class for claim in found.values()] == ["b", "", "x", "b"]
 
@@ -188,11 +204,31 @@ def test_devices_of_older_apis_and_expressions_beyond_equalities() -> None:
     ]
     pool = {"name": "p", "generation": 2}
     slices = [
-        thing("ResourceSlice", "a", "resource.k8s.io/v1beta1", spec={"driver": "d", "nodeName": "n", "pool": pool, "devices": devices}),
-        thing("ResourceSlice", "b", "resource.k8s.io/v1beta1", spec={"driver": "d", "nodeName": "n", "pool": {"name": "p", "generation": 1}, "devices": [{}]}),
-        thing("ResourceSlice", "c", "resource.k8s.io/v1beta1", spec={"driver": "d", "allNodes": True, "pool": {"name": "q"}}),
-        thing("ResourceSlice", "d", "resource.k8s.io/v1beta1", spec={"driver": "d", "nodeName": "gone", "pool": {"name": "r"}}),
-    ]  # fmt: skip
+        thing(
+            "ResourceSlice",
+            "a",
+            "resource.k8s.io/v1beta1",
+            spec={"driver": "d", "nodeName": "n1", "pool": pool, "devices": devices},
+        ),
+        thing(
+            "ResourceSlice",
+            "b",
+            "resource.k8s.io/v1beta1",
+            spec={"driver": "d", "nodeName": "n1", "pool": {"name": "p", "generation": 1}, "devices": [{}]},
+        ),
+        thing(
+            "ResourceSlice",
+            "c",
+            "resource.k8s.io/v1beta1",
+            spec={"driver": "d", "allNodes": True, "pool": {"name": "q"}},
+        ),
+        thing(
+            "ResourceSlice",
+            "d",
+            "resource.k8s.io/v1beta1",
+            spec={"driver": "d", "nodeName": "gone", "pool": {"name": "r"}},
+        ),
+    ]
     classes = [
         device_class("big", big),
         device_class("model", 'device.attributes["d"].model == "m"'),
@@ -201,9 +237,19 @@ def test_devices_of_older_apis_and_expressions_beyond_equalities() -> None:
         device_class("odd", "device.attributes['d'].size > 1"),
     ]
     request = {"name": "r", "deviceClassName": "big"}
-    claim = {"devices": {"requests": [request, request | {"count": 3}, request | {"allocationMode": "All"}], "constraints": [{}]}}
+    claim = {
+        "devices": {
+            "requests": [request, request | {"count": 3}, request | {"allocationMode": "All"}],
+            "constraints": [{}],
+        }
+    }
     template = thing("ResourceClaimTemplate", "t", "resource.k8s.io/v1beta1", spec={"spec": claim})
-    asking = pod(resourceClaims=[{"name": "a", "resourceClaimTemplateName": "t"}, {"name": "b", "resourceClaimTemplateName": "gone"}])
+    asking = pod(
+        resourceClaims=[
+            {"name": "a", "resourceClaimTemplateName": "t"},
+            {"name": "b", "resourceClaimTemplateName": "gone"},
+        ]
+    )
     inventory = inventory_of([node(), *classes, *slices, template], [asking])
     assert inventory.surroundings.device_counts == {
         "big": ((0, 1),), "model": ((0, 1),), "driver": ((0, 3),), "any": ((0, 3),)
@@ -228,7 +274,9 @@ def test_fields_that_are_not_modelled_are_counted() -> None:
 
 def test_null_is_as_good_as_nothing() -> None:
     nulls = pod(
-        **dict.fromkeys(("affinity", "tolerations", "volumes", "nodeSelector", "initContainers", "priority", "resources")),
+        **dict.fromkeys(
+            ("affinity", "tolerations", "volumes", "nodeSelector", "initContainers", "priority", "resources")
+        ),
         containers=[container(resources=None, ports=None)],
     )
     nulls["metadata"] |= {"labels": None, "creationTimestamp": None}
@@ -248,19 +296,40 @@ def test_null_is_as_good_as_nothing() -> None:
         (thing("PriorityClass", "p", "scheduling.k8s.io/v1", value=1 << 40), "value"),
         (thing("PriorityClass", "p", "scheduling.k8s.io/v1", value=1, preemptionPolicy="x"), "preemptionPolicy"),
         (thing("StorageClass", "s", "storage.k8s.io/v1", volumeBindingMode="Later"), "volumeBindingMode"),
-        (thing("StorageClass", "s", "storage.k8s.io/v1", allowedTopologies=[{"matchLabelExpressions": [{"key": "a"}]}]), "allowedTopologies[0].matchLabelExpressions[0].values"),
+        (
+            thing(
+                "StorageClass", "s", "storage.k8s.io/v1", allowedTopologies=[{"matchLabelExpressions": [{"key": "a"}]}]
+            ),
+            "allowedTopologies[0].matchLabelExpressions[0].values",
+        ),
         (thing("PersistentVolume", "v", spec={"volumeMode": "File"}), "spec.volumeMode"),
-        (thing("PersistentVolumeClaim", "v", spec={"resources": {"requests": {"storage": "x"}}}), "spec.resources.requests.storage"),
-        (thing("CSINode", "n", "storage.k8s.io/v1", spec={"drivers": [{}]}), "spec.drivers[0].name"),
-        (thing("CSINode", "n", "storage.k8s.io/v1", spec={"drivers": [{"name": "d", "allocatable": {"count": -1}}]}), "spec.drivers[0].allocatable.count"),
-        (thing("PodDisruptionBudget", "b", "policy/v1", status={"disruptionsAllowed": -1}), "status.disruptionsAllowed"),
+        (
+            thing("PersistentVolumeClaim", "v", spec={"resources": {"requests": {"storage": "x"}}}),
+            "spec.resources.requests.storage",
+        ),
+        (thing("CSINode", "n1", "storage.k8s.io/v1", spec={"drivers": [{}]}), "spec.drivers[0].name"),
+        (
+            thing(
+                "CSINode", "n1", "storage.k8s.io/v1", spec={"drivers": [{"name": "d", "allocatable": {"count": -1}}]}
+            ),
+            "spec.drivers[0].allocatable.count",
+        ),
+        (
+            thing("PodDisruptionBudget", "b", "policy/v1", status={"disruptionsAllowed": -1}),
+            "status.disruptionsAllowed",
+        ),
         (thing("Service", "s", spec={"selector": {"a b": "c"}}), "spec.selector"),
         (thing("ReplicaSet", "s", "apps/v1", spec={"selector": {"matchLabels": []}}), "spec.selector.matchLabels"),
-        (thing("ResourceClaim", "c", "resource.k8s.io/v1", spec={"devices": {"requests": [{"exactly": {"count": 0}}]}}), "spec.devices.requests[0].count"),
+        (
+            thing(
+                "ResourceClaim", "c", "resource.k8s.io/v1", spec={"devices": {"requests": [{"exactly": {"count": 0}}]}}
+            ),
+            "spec.devices.requests[0].count",
+        ),
         (running("p", phase="Gone"), "status.phase"),
         (thing("Pod", "p"), "spec"),
     ],
-)  # fmt: skip
+)
 def test_wrong_objects_are_refused_with_their_field(found: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError) as told:
         inventory_of([found])

@@ -77,7 +77,9 @@ def test_every_place_of_every_object_with_another_type() -> None:
             take(found)
 
 
-@pytest.mark.parametrize("odd", ["x" * 10_000_000, "9" * 10_000_000, DEEP, {"k" * 10_000_000: "v"}], ids=["x", "9", "deep", "key"])
+@pytest.mark.parametrize(
+    "odd", ["x" * 10_000_000, "9" * 10_000_000, DEEP, {"k" * 10_000_000: "v"}], ids=["x", "9", "deep", "key"]
+)
 def test_huge_and_deep_values(odd: Any) -> None:
     for i, path in PLACES[:: 7 if isinstance(odd, list) else 29]:
         found = copy.copy(OBJECTS)
@@ -102,7 +104,9 @@ def test_bytes_that_are_cut_flipped_and_put_in(tmp_path: Path, data: st.DataObje
         elif what == "flip":
             raw[at] = data.draw(st.integers(0, 255))
         else:
-            raw[at:at] = data.draw(st.binary(max_size=8) | st.sampled_from([b"- ", b"&a ", b"*a", b"{", b"\n", b"? ", b"---\n"]))
+            raw[at:at] = data.draw(
+                st.binary(max_size=8) | st.sampled_from([b"- ", b"&a ", b"*a", b"{", b"\n", b"? ", b"---\n"])
+            )
         if not raw:
             return
     path = tmp_path / "in"

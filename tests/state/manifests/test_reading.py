@@ -30,6 +30,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 A, B = '{"kind": "Pod", "apiVersion": "v1"}', '{"apiVersion": "v1", "kind": "Node"}'
+OTHER = '{"kind": "Odd"}'
 BOTH = [(1, "Pod", "v1"), (2, "Node", "v1")]
 
 
@@ -97,10 +98,10 @@ def test_stdin_and_pipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ('{"kind": "Pod"', "cannot be read as JSON: input data was truncated"),
         ('{"kind": "Pod",}', r"cannot be read as JSON: .*\(byte 15\)"),
-        (f"{A} {{,", r"cannot be read as JSON: .*\(byte 37\)"),
-        (f"{A} x", r"cannot be read as JSON: .*\(byte 36\)"),
+        (f"{OTHER} {{,", r"cannot be read as JSON: .*\(byte 17\)"),
+        (f"{OTHER} x", r"cannot be read as JSON: .*\(byte 16\)"),
         ('{"kind": "List", "items": [null]}', "item 1: is nothing; expected a mapping"),
-        (f'{{"kind": "List", "items": [{A}, 3]}}', "item 2: is a whole number; expected a mapping"),
+        (f'{{"kind": "List", "items": [{OTHER}, 3]}}', "item 2: is a whole number; expected a mapping"),
         ('{"kind": "List", "items": {}}', "item 1, field 'items': is a mapping; expected a list"),
         ('{"kind": 3}', "item 1, field 'kind': is a whole number; expected text"),
         ("{}", "item 1: has no kind"),
@@ -157,7 +158,7 @@ def test_limits_of_size(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is larger than 100 bytes"):
         kinds(write(tmp_path / "b.json", gzip.compress(plain.read_bytes())), max_input=100)
     bomb = gzip.compress(gzip.compress(b" " * (1 << 27)))
-    with pytest.raises(InputError, match="is larger than|unpacks to more than|YAML"):
+    with pytest.raises(InputError, match=r"unpacks to more than|is not UTF-8"):
         kinds(write(tmp_path / "c.json", bomb))
     with pytest.raises(InputError, match="unpacks to more than 1000 times its size"):
         kinds(write(tmp_path / "d.json", gzip.compress(b" " * (1 << 24))))
@@ -166,7 +167,7 @@ def test_limits_of_size(tmp_path: Path) -> None:
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         kinds(tmp_path / "gone")
-    with pytest.raises(InputError, match="does not exist|cannot be opened"):
+    with pytest.raises(InputError, match=r"does not exist|cannot be opened"):
         kinds(tmp_path / ("x" * 300))
     with pytest.raises(InputError, match="cannot be opened"):
         kinds(Path("a\x00b"))
@@ -196,7 +197,9 @@ def test_what_the_machine_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_objects_are_there_once(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", json.dumps(pod()) + json.dumps(pod()))
-    with pytest.raises(InputError, match=r"a\.json, item 2 \(Pod default/p\): is there twice; expected each object once"):
+    with pytest.raises(
+        InputError, match=r"a\.json, item 2 \(Pod default/p\): is there twice; expected each object once"
+    ):
         take_inventory([path])
     other = pod(meta={"namespace": "other"})
     assert len(take_inventory([write(path, json.dumps(pod()) + json.dumps(other))]).pods) == 2
@@ -209,9 +212,11 @@ def test_names_are_names(tmp_path: Path, name: str | None) -> None:
             take_inventory([write(tmp_path / "a.json", json.dumps(found))])
 
 
-@pytest.mark.parametrize("labels", [{"a b": "c"}, {"a": "b c"}, {"a": "x" * 64}, {"a/b/c": ""}, {"A_/b": ""}, {"é": ""}])
+@pytest.mark.parametrize(
+    "labels", [{"a b": "c"}, {"a": "b c"}, {"a": "x" * 64}, {"a/b/c": ""}, {"A_/b": ""}, {"é": ""}]
+)
 def test_labels_are_labels(labels: dict[str, str]) -> None:
-    for found in (pod(meta={"labels": labels}), node(metadata={"name": "n", "labels": labels})):
+    for found in (pod(meta={"labels": labels}), node(metadata={"name": "n1", "labels": labels})):
         with pytest.raises(InputError, match="is not a label"):
             inventory_of([found])
 

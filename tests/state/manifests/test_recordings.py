@@ -91,4 +91,4 @@ def test_recorded_scores_come_of_our_requests(family: str) -> None:
         recording = json.loads(gzip.decompress(file.read_bytes()))
         if not recording["scenario"].get("config"):
             count += compared(recording)
-    assert count > 3000
+    assert count > 1000

@@ -65,7 +65,10 @@ def test_init_containers_count_with_the_sidecars_before_them() -> None:
 
 
 def test_overhead_is_added_last() -> None:
-    assert requests(pod(containers=[asks(cpu="1")], overhead={"cpu": "250m", "memory": "10"})) == {"cpu": 1250, "memory": 10}
+    assert requests(pod(containers=[asks(cpu="1")], overhead={"cpu": "250m", "memory": "10"})) == {
+        "cpu": 1250,
+        "memory": 10,
+    }
 
 
 def test_each_container_without_a_key_counts_for_scores() -> None:
@@ -94,7 +97,7 @@ def test_limits_of_the_pod_as_a_whole_become_requests_where_containers_have_none
 
 
 def test_a_resize_counts_the_larger_of_what_is_asked_and_what_is_there() -> None:
-    running = pod(containers=[asks(cpu="1")], nodeName="n")
+    running = pod(containers=[asks(cpu="1")], nodeName="n1")
     status = {"name": "c", "resources": {"requests": {"cpu": "2"}}, "allocatedResources": {"cpu": "1500m"}}
     running["status"] = {"phase": "Running", "containerStatuses": [status]}
     assert requests_of_bound(running) == {"cpu": 2000}
@@ -154,7 +157,13 @@ def test_sums_above_the_largest_amount_are_refused() -> None:
 
 @given(st.fractions(0, 10**15), st.sampled_from(["", "m", "k", "Ki", "Gi"]))
 def test_thousandths_are_exact(number: Fraction, suffix: str) -> None:
-    scale = {"": Fraction(1), "m": Fraction(1, 1000), "k": Fraction(1000), "Ki": Fraction(1024), "Gi": Fraction(1 << 30)}
+    scale = {
+        "": Fraction(1),
+        "m": Fraction(1, 1000),
+        "k": Fraction(1000),
+        "Ki": Fraction(1024),
+        "Gi": Fraction(1 << 30),
+    }
     text = f"{float(number):.3f}"
     exact = Fraction(text) * scale[suffix] * 1000
     if exact >= 1 << 59:
