@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import msgspec
 from kscale.errors import InputError, MachineError, nearest, one_line
 from kscale.scheduler import pluginargs, plugins
 from kscale.scheduler.pluginargs import DefaultConstraint, Part, ScoringStrategy, each, fields, take, within
+from kscale.scheduler.plugins import Plugin
 from kscale.state.descriptions import DEFAULT_SCHEDULER
 from kscale.state.labels import Term
 from kscale.state.manifests.faults import need, told
@@ -65,6 +67,11 @@ _SECOND_US = 1_000_000
 _REFUSALS = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
+def _extends(name: str, shelf: Mapping[str, Plugin]) -> Sequence[str]:
+    """Return the extension points of a plug-in that is known."""
+    return UPSTREAM[name] if name in UPSTREAM else shelf[name].fills
+
+
 @dataclass(frozen=True)
 class _Set:
     """What the file enables, as (name, weight) pairs in order, and disables at one point."""
@@ -73,13 +80,8 @@ class _Set:
     disabled: frozenset[str] = frozenset()
 
 
-def _extends(name: str) -> tuple[str, ...]:
-    """Return the extension points of a plug-in that is known."""
-    return UPSTREAM[name] if name in UPSTREAM else tuple(plugins.found()[name].fills)
-
-
-def _expanded(point: str, own: _Set, everywhere: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
-    """Return the plug-ins of a point in the order they run.
+def _expanded(own: _Set, everywhere: list[str]) -> tuple[str, ...]:
+    """Return the plug-ins of a point in the order they run; ``everywhere`` are those of ``multiPoint`` that have it.
 
     First those that are stated here and everywhere, then those that are stated everywhere only, then those that are
     stated here only; one that is disabled here does not count as stated everywhere.
@@ -87,13 +89,15 @@ def _expanded(point: str, own: _Set, everywhere: tuple[tuple[str, int], ...]) ->
     here = [name for name, _ in own.enabled]
     if "*" in own.disabled:
         return tuple(here)
-    spread = [name for name, _ in everywhere if name not in own.disabled and point in _extends(name)]
+    spread = [name for name in everywhere if name not in own.disabled]
     order = [name for name in here if name in spread]
     order += [name for name in spread if name not in here]
     return (*order, *(name for name in here if name not in spread))
 
 
-def _composed(sets: dict[str, _Set]) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, int], ...]]:
+def _composed(
+    sets: Mapping[str, _Set], shelf: Mapping[str, Plugin]
+) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, int], ...]]:
     """Return the plug-ins by point, and the score plug-ins with their weights; a weight of 0 is 1."""
     stated = sets.get(MULTI_POINT, _Set())
     given = dict(stated.enabled)
@@ -101,7 +105,7 @@ def _composed(sets: dict[str, _Set]) -> tuple[dict[str, tuple[str, ...]], tuple[
     if "*" not in stated.disabled:
         kept = {name: given.get(name, _WEIGHTS.get(name, 1)) for name in UPSTREAM if name not in stated.disabled}
     everywhere = (*kept.items(), *((name, weight) for name, weight in stated.enabled if name not in kept))
-    points = {point: _expanded(point, sets.get(point, _Set()), everywhere) for point in POINTS}
+    points = {p: _expanded(sets.get(p, _Set()), [n for n, _ in everywhere if p in _extends(n, shelf)]) for p in POINTS}
     weights = dict(everywhere) | dict(sets.get("score", _Set()).enabled)
     return points, tuple((name, weights[name] or 1) for name in points["score"])
 
@@ -128,8 +132,8 @@ class ProfileConfiguration:
     """
 
     name: str = DEFAULT_SCHEDULER
-    points: dict[str, tuple[str, ...]] = field(default_factory=lambda: _composed({})[0], hash=False)
-    weights: tuple[tuple[str, int], ...] = field(default_factory=lambda: _composed({})[1])
+    points: dict[str, tuple[str, ...]] = field(default_factory=lambda: _composed({}, {})[0], hash=False)
+    weights: tuple[tuple[str, int], ...] = field(default_factory=lambda: _composed({}, {})[1])
     strategy: ScoringStrategy = pluginargs.DEFAULT_STRATEGY
     ignored_resources: tuple[str, ...] = ()
     ignored_groups: tuple[str, ...] = ()
@@ -205,13 +209,10 @@ _Extender = fields(
 )  # fmt: skip
 
 
-def _check_plugin(name: str, point: str, path: str) -> None:
+def _check_plugin(name: str, point: str, path: str, shelf: Mapping[str, Plugin]) -> None:
     """Refuse a plug-in that is not there, or has nothing to do at the point."""
-    if name in UPSTREAM and point == MULTI_POINT:
-        return
     if name in _REMOVED:
         raise InputError(f"'{name}' is no longer there", field=path, expected="NodeVolumeLimits, which took its place")
-    shelf = plugins.found()
     if name not in UPSTREAM and name not in shelf:
         raise InputError(
             f"there is no plug-in '{name[:80]}'{nearest(name[:80], [*UPSTREAM, *shelf])}",
@@ -219,32 +220,29 @@ def _check_plugin(name: str, point: str, path: str) -> None:
             expected="a plug-in of kube-scheduler v1.34.1 or of kscale",
         )
     if name not in UPSTREAM and shelf[name].variant:
-        raise InputError(
-            f"'{name}' is a strategy of NodeResourcesFit",
-            field=path,
-            expected=f"scoringStrategy.type {name} in the arguments of NodeResourcesFit",
-        )
-    if point != MULTI_POINT and point not in _extends(name):
-        points = ", ".join(_extends(name)) or "no point at all"
+        expected = f"scoringStrategy.type {name} in the arguments of NodeResourcesFit"
+        raise InputError(f"'{name}' is a strategy of NodeResourcesFit", field=path, expected=expected)
+    if point != MULTI_POINT and point not in _extends(name, shelf):
+        points = ", ".join(_extends(name, shelf)) or "no point at all"
         raise InputError(f"'{name}' has nothing to do at {point}", field=path, expected=f"it at {points}")
 
 
-def _set(value: Any, point: str, path: str, notes: list[str]) -> _Set:
+def _set(value: Any, point: str, path: str, shelf: Mapping[str, Plugin], notes: list[str]) -> _Set:
     found = take(_PluginSet, value, path)
     enabled: dict[str, int] = {}
     for where, item in each(found.enabled, f"{path}.enabled"):
         plugin = take(_Plugin, item, where)
         name = need(plugin.name, f"{where}.name", "the name of a plug-in")
-        _check_plugin(name, point, f"{where}.name")
+        _check_plugin(name, point, f"{where}.name", shelf)
         if name in enabled:
             raise InputError(f"'{name}' is there twice", field=f"{where}.name", expected="each plug-in once")
         enabled[name] = within(plugin.weight or 0, 0, INT32, f"{where}.weight")
-        if name in UPSTREAM and name not in _BUILT_IN and name not in plugins.found():
+        if name in UPSTREAM and name not in _BUILT_IN and name not in shelf:
             notes.append(f"{where}: kscale has no {name}")
     disabled = set()
     for where, item in each(found.disabled, f"{path}.disabled"):
         name = need(take(_Plugin, item, where).name, f"{where}.name", "the name of a plug-in, or *")
-        if name != "*" and name not in UPSTREAM and name not in plugins.found():
+        if name != "*" and name not in UPSTREAM and name not in shelf:
             notes.append(f"{where}: there is no plug-in {name[:80]} to disable")
         disabled.add(name)
     return _Set(tuple(enabled.items()), frozenset(disabled))
@@ -278,7 +276,7 @@ def _arguments(value: Any, path: str, notes: list[str]) -> dict[str, Any]:
         if name in seen:
             raise InputError(f"'{name[:80]}' is there twice", field=f"{where}.name", expected="each plug-in once")
         if name in _REMOVED:
-            _check_plugin(name, "", f"{where}.name")
+            _check_plugin(name, "", f"{where}.name", {})
         seen.add(name)
         result |= pluginargs.read_arguments(name, found.args, f"{where}.args", notes)
     return result
@@ -287,6 +285,7 @@ def _arguments(value: Any, path: str, notes: list[str]) -> dict[str, Any]:
 def _profiles(value: Any, default_percentage: int | None, notes: list[str]) -> tuple[ProfileConfiguration, ...]:
     stated = list(each(value, "profiles")) or [("profiles[0]", None)]
     profiles: dict[str, ProfileConfiguration] = {}
+    shelf = plugins.found()
     sorting: _Set | None = None
     for path, item in stated:
         found = take(_Profile, item, path)
@@ -297,12 +296,12 @@ def _profiles(value: Any, default_percentage: int | None, notes: list[str]) -> t
         percentage = found.percentage_of_nodes_to_score
         within(percentage or 0, 0, 100, f"{path}.percentageOfNodesToScore")
         where, listed = f"{path}.plugins", take(_Plugins, found.plugins, f"{path}.plugins")
-        sets = {p: _set(getattr(listed, p), p, f"{where}.{p}", notes) for p in (*POINTS, MULTI_POINT)}
+        sets = {p: _set(getattr(listed, p), p, f"{where}.{p}", shelf, notes) for p in (*POINTS, MULTI_POINT)}
         sorting = sorting or sets["queueSort"]
         if sets["queueSort"] != sorting:
             expected = "the same plug-ins in all profiles"
             raise InputError("differs from the first profile's", field=f"{where}.queueSort", expected=expected)
-        points, weights = _composed(sets)
+        points, weights = _composed(sets, shelf)
         _check_points(points, path, notes)
         profiles[name] = ProfileConfiguration(
             name=name, points=points, weights=weights,
