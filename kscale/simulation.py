@@ -144,10 +144,11 @@ class Simulation:
         )
 
     def _sizes(self, sizes: Sizes) -> Sizes:
-        """Give the ledger's buffer room for every pod that one preemption may evict."""
+        """Give the buffers of the ledger and of events room for every pod that one preemption may evict."""
         if not self.profile.preempts:
             return sizes
-        return replace(sizes, ledger=max(sizes.ledger, 2 * self.trace.pods.height + 2))
+        pods = self.trace.pods.height
+        return replace(sizes, ledger=max(sizes.ledger, 2 * pods + 2), event=max(sizes.event, pods + 1))
 
     @property
     def kind(self) -> loop.Kind:
@@ -348,7 +349,7 @@ def compose(
     """Return the loop's module as text, and the columns that its entries ``run``, ``sample`` and ``explain`` take."""
     composer = Composer(columns)
     loop.define_moves(composer, kind)
-    cycle.define(composer, profile, memo=memo, devices=kind.devices)
+    cycle.define(composer, profile, memo=memo, devices=kind.devices, waits=not kind.inflate)
     loop.define(composer, kind)
     composer.define(
         "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True

@@ -49,26 +49,28 @@ class Kind:
 
 def define(composer: Composer, kind: Kind) -> None:
     """Add the loop's drivers; the entries are ``run`` and ``sample``. ``define_moves`` comes first."""
-    end = "pass" if kind.inflate else _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
-    composer.define("end", "pod, now_us", end)
+    waits = not kind.inflate
     composer.define("come", "pod, now_us", _COME)
     composer.define("arrive", "now_us", _ARRIVE + (_SORT_OBJECTS if kind.objects else "come(pod, now_us)"))
-    denominate = "denominate(pod)" if kind.preempts and not kind.inflate else ""
-    composer.define(
-        "succeed", "pod, node, now_us", ("bind(pod, node, now_us)" if kind.inflate else _SUCCEED + denominate)
-    )
     composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
-    composer.define("come_back", "pod, now_us", _REFUSE if kind.inflate else _COME_BACK)
+    composer.define("come_back", "pod, now_us", _COME_BACK if waits else _REFUSE)
+    composer.define("end", "pod, now_us", _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else ""))
+    bound = _SUCCEED + ("denominate(pod)" if kind.preempts else "") if waits else "bind(pod, node, now_us)"
+    composer.define("succeed", "pod, node, now_us", bound)
     composer.define("finish_try", "pod, now_us", _FINISH_TRY)
     if kind.preempts:
-        composer.define("evict", "pod, now_us", _EVICT.replace("WAKE", "pass" if kind.inflate else _WAKE))
-        clear = _CLEAR_AND_TAKE if kind.inflate else _CLEAR_AND_WAIT
-        composer.define("make_room", "pod, template, totals, now_us", _MAKE_ROOM.replace("CLEAR", clear))
+        composer.define("evict", "pod, now_us", _EVICT + (_EVICT_IN_TIME if waits else _EVICT_AT_ONCE))
+        clear = _CLEAR_AND_WAIT if waits else ""
+        composer.define("make_room", "pod, template, totals, now_us", _MAKE_ROOM + clear + "return cleared")
     else:
         composer.define("make_room", "pod, template, totals, now_us", "return -1")
     composer.define("try_pod", "pod, now_us", _TRY)
-    after = _AFTER_ARRIVAL if kind.inflate else "pass"
-    composer.define("run", "until_us, budget", _RUN.replace("AFTER_INSTANT", after), entry=True)
+    timers = _TIMERS if waits else "pass"
+    composer.define("run_timers", "now_us", timers)
+    composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
+    composer.define("take_next", "", "pod = pop_next()\nreturn pod" if waits else "pod = pop_active()\nreturn pod")
+    text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
+    composer.define("run", "until_us, budget", text.replace("END_DUE", _END_DUE if waits else "pass"), entry=True)
     composer.define("sample", "now_us", "record(now_us)", entry=True)
 
 
@@ -86,8 +88,8 @@ def define_moves(composer: Composer, kind: Kind) -> None:
 
 
 _AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):
-        return {FULL}
-    record(now_us)"""
+                return {FULL}
+            record(now_us)"""
 
 _SHIFT = """
 template = pod_template[pod]
@@ -124,7 +126,7 @@ EVICTED_FIRSTif pod_state[pod] == {RUNNING}:
     cluster_running_pods[0] -= 1
     cluster_ended_pods[0] += 1
     occupy(pod, pod_node[pod], -1, now_us)
-    wake_ended(pod_template[pod], now_us)
+    note_event(pod_template[pod], 0)
     to_ledger(pod, {STATUS_SUCCEEDED})
     free_row(pod)
 elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
@@ -176,13 +178,12 @@ if pod_end_us[pod] >= 0:
         calendar_push(pod, now_us)
 elif ends_us >= 0:
     calendar_push(pod, ends_us)
-wake_come(pod_template[pod], now_us)
+note_event(pod_template[pod], 1)
 """
 
 _NOTE_FAILURE = """
 template = pod_template[pod]
 pod_diagnosis[pod] = template_diagnosis[template]
-set_rest(pod, rejecting_reasons(template))
 if pod_failed_us[pod] < 0:
     pod_failed_us[pod] = now_us
 """
@@ -200,8 +201,7 @@ _COME_BACK = f"""
 note_failure(pod, now_us)
 back_off(pod, now_us)
 enter(pod, now_us)
-woken = woken_in_flight(pod)
-if woken or pod_nominated[pod] >= 0:
+if cluster_woken_in_flight[0] != 0 or pod_nominated[pod] >= 0:
     requeue(pod, now_us)
 else:
     pod_state[pod] = {RESTING_STATE}
@@ -219,21 +219,24 @@ else:
     come_back(pod, now_us)
 """
 
-# A victim that is still in the calendar gives its row back when its time there comes.
 _EVICT = f"""
 pod_ended_us[pod] = now_us
 cluster_running_pods[0] -= 1
 cluster_evicted_pods[0] += 1
 occupy(pod, pod_node[pod], -1, now_us)
 to_ledger(pod, {STATUS_EVICTED})
-WAKE
+"""
+
+# A victim that is still in the calendar gives its row back when its time there comes.
+_EVICT_IN_TIME = f"""
+note_event(pod_template[pod], 0)
 if pod_end_us[pod] >= 0 or pod_duration_us[pod] >= 0:
     pod_state[pod] = {EVICTED}
 else:
     free_row(pod)
 """
 
-_WAKE = "wake_ended(pod_template[pod], now_us)"
+_EVICT_AT_ONCE = "free_row(pod)"
 
 _MAKE_ROOM = """
 cleared = preempt(pod, template, totals)
@@ -245,11 +248,7 @@ if cleared >= 0:
         cluster_evictions[0] += 1
         evict(victim, now_us)
     pod_victims[pod] += cluster_preemption[4]
-CLEAR
-return cleared
 """
-
-_CLEAR_AND_TAKE = "pass"
 
 # The pod waits for its node; others of lower priority that were waiting for it do not any more.
 _CLEAR_AND_WAIT = """
@@ -273,13 +272,14 @@ _TRY = f"""
 template = pod_template[pod]
 pod_attempts[pod] += 1
 cluster_attempts[0] += 1
-cluster_events_in_flight[0] = 0
+cluster_woken_in_flight[0] = 0
 cluster_work[0] += 1
 draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
 totals = weigh(pod, template)
 node = choose(pod, totals, draw)
 if node < 0:
     diagnose(template)
+    set_rest(pod, rejecting_reasons(template))
     node = make_room(pod, template, totals, now_us)
 if node >= 0:
     pod_devices[pod] = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
@@ -290,9 +290,29 @@ cluster_node_in_flight[0] = node
 cluster_scheduler_free_us[0] = now_us + cluster_scheduler_us[0]
 """
 
+_TIMERS = f"""
+if queue_size[{RESTING}] > 0 and cluster_next_leftover_us[0] <= now_us:
+    wake_leftover(now_us)
+if cluster_next_flush_us[0] <= now_us:
+    flush_backoff(now_us)
+"""
+
+# Ends stop short when there is no room for their events: the queue is told of these first.
+_END_DUE = f"""
+        while queue_size[{CALENDAR}] > 0 and queue_calendar_us[0] <= due and cluster_events[0] < len(event_template):
+            if ledger_rows[0] >= len(ledger_trace_row):
+                return {FULL}
+            pod = calendar_pop()
+            end(pod, due)
+            cluster_work[0] += 1
+        if queue_size[{CALENDAR}] > 0 and queue_calendar_us[0] <= due:
+            continue"""
+
 # An instant is taken up again in the phase in which a call left it, so that returning changes no result.
 _RUN = f"""
 while True:
+    if cluster_events[0] > 0:
+        tell_queue(cluster_now_us[0])
     if cluster_phase[0] == 0:
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
@@ -302,13 +322,10 @@ while True:
         if due > until_us:
             return {REACHED}
         cluster_now_us[0] = due
-        while queue_size[{CALENDAR}] > 0 and queue_calendar_us[0] <= due:
-            if ledger_rows[0] >= len(ledger_trace_row):
-                return {FULL}
-            pod = calendar_pop()
-            end(pod, due)
-            cluster_work[0] += 1
+        END_DUE
         cluster_phase[0] = 1
+        if cluster_events[0] > 0:
+            continue
     now_us = cluster_now_us[0]
     if cluster_phase[0] == 1:
         while cluster_arrivals_cursor[0] < cluster_arrivals[0]:
@@ -319,12 +336,11 @@ while True:
             arrive(now_us)
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
-        if queue_size[{RESTING}] > 0 and cluster_next_leftover_us[0] <= now_us:
-            wake_leftover(now_us)
-        if cluster_next_flush_us[0] <= now_us:
-            flush_backoff(now_us)
+        run_timers(now_us)
         cluster_phase[0] = 3
     while True:
+        if cluster_events[0] > 0:
+            break
         if cluster_work[0] >= budget:
             return {BUDGET}
         if ledger_rows[0] * 2 > len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
@@ -332,16 +348,17 @@ while True:
         pod = cluster_pod_in_flight[0]
         if pod >= 0:
             if cluster_scheduler_free_us[0] > now_us:
+                cluster_phase[0] = 0
                 break
             finish_try(pod, now_us)
         elif queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
-            pod = pop_next()
+            pod = take_next()
             if pod_state[pod] == {GONE}:
                 free_row(pod)
             else:
                 try_pod(pod, now_us)
         else:
+            AFTER_INSTANT
+            cluster_phase[0] = 0
             break
-    AFTER_INSTANT
-    cluster_phase[0] = 0
 """

@@ -40,8 +40,11 @@ from kscale.scheduler.totals import (
 _ONE_BY_ONE_CHEAP, _ONE_BY_ONE_DEAR = 60, 1
 
 
-def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: bool) -> None:
-    """Add the cycle: ``weigh``, ``choose``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue."""
+def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: bool, waits: bool = True) -> None:
+    """Add the cycle: ``weigh``, ``choose``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue.
+
+    ``waits`` tells whether a pod waits for a node that was cleared for it.
+    """
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
         move_count, copy_totals, take_plane, normalise, add_points, choose_slot, emit_diagnosis, rejecting_reasons,
@@ -60,9 +63,10 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
         composer.define("counted", "template", _COUNTED_SCAN)
     composer.define("check", "template, node", _check(profile))
     if profile.preempts:
-        preemption.define(composer, profile)
-    composer.define("weigh", "pod, template", _weigh(composer, profile))
-    composer.define("choose", "pod, totals, draw", _choose(profile))
+        preemption.define(composer, profile, waits=waits)
+    nominates = profile.preempts and waits
+    composer.define("weigh", "pod, template", _weigh(profile, nominates))
+    composer.define("choose", "pod, totals, draw", _choose(profile, nominates))
     composer.define("diagnose", "template", _DIAGNOSE)
     _define_reserve(composer, profile, devices)
     queue.define(composer, profile)
@@ -169,26 +173,26 @@ def _summed_lines(profile: Profile, place: int, plugin: Plugin) -> list[str]:
     return [*lines, f"add_points({weight}, sums)"]
 
 
-def _weigh(composer: Composer, profile: Profile) -> str:
+def _weigh(profile: Profile, nominates: bool) -> str:
     conditions = []
     if profile.late_filters or any(plugin.raw for _, plugin in profile.summed_scores):
         conditions.append("template_domains[template] != 0")
     if any(plugin.plane for _, plugin in profile.summed_scores):
         conditions.append("description_uneven[template_description[template]] != 0")
-    if profile.preempts:
+    if nominates:
         conditions.append("cluster_nominated[0] > 0")
     if profile.samples:
         conditions = ["True"]
     if not conditions:
         return "cluster_summed[0] = 0\nreturn refresh(template)"
     lines = [*_late_lines(profile, "0", "len(sums)", "sums")]
-    if profile.preempts:
+    if nominates:
         lines.append("heed_nominated(pod, template, sums)")
     if profile.samples:
         look = "look_no_further(template, sums)"
         # A node that was cleared for the pod is looked at alone, and leaves the search where it was.
         kept = "if pod_nominated[pod] < 0 or sums[pod_nominated[pod]] < 0: "
-        lines.append(kept + look if profile.preempts else look)
+        lines.append(kept + look if nominates else look)
     for place, plugin in profile.summed_scores:
         lines += _summed_lines(profile, place, plugin)
     body = "\n".join(f"    {line}" for line in lines)
@@ -205,9 +209,9 @@ return totals
 """
 
 
-def _choose(profile: Profile) -> str:
+def _choose(profile: Profile, nominates: bool) -> str:
     best = "drawn_best(totals, draw)" if profile.draws else "first_best(totals)"
-    if not profile.preempts:
+    if not nominates:
         return f"return {best}"
     # A pod goes to the node that was cleared for it when it fits there, whatever others score.
     return f"""
@@ -231,31 +235,32 @@ emit_diagnosis(template, counts)
 
 # Only the latest change of a node counts; the ring holds the last len(memo_log) changes. A template that is asked for
 # the first time is scored without a slot: in a trace of distinct pods, filling slots would only cost memory traffic.
+# One call of score_range serves the full pass and the single nodes: each call more is two seconds of compiling.
 _REFRESH = """
 slot = template_slot[template]
+head, full = cluster_log_head[0], True
+cursor = head - 1
 if slot == -2 and not DEAR:
     template_slot[template] = -1
     totals = scan_total
-    score_range(template, 0, len(totals), totals)
-    cluster_work[0] += len(totals) >> 3
 else:
     slot = choose_slot(template)
     totals = memo_total[slot]
-    head, cursor = cluster_log_head[0], memo_cursor[slot]
-    if cursor < 0 or head - cursor > len(memo_log) or (head - cursor) * THRESHOLD > len(totals):
-        score_range(template, 0, len(totals), totals)
-        memo_counted[slot] = 0
-        cluster_work[0] += len(totals) >> 3
+    behind = head - memo_cursor[slot]
+    if memo_cursor[slot] >= 0 and behind <= len(memo_log) and behind * THRESHOLD <= len(totals):
+        full = False
+        cursor = memo_cursor[slot]
     else:
-        for position in range(cursor, head):
-            node = memo_log[position & (len(memo_log) - 1)]
-            if node_changed_at[node] == position:
-                before = totals[node]
-                score_range(template, node, node + 1, totals)
-                if memo_counted[slot]:
-                    move_count(before, totals[node], memo_reason_count[slot])
-        cluster_work[0] += head - cursor
+        memo_counted[slot] = 0
     memo_cursor[slot] = head
+cluster_work[0] += len(totals) >> 3 if full else head - cursor
+for position in range(cursor, head):
+    node = memo_log[position & (len(memo_log) - 1)]
+    if full or node_changed_at[node] == position:
+        before = totals[node]
+        score_range(template, 0 if full else node, len(totals) if full else node + 1, totals)
+        if not full and memo_counted[slot]:
+            move_count(before, totals[node], memo_reason_count[slot])
 return totals
 """
 

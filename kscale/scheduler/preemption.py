@@ -168,13 +168,16 @@ def counts_as_there(
     )  # fmt: skip
 
 
-def define(composer: Composer, profile: Profile) -> None:
-    """Add ``passes`` (the filters on one node, nominated pods included), ``preempt`` and ``heed_nominated``."""
+def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
+    """Add ``passes`` (the filters on one node, nominated pods included), ``preempt`` and ``heed_nominated``.
+
+    ``waits`` tells whether pods wait for the nodes that were cleared for them, instead of taking them at once.
+    """
     for function in (
         gather_victims, mark_broken, victim_at, is_better, keep_victims, nominate, denominate, counts_as_there,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
-    composer.define("passes", "pod, template, node", _PASSES)
+    composer.define("passes", "pod, template, node", _PASSES if waits else _PASSES_ALONE)
     composer.define("heed_nominated", "pod, template, sums", _HEED_NOMINATED)
     bits = f"(-1 - code) & {profile.unresolvable_bits}"
     hopeless = ""
@@ -185,6 +188,11 @@ def define(composer: Composer, profile: Profile) -> None:
     text = _PREEMPT.replace("UNRESOLVABLE", bits).replace("HOPELESS", hopeless)
     composer.define("preempt", "pod, template, totals", text)
 
+
+_PASSES_ALONE = """
+check(template, node)
+return scan_reject[node] == 0 and scan_check[node] >= 0
+"""
 
 # Both with the nominated pods of the node and without them, as kube-scheduler does.
 _PASSES = """
@@ -216,6 +224,7 @@ for waiting in range(cluster_nominated[0]):
                 sums[node] = scan_check[node]
 """
 
+# Step -1 takes all of them off, each further step puts one back, the last one puts the victims back: it was a trial.
 _PREEMPT = f"""
 cluster_preemption[0] = -1
 if template_preempts[template] != 0 and profile_preempts[template_profile[template]] != 0:
@@ -226,29 +235,27 @@ if template_preempts[template] != 0 and profile_preempts[template_profile[templa
             count = gather_victims(template, node)
         if count > 0:
             mark_broken(count)
-            step = -1
-            while step < count:
-                place = 0
-                if step >= 0:
-                    place = victim_at(step, count)
+        step = -1
+        while step <= count and count > 0:
+            place, undo = -1, False
+            if 0 <= step < count:
+                place = victim_at(step, count)
+            for turn in range(2):
                 for other in range(count):
-                    if step < 0 or other == place:
-                        shift(scan_victim[other], node, 1 if step >= 0 else -1)
-                passing = passes(pod, template, node)
-                if not passing:
-                    for other in range(count):
-                        if step < 0 or other == place:
-                            shift(scan_victim[other], node, -1 if step >= 0 else 1)
-                    if step < 0:
-                        count = 0
-                    else:
-                        scan_verdict[place] |= {_EVICTED}
-                step += 1
-            for other in range(count):
-                if scan_verdict[other] & {_EVICTED}:
-                    shift(scan_victim[other], node, 1)
-            if count > 0:
-                if is_better(count):
-                    keep_victims(node, count)
+                    evicted = step == count and scan_verdict[other] & {_EVICTED} != 0
+                    if (step < 0 or other == place or evicted) and (turn == 0 or undo):
+                        shift(scan_victim[other], node, -1 if (step < 0) == (turn == 0) else 1)
+                if turn == 0 and step < count:
+                    passing = passes(pod, template, node)
+                    undo = not passing
+            if undo:
+                if step < 0:
+                    count = 0
+                else:
+                    scan_verdict[place] |= {_EVICTED}
+            step += 1
+        if count > 0:
+            if is_better(count):
+                keep_victims(node, count)
 return cluster_preemption[0]
 """

@@ -192,6 +192,14 @@ def unrest(
 
 
 @kernel
+def note_event(template: int, added: int, event_template: Any, event_added: Any, cluster_events: Any) -> None:
+    """Note that a pod of the template came to a node (1) or went (0)."""
+    event_template[cluster_events[0]] = template
+    event_added[cluster_events[0]] = added
+    cluster_events[0] += 1
+
+
+@kernel
 def back_off(pod: int, now_us: int, pod_unschedulable_count: Any, pod_backoff_us: Any) -> None:
     """Count a failed try and set when its back-off expires, cut down to whole seconds."""
     pod_unschedulable_count[pod] += 1
@@ -211,7 +219,9 @@ RESTS_FOR_NODES, RESTS_FOR_ENDS, RESTS_FOR_ENDS_OR_HINT, RESTS_FOR_HINT = range(
 
 def define(composer: Composer, profile: Profile) -> None:
     """Add the queue's kernels and the drivers that join them."""
-    for function in (push_active, pop_active, push_backoff, pop_backoff, enter, rest, unrest, back_off, is_backing_off):
+    for function in (
+        push_active, pop_active, push_backoff, pop_backoff, enter, rest, unrest, back_off, is_backing_off, note_event,
+    ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     hints = [plugin for plugin in profile.filters if plugin.hint is not None]
     always = sum(profile.bits(plugin) for plugin in profile.filters if plugin.always)
@@ -219,16 +229,14 @@ def define(composer: Composer, profile: Profile) -> None:
     for index, plugin in enumerate(hints):
         composer.use(f"hint_{index}", plugin.hint)
     lines = [
-        f"if pod_rejectors[pod] & {profile.bits(plugin)} != 0 and hint_{index}(pod_template[pod], other, added):\n"
-        "    helps = True"
+        f"if not helps and pod_rejectors[pod] & {profile.bits(plugin)} != 0:\n"
+        f"    helps = hint_{index}(pod_template[pod], other, added)"
         for index, plugin in enumerate(hints)
     ]
-    composer.define("may_help", "pod, other, added", "\n".join(["helps = False", *lines, "return helps"]))
+    composer.define("ask_hints", "pod, other, added, helps", "\n".join([*lines, "return helps"]))
     composer.define("set_rest", "pod, bits", _SET_REST.replace("ALWAYS", str(always)).replace("HINTING", str(hinting)))
     composer.define("requeue", "pod, now_us", _REQUEUE)
-    composer.define("wake_ended", "other, now_us", _WAKE_ENDED + (_WAKE_ENDED_HINTS if hints else ""))
-    composer.define("wake_come", "other, now_us", _WAKE_COME if hints else "pass")
-    composer.define("woken_in_flight", "pod", _WOKEN_IN_FLIGHT if hints else _WOKEN_IN_FLIGHT_ENDS)
+    composer.define("settle_events", "now_us", _SETTLE_EVENTS)
     composer.define("wake_leftover", "now_us", _WAKE_LEFTOVER)
     composer.define("flush_backoff", "now_us", _FLUSH_BACKOFF)
     composer.define("pop_next", "", _POP_NEXT)
@@ -250,66 +258,33 @@ else:
 pod_state[pod] = {QUEUED}
 """
 
-# An event while a pod is being tried is remembered; more than there is room for count as one that helps.
-_NOTE_EVENT = """
-if cluster_events_in_flight[0] < len(event_template):
-    event_template[cluster_events_in_flight[0]] = other
-    event_added[cluster_events_in_flight[0]] = {added}
-cluster_events_in_flight[0] += 1
-"""
-
-# The end of a pod may help every pod that resources turned away: kube-scheduler's hint asks no more than that either.
-_WAKE_ENDED = (
-    _NOTE_EVENT.format(added=0)
-    + f"""
-for kind in range({RESTS_FOR_ENDS}, {RESTS_FOR_HINT}):
-    while queue_resting[kind] >= 0:
-        pod = queue_resting[kind]
-        unrest(pod)
-        requeue(pod, now_us)
-        cluster_work[0] += 1
-"""
-)
-
-_WAKE_HINTED = """
-pod = queue_resting[{kind}]
-while pod >= 0:
-    after = pod_next[pod]
-    helped = may_help(pod, other, {added})
-    cluster_work[0] += 1
-    if helped:
-        unrest(pod)
-        requeue(pod, now_us)
-    pod = after
-"""
-
-_WAKE_ENDED_HINTS = _WAKE_HINTED.format(kind=RESTS_FOR_HINT, added=0)
-
-_WAKE_COME = _NOTE_EVENT.format(added=1) + f"""
-for kind in range({RESTS_FOR_ENDS_OR_HINT}, {RESTS_FOR_HINT + 1}):
-    pod = queue_resting[kind]
-    while pod >= 0:
-        after = pod_next[pod]
-        helped = may_help(pod, other, 1)
-        cluster_work[0] += 1
-        if helped:
-            unrest(pod)
-            requeue(pod, now_us)
-        pod = after
-"""
-
-_WOKEN_IN_FLIGHT_ENDS = f"return cluster_events_in_flight[0] > 0 and pod_rests_for[pod] != {RESTS_FOR_NODES}"
-
-_WOKEN_IN_FLIGHT = f"""
-woken = cluster_events_in_flight[0] > len(event_template) and pod_rests_for[pod] != {RESTS_FOR_NODES}
-for event in range(min(cluster_events_in_flight[0], len(event_template))):
-    if event_added[event] == 0 and (
-        pod_rests_for[pod] == {RESTS_FOR_ENDS} or pod_rests_for[pod] == {RESTS_FOR_ENDS_OR_HINT}
-    ):
-        woken = True
-    helped = may_help(pod, event_template[event], event_added[event])
-    woken = woken or helped
-return woken
+# Each event asks the pod that is being tried, if it found no node, then those at rest that an event may help. The end of
+# a pod may help every pod that resources turned away: kube-scheduler's hint asks no more than that either.
+_SETTLE_EVENTS = f"""
+if queue_size[{RESTING}] > 0 or cluster_pod_in_flight[0] >= 0:
+    for event in range(cluster_events[0]):
+        other, added = event_template[event], event_added[event]
+        for kind in range(4):
+            pod = queue_resting[kind]
+            if kind == {RESTS_FOR_NODES}:
+                pod = cluster_pod_in_flight[0]
+                if cluster_node_in_flight[0] >= 0:
+                    pod = -1
+            while pod >= 0:
+                after = pod_next[pod]
+                rests_for = pod_rests_for[pod]
+                helps = added == 0 and (rests_for == {RESTS_FOR_ENDS} or rests_for == {RESTS_FOR_ENDS_OR_HINT})
+                helps = ask_hints(pod, other, added, helps)
+                cluster_work[0] += 1
+                if kind == {RESTS_FOR_NODES}:
+                    after = -1
+                    if helps:
+                        cluster_woken_in_flight[0] = 1
+                elif helps:
+                    unrest(pod)
+                    requeue(pod, now_us)
+                pod = after
+cluster_events[0] = 0
 """
 
 _WAKE_LEFTOVER = f"""

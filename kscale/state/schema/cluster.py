@@ -23,7 +23,8 @@ COLUMNS = (
     Column("scheduler_free_us", "int64", "When the scheduler is done with the pod it is trying.", "us"),
     Column("pod_in_flight", "int64", "The pod that the scheduler is trying.", default=-1),
     Column("node_in_flight", "int64", "The node chosen for the pod in flight.", default=-1),
-    Column("events_in_flight", "int64", "Events since the pod in flight was popped."),
+    Column("events", "int64", "Events that the queue has yet to be told of."),
+    Column("woken_in_flight", "int64", "1 when an event may help the pod in flight, which found no node."),
     Column(
         "next_flush_us", "int64", "When the back-off queue is flushed next; the largest int64 when it is empty.", "us"
     ),

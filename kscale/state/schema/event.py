@@ -1,4 +1,4 @@
-"""An event while a pod was being tried: a pod that came to a node or went, remembered until the try is over."""
+"""An event that the queue has yet to be told of: a pod that came to a node, or went."""
 
 from kscale.state.schema import Column
 
