@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kscale.engine.clock import ACTIVE, BACKOFF, FREE, RESTING
-from kscale.engine.pods import GONE, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
+from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, RESTING
+from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
 from kscale.state.tables import Cluster
 
 Array = np.ndarray[Any, Any]
+Expect = Callable[[object, str], None]
 
 
 def violations(cluster: Cluster) -> list[str]:
@@ -43,31 +44,118 @@ def violations(cluster: Cluster) -> list[str]:
                 np.array_equal(sums, cluster.columns[book][resource]),
                 f"{book} of resource {resource} is not the sum over pods",
             )
-    expect((cluster.node_requested <= cluster.node_allocatable).all(), "a node is over-committed")
+    expect(not (_over(cluster, pods, nodes)).any(), "a node is over-committed")
     expect(np.array_equal(cluster.node_requested.sum(axis=1), cluster.resource_requested), "resource_requested is off")
     expect(
         np.array_equal(np.bincount(nodes, minlength=cluster.sizes["node"]), cluster.node_bound_pods),
         "node_bound_pods is off",
     )
     _devices(cluster, pods, nodes, expect)
-    counted = {code: int(np.count_nonzero(state == code)) for code in range(6)}
-    waiting = counted[QUEUED] + counted[RESTING_STATE] + counted[IN_FLIGHT]
+    _counters(cluster, pods, nodes, expect)
+    _ports(cluster, pods, nodes, expect)
+    if cluster.profile_preempts.any():
+        _node_lists(cluster, pods, nodes, expect)
+        _nominations(cluster, expect)
+    _states(cluster, expect)
+    return found
+
+
+def _states(cluster: Cluster, expect: Expect) -> None:
+    """Every pod is in one state, and where that state says."""
+    state, flight = cluster.pod_state, int(cluster.cluster_pod_in_flight[0])
+    counted = {code: int(np.count_nonzero(state == code)) for code in range(8)}
+    waiting = counted[QUEUED] + counted[RESTING_STATE] + counted[IN_FLIGHT] + counted[HELD]
     expect(counted[RUNNING] == cluster.cluster_running_pods[0], "running pods are miscounted")
     expect(waiting == cluster.cluster_waiting_pods[0], "waiting pods are miscounted")
+    expect(counted[HELD] == cluster.cluster_held_pods[0], "held pods are miscounted")
     expect(counted[RESTING_STATE] == cluster.queue_size[RESTING], "resting pods are miscounted")
     expect(counted[UNUSED] == cluster.queue_size[FREE], "free rows are miscounted")
     queued = cluster.queue_size[ACTIVE] + cluster.queue_size[BACKOFF] + (flight >= 0 and state[flight] == GONE)
     expect(counted[QUEUED] + counted[GONE] == queued, "a pod is in no queue")
+    due = cluster.queue_calendar[: cluster.queue_size[CALENDAR]]
+    expect(np.isin(np.flatnonzero(state == EVICTED), due).all(), "an evicted pod never gives its row back")
+    expect(cluster.cluster_evictions[0] == cluster.cluster_evicted_pods[0], "evicted pods are miscounted")
     expect(
         cluster.cluster_arrived_pods[0]
         == cluster.cluster_running_pods[0] + cluster.cluster_waiting_pods[0] + cluster.cluster_ended_pods[0]
-        + cluster.cluster_failed_pods[0] + cluster.cluster_refused_pods[0],
-        "arrivals are not running + waiting + ended + refused",
+        + cluster.cluster_failed_pods[0] + cluster.cluster_refused_pods[0] + cluster.cluster_evicted_pods[0],
+        "arrivals are not running + waiting + ended + failed + refused + evicted",
     )  # fmt: skip
-    return found
 
 
-def _devices(cluster: Cluster, pods: Array, nodes: Array, expect: Callable[[object, str], None]) -> None:
+def _over(cluster: Cluster, pods: Array, nodes: Array) -> Array:
+    """Return where more is requested than there is, by resource and node.
+
+    A node that pods were bound to before the run may be too full, and a resource that the scheduler is told to ignore
+    may be given out without end.
+    """
+    over: Array = cluster.node_requested > cluster.node_allocatable
+    over[:, nodes[(cluster.pod_decision[pods] < 0) & (cluster.pod_state[pods] == RUNNING)]] = False
+    over[(cluster.template_fit_request != cluster.template_request).any(axis=0)] = False
+    return over
+
+
+def _counters(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> None:
+    """Pods by domain, counted anew."""
+    pod, counter = _entries(cluster, pods, "counting", cluster.counting_counter)
+    node, nodemask = nodes[pod], cluster.counter_nodemask[counter]
+    domain = cluster.topology_domain[cluster.counter_topology[counter], node]
+    counts = domain >= 0
+    counts[counts & (nodemask >= 0)] &= cluster.nodemask_node[nodemask, node][counts & (nodemask >= 0)] != 0
+    tally = np.bincount((cluster.counter_first[counter] + domain)[counts], minlength=cluster.sizes["tally"])
+    expect(np.array_equal(tally, cluster.tally_count), "tally_count is not what the pods come to")
+    total = np.bincount(counter[counts], minlength=cluster.sizes["counter"])
+    expect(np.array_equal(total, cluster.counter_total), "counter_total is not what the pods come to")
+
+
+def _ports(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> None:
+    """A host port is taken where a pod has it. Of two pods with one port on a node, the first to go sets it free."""
+    if "port_used" not in cluster.columns:
+        return
+    pod, port = _entries(cluster, pods, "port_of", cluster.port_of_port)
+    held = np.zeros_like(cluster.port_used)
+    np.add.at(held, (port, nodes[pod]), 1)
+    expect(not ((held == 0) & (cluster.port_used != 0)).any(), "a port is taken that no pod has")
+    gone = cluster.cluster_ended_pods[0] + cluster.cluster_evicted_pods[0]
+    expect(gone > 0 or not ((held > 0) & (cluster.port_used == 0)).any(), "a port that a pod has is not taken")
+
+
+def _entries(cluster: Cluster, pods: Array, table: str, values: Array) -> tuple[Array, Array]:
+    """Return the entries of the pods' lists in a table: places in ``pods``, and the values."""
+    first = cluster.columns[f"template_{table}_first"][cluster.pod_template[pods]]
+    length = cluster.columns[f"template_{table}_last"][cluster.pod_template[pods]] - first
+    place = np.repeat(np.arange(len(pods)), length)
+    step = np.arange(len(place)) - np.repeat(np.cumsum(length) - length, length)
+    return place, values[first[place] + step]
+
+
+def _node_lists(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> None:
+    """The list of each node, walked from its first pod, holds the pods on it and no other, and ends at the last."""
+    node = np.flatnonzero(cluster.node_first_pod >= 0)
+    pod, before = cluster.node_first_pod[node], np.full(len(node), -1, np.int64)
+    on = np.full(cluster.sizes["pod"], -1, np.int64)
+    on[pods] = nodes
+    listed, right = 0, bool((cluster.node_last_pod[cluster.node_first_pod < 0] < 0).all())
+    while len(pod) and right and listed <= len(pods):
+        listed += len(pod)
+        right = bool((on[pod] == node).all() and (cluster.pod_node_previous[pod] == before).all())
+        after = cluster.pod_node_next[pod]
+        right = right and bool((cluster.node_last_pod[node[after < 0]] == pod[after < 0]).all())
+        node, before, pod = node[after >= 0], pod[after >= 0], after[after >= 0]
+    expect(right and listed == len(pods), "the list of a node's pods is wrong")
+
+
+def _nominations(cluster: Cluster, expect: Expect) -> None:
+    """The pods that wait for a node that was cleared for them are listed once each, and wait."""
+    listed = cluster.nominated_pod[: cluster.cluster_nominated[0]]
+    waits = np.isin(cluster.pod_state, (QUEUED, RESTING_STATE, IN_FLIGHT))
+    expect(
+        np.array_equal(np.sort(listed), np.flatnonzero((cluster.pod_nominated >= 0) & waits)),
+        "the list of nominated pods is wrong",
+    )
+
+
+def _devices(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> None:
     free = np.where(np.arange(cluster.sizes["device"])[None, :] < cluster.node_device_count[:, None], 1000, -1)
     milli = cluster.template_device_milli[cluster.pod_template[pods]]
     for device in range(cluster.sizes["device"]):

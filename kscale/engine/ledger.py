@@ -10,13 +10,15 @@ import numpy as np
 import polars as pl
 
 from kscale.engine.outputs import EVENT_KINDS, OUTPUTS, STATUSES
-from kscale.engine.pods import GONE, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
+from kscale.engine.pods import EVICTED, GONE, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
 from kscale.state.tables import Cluster
 
 _FIELDS: dict[str, Any] = {
     "status": np.uint8, "node": np.int32, "devices": np.uint64, "decision": np.int64, "failed_us": np.int64,
     "bound_us": np.int64, "started_us": np.int64, "ended_us": np.int64, "attempts": np.int32, "diagnosis": np.int32,
 }  # fmt: skip
+#: Fields of what preemption did: taken from the first eviction on, since most runs have none.
+_EVICTION_FIELDS: dict[str, Any] = {"victims": np.int32, "preemptor": np.int64, "eviction": np.int64}
 #: Columns of ``pods`` that the fingerprint digests, in this order.
 FINGERPRINTED = (
     "name", "namespace", "status", "node", "devices", "decision", "arrived_us", "bound_us", "started_us", "ended_us",
@@ -25,7 +27,7 @@ FINGERPRINTED = (
 
 
 class Ledger:
-    """What became of each pod, by its row in the trace; 61 bytes a pod.
+    """What became of each pod, by its row in the trace; 61 bytes a pod, 81 when pods were evicted.
 
     ``reasons`` are the texts of the diagnoses by number, made once each by ``tell``.
     """
@@ -44,6 +46,9 @@ class Ledger:
 
     def drain(self, cluster: Cluster) -> None:
         """Take what the loop has written, and empty its buffers."""
+        if cluster.cluster_evictions[0] and "eviction" not in self.fields:
+            for name, dtype in _EVICTION_FIELDS.items():
+                self.fields[name] = np.full(len(self.fields["status"]), 0 if name == "victims" else -1, dtype)
         rows = int(cluster.ledger_rows[0])
         if rows:
             places = cluster.ledger_trace_row[:rows]
@@ -65,7 +70,7 @@ class Ledger:
     def close(self, cluster: Cluster) -> None:
         """Take the pods that still live at the end of the run."""
         self.drain(cluster)
-        live = np.flatnonzero((cluster.pod_state != UNUSED) & (cluster.pod_state != GONE))
+        live = np.flatnonzero(~np.isin(cluster.pod_state, (UNUSED, GONE, EVICTED)))
         places = cluster.pod_trace_row[live]
         for name, values in self.fields.items():
             if name != "status":
@@ -106,8 +111,23 @@ class Ledger:
                 "reason": _words(taken["diagnosis"], self.reasons, pl.String),
                 "first_failed_us": time("failed_us"),
                 "template": known["spec"].cast(pl.Int32),
+                **self._evictions(rows, trace_pods),
             }
         )
+
+    def _evictions(self, rows: np.ndarray[Any, Any], trace_pods: pl.DataFrame) -> dict[str, pl.Series]:
+        """Return for each pod the pod that it was evicted for, as namespace/name, and how many were evicted for it."""
+        if "eviction" not in self.fields:
+            return {
+                "preempted_by": pl.repeat(None, len(rows), dtype=pl.String, eager=True),
+                "victims": pl.repeat(0, len(rows), dtype=pl.Int64, eager=True),
+            }
+        names = trace_pods.select(pl.concat_str("namespace", pl.lit("/"), "name")).to_series()
+        preemptor = pl.Series(self.fields["preemptor"][rows]).replace(-1, None)
+        return {
+            "preempted_by": names.gather(preemptor),
+            "victims": pl.Series(self.fields["victims"][rows].astype(np.int64)),
+        }
 
     def timeline_frame(self, resources: list[str], allocatable: list[int], devices: int | None) -> pl.DataFrame:
         """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` of all nodes, None without GPUs."""
@@ -145,7 +165,7 @@ def _device_lists(masks: np.ndarray[Any, Any]) -> pl.Series:
 
 
 #: The kinds of events in the order in which they come within an instant, as in the loop: ends before arrivals.
-_EVENT_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started")
+_EVENT_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Evicted", "Scheduled", "Started")
 
 
 def events(pods: pl.DataFrame) -> pl.DataFrame:
@@ -159,9 +179,10 @@ def events(pods: pl.DataFrame) -> pl.DataFrame:
         name: pods[name].fill_null(-1).to_numpy()
         for name in ("arrived_us", "first_failed_us", "bound_us", "started_us", "ended_us")
     }
-    refused, failed = (status == STATUSES.index(word) for word in ("refused", "failed"))
+    refused, failed, evicted = (status == STATUSES.index(word) for word in ("refused", "failed", "evicted"))
     happened = {
-        "Succeeded": (stamps["ended_us"], ~failed), "Deleted": (stamps["ended_us"], failed),
+        "Succeeded": (stamps["ended_us"], ~failed & ~evicted), "Deleted": (stamps["ended_us"], failed),
+        "Evicted": (stamps["ended_us"], evicted),
         "Arrived": (stamps["arrived_us"], None), "FailedScheduling": (stamps["first_failed_us"], ~refused),
         "Refused": (stamps["first_failed_us"], refused), "Scheduled": (stamps["bound_us"], None),
         "Started": (stamps["started_us"], None),
@@ -175,7 +196,7 @@ def events(pods: pl.DataFrame) -> pl.DataFrame:
     lengths = [len(rows[kind]) for kind in _EVENT_ORDER]
     codes = np.repeat(np.array([EVENT_KINDS.index(kind) for kind in _EVENT_ORDER], np.uint8), lengths)
     kind, pod = codes[order], np.concatenate([rows[k] for k in _EVENT_ORDER])[order]
-    concerned = np.isin(kind, [EVENT_KINDS.index(word) for word in ("Scheduled", "Started", "Succeeded")])
+    concerned = np.isin(kind, [EVENT_KINDS.index(word) for word in ("Scheduled", "Started", "Succeeded", "Evicted")])
     explained = np.isin(kind, [EVENT_KINDS.index(word) for word in ("FailedScheduling", "Refused", "Deleted")])
     index = pl.Series(pod)
     return pl.DataFrame(

@@ -27,7 +27,7 @@ class Output:
 #: Words that ``pods.status`` may hold, in the order of their codes.
 STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted")
 #: Words that ``events.kind`` may hold, in the order of their codes.
-EVENT_KINDS = ("Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted")
+EVENT_KINDS = ("Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted")
 
 OUTPUTS: dict[str, tuple[Output, ...]] = {
     "pods": (
@@ -37,7 +37,8 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
             "status",
             pl.Enum(STATUSES),
             "State at the end of the run. failed: its recorded end came while it waited. "
-            "refused: dropped for good since it did not fit (--inflate).",
+            "refused: dropped for good since it did not fit (--inflate). "
+            "evicted: it ran, and was removed to make room for a pod of higher priority.",
         ),
         Output("node", pl.String, "Node it was bound to; null if never."),
         Output("devices", pl.List(pl.UInt8), "Devices (GPUs) it held on its node, by index."),
@@ -50,17 +51,19 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         ),
         Output("bound_us", pl.Int64, "When it was bound; null if never.", "us of virtual time"),
         Output("started_us", pl.Int64, "When it started; null if never.", "us of virtual time"),
-        Output("ended_us", pl.Int64, "When it ended; null if it did not.", "us of virtual time"),
+        Output("ended_us", pl.Int64, "When it ended or was evicted; null if it did not.", "us of virtual time"),
         Output("attempts", pl.Int64, "Times the scheduler tried it."),
         Output("reason", pl.String, "Why it did not fit when it was last found not to; null if it never failed."),
         Output("first_failed_us", pl.Int64, "When it was first found not to fit; null if never.", "us of virtual time"),
         Output("template", pl.Int32, "Row of templates.parquet."),
+        Output("preempted_by", pl.String, "The pod that it was evicted for, as namespace/name; null if it was not."),
+        Output("victims", pl.Int64, "Pods that were evicted to make room for it.", "pods"),
     ),
     "timeline": (
         Output("time_us", pl.Int64, "Virtual time of the sample.", "us"),
         Output("arrived_pods", pl.Int64, "Pods that had arrived.", "pods"),
         Output("running_pods", pl.Int64, "Pods bound and not ended.", "pods"),
-        Output("waiting_pods", pl.Int64, "Pods arrived and not bound, refused or gone.", "pods"),
+        Output("waiting_pods", pl.Int64, "Pods arrived and not bound, refused, evicted or gone.", "pods"),
         Output("allocatable_*", pl.Int64, "Allocatable over all nodes.", "milli for cpu, bytes, else counts"),
         Output("requested_*", pl.Int64, "Requested by bound pods over all nodes.", "milli for cpu, bytes, else counts"),
         Output(
