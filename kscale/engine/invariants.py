@@ -100,8 +100,8 @@ def _counters(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> No
     pod, counter = _entries(cluster, pods, "counting", cluster.counting_counter)
     node, nodemask = nodes[pod], cluster.counter_nodemask[counter]
     domain = cluster.topology_domain[cluster.counter_topology[counter], node]
-    counts = domain >= 0
-    counts[counts & (nodemask >= 0)] &= cluster.nodemask_node[nodemask, node][counts & (nodemask >= 0)] != 0
+    counts, masked = domain >= 0, nodemask >= 0
+    counts[masked] &= cluster.nodemask_node[nodemask[masked], node[masked]] != 0
     tally = np.bincount((cluster.counter_first[counter] + domain)[counts], minlength=cluster.sizes["tally"])
     expect(np.array_equal(tally, cluster.tally_count), "tally_count is not what the pods come to")
     total = np.bincount(counter[counts], minlength=cluster.sizes["counter"])

@@ -7,21 +7,17 @@ from typing import Any
 
 from kscale.kernels import parameters, plain
 from kscale.scheduler import plugins
-from kscale.state.schema import NewTable
+from kscale.state import schema
 from kscale.state.tables import Cluster
 
-#: The dimensions of the schema's own tables.
-OWN = {
-    "resource": 5, "node": 3, "template": 3, "pod": 8, "description": 2, "device": 2, "key": 1, "tag": 3, "queues": 5,
-    "rest": 4, "arrival": 4, "ledger": 4, "timeline": 4, "diagnosis": 4, "reason": 8, "memo": 2, "log": 8, "typical": 2,
-    "level": 2, "profile": 2, "scorer": 3, "sieve": 3, "point": 3, "criteria": 6, "event": 4, "topology": 4,
-    "nodemask": 2, "counter": 4, "tally": 8, "counting": 6, "domain": 3, "budget": 2, "budget_of": 4, "nominated": 8,
-}  # fmt: skip
-#: The same, and the tables that plug-ins declare.
+ROWS = schema.full_names(schema.load(plugins.columns()))
+#: Every dimension; those of lists and counters are four long.
 SIZES = {
-    **{name: 4 for addition in plugins.columns() for name, new in addition.items() if isinstance(new, NewTable)},
-    **OWN,
-}
+    **{dimension: 4 for table, column in ROWS.values() for dimension in column.dims or (table.name,)},
+    "one": 1, "resource": 5, "node": 3, "template": 3, "pod": 8, "description": 2, "device": 2, "key": 1, "tag": 3,
+    "queues": 5, "reason": 8, "memo": 2, "log": 8, "typical": 2, "level": 2, "profile": 2, "scorer": 3, "sieve": 3,
+    "criteria": 6,
+}  # fmt: skip
 
 
 def small(**sizes: int) -> Cluster:

@@ -19,26 +19,29 @@ def compiled(request: pytest.FixtureRequest) -> bool:
 
 
 def test_states_and_statuses_are_told_apart() -> None:
-    assert len({pods.UNUSED, pods.QUEUED, pods.IN_FLIGHT, pods.RESTING_STATE, pods.RUNNING, pods.GONE}) == 6
+    assert sorted([
+        pods.UNUSED, pods.QUEUED, pods.IN_FLIGHT, pods.RESTING_STATE, pods.RUNNING, pods.GONE, pods.EVICTED, pods.HELD,
+    ]) == list(range(8))  # fmt: skip
     assert [STATUSES[code] for code in (
         pods.STATUS_RUNNING, pods.STATUS_SUCCEEDED, pods.STATUS_FAILED, pods.STATUS_WAITING, pods.STATUS_REFUSED,
-    )] == ["running", "succeeded", "failed", "waiting", "refused"]  # fmt: skip
+        pods.STATUS_EVICTED,
+    )] == ["running", "succeeded", "failed", "waiting", "refused", "evicted"]  # fmt: skip
 
 
 def test_an_arrival_takes_the_row_on_top_of_the_free_ones(compiled: bool) -> None:
     cluster = small()
     cluster.queue_free[:3], cluster.queue_size[FREE] = [7, 5, 2], 3
     cluster.arrival_time_us[1], cluster.arrival_template[1], cluster.arrival_trace_row[1] = 40, 2, 99
-    cluster.arrival_duration_us[1], cluster.arrival_end_us[1] = 6, 50
+    cluster.arrival_duration_us[1], cluster.arrival_end_us[1], cluster.arrival_begun_us[1] = 6, 50, -8
     cluster.cluster_arrivals_cursor[0] = 1
     assert call(pods.admit, cluster, compiled=compiled) == 2
     assert cluster.queue_size[FREE] == 2
     assert cluster.cluster_arrivals_cursor[0] == 2
     row = {
         name: cluster.columns[f"pod_{name}"][2]
-        for name in ("trace_row", "template", "arrived_us", "duration_us", "end_us")
+        for name in ("trace_row", "template", "arrived_us", "duration_us", "end_us", "begun_us")
     }
-    assert row == {"trace_row": 99, "template": 2, "arrived_us": 40, "duration_us": 6, "end_us": 50}
+    assert row == {"trace_row": 99, "template": 2, "arrived_us": 40, "duration_us": 6, "end_us": 50, "begun_us": -8}
     assert (np.delete(cluster.pod_trace_row, 2) == -1).all()
 
 
@@ -49,7 +52,7 @@ def test_a_row_that_is_used_again_forgets_its_last_pod(compiled: bool) -> None:
         cluster.columns[name][3] = 9
     call(pods.reset, cluster, 3, compiled=compiled)
     kept = {name for name in names if cluster.columns[name][3] == 9}
-    # What an arrival or the queue writes anew.
+    # What an arrival, the queue or a node's list writes anew.
     assert kept == {
         "pod_trace_row",
         "pod_template",
@@ -57,11 +60,15 @@ def test_a_row_that_is_used_again_forgets_its_last_pod(compiled: bool) -> None:
         "pod_arrived_us",
         "pod_duration_us",
         "pod_end_us",
+        "pod_begun_us",
         "pod_queued_us",
         "pod_queue_sequence",
         "pod_rests_for",
+        "pod_rejectors",
         "pod_next",
         "pod_previous",
+        "pod_node_next",
+        "pod_node_previous",
     }
     for name in set(names) - kept:
         assert cluster.columns[name][3] == fresh.columns[name][3], name
@@ -80,7 +87,7 @@ def test_arrivals_are_counted_with_what_they_ask_for(compiled: bool) -> None:
 
 def books(cluster: Cluster) -> list[list[int]]:
     return [cluster.node_requested[:, 1].tolist(), cluster.node_nonzero_requested[:, 1].tolist(),
-            cluster.node_requested_peak[:, 1].tolist(), cluster.resource_requested.tolist()]  # fmt: skip
+            (-cluster.node_left[:, 1]).tolist(), cluster.resource_requested.tolist()]  # fmt: skip
 
 
 def test_room_is_taken_in_both_books_and_given_back(compiled: bool) -> None:
@@ -92,11 +99,50 @@ def test_room_is_taken_in_both_books_and_given_back(compiled: bool) -> None:
     total = [[7, 6, 0, 2, 2], [107, 6, 0, 2, 2], [7, 6, 0, 2, 2], [7, 6, 0, 2, 2]]
     assert books(cluster) == total
     call(pods.take_resources, cluster, 2, 1, -1, compiled=compiled)
-    # The peak stays.
-    assert books(cluster) == [[0, 5, 0, 1, 0], [100, 5, 0, 1, 0], total[2], [0, 5, 0, 1, 0]]
+    assert books(cluster) == [[0, 5, 0, 1, 0], [100, 5, 0, 1, 0], [0, 5, 0, 1, 0], [0, 5, 0, 1, 0]]
+    for name in ("requested", "nonzero_requested"):
+        assert np.array_equal(cluster.columns[f"node_{name}_double"], cluster.columns[f"node_{name}"].astype(float))
     call(pods.take_resources, cluster, 0, 1, -1, compiled=compiled)
-    assert books(cluster) == [[0] * 5, [0] * 5, total[2], [0] * 5]
+    assert books(cluster) == [[0] * 5] * 4
     assert not cluster.node_requested.any()
+    assert not cluster.node_requested_peak.any()  # room that is only tried leaves no peak
+
+
+def test_peaks_stay(compiled: bool) -> None:
+    cluster = small()
+    for requested, sign in (([3, 5, 0, 1, 0], 1), ([7, 2, 0, 2, 0], 1), ([9, 9, 9, 9, 9], -1), ([1, 0, 0, 1, 4], 1)):
+        cluster.node_requested[:, 1] = requested
+        call(pods.log_change, cluster, 1, 0, sign, compiled=compiled)
+    # What is there after a pod has come; nobody is looked at when one goes.
+    assert cluster.node_requested_peak.T.tolist() == [[0] * 5, [7, 5, 0, 2, 4], [0] * 5]
+
+
+def on_node(cluster: Cluster, node: int) -> list[int]:
+    """Walk the list forward, and see that it is the same backward."""
+    walks = []
+    for start, step in (("node_first_pod", "pod_node_next"), ("node_last_pod", "pod_node_previous")):
+        walks.append([])
+        pod = int(cluster.columns[start][node])
+        while pod >= 0:
+            walks[-1].append(pod)
+            pod = int(cluster.columns[step][pod])
+    assert walks[0] == walks[1][::-1]
+    return walks[0]
+
+
+def test_a_node_lists_its_pods_in_the_order_in_which_they_came(compiled: bool) -> None:
+    cluster = small()
+    for pod in (4, 1, 6):
+        call(pods.join_node, cluster, pod, 2, compiled=compiled)
+    call(pods.join_node, cluster, 5, 0, compiled=compiled)
+    assert [on_node(cluster, node) for node in range(3)] == [[5], [], [4, 1, 6]]
+    for gone, left in ((1, [4, 6]), (6, [4]), (4, [])):  # from the middle, the end, and the last of all
+        call(pods.leave_node, cluster, gone, 2, compiled=compiled)
+        assert on_node(cluster, 2) == left
+    for pod in (6, 4):
+        call(pods.join_node, cluster, pod, 2, compiled=compiled)
+    call(pods.leave_node, cluster, 6, 2, compiled=compiled)  # the first
+    assert [on_node(cluster, node) for node in range(3)] == [[5], [], [4]]
 
 
 def test_devices_are_taken_by_bits_and_given_back(compiled: bool) -> None:
@@ -145,16 +191,35 @@ def test_bindings_are_numbered_and_start_at_once(compiled: bool) -> None:
     assert call(pods.bind, cluster, 5, 0, 100, compiled=compiled) == 100  # lasts no time
 
 
+def test_a_binding_is_the_start_where_no_other_is_known(compiled: bool) -> None:
+    cluster = small()
+    cluster.pod_begun_us[:3] = [pods.UNKNOWN_START, -70, 0]
+    for pod in range(3):
+        call(pods.bind, cluster, pod, 1, 100, compiled=compiled)
+    assert cluster.pod_begun_us[:3].tolist() == [100, -70, 0]
+
+
+def test_a_pod_that_was_bound_before_the_run_is_no_decision(compiled: bool) -> None:
+    cluster = small()
+    cluster.cluster_waiting_pods[0] = 2
+    cluster.pod_duration_us[4], cluster.pod_duration_us[6], cluster.pod_begun_us[6] = -1, 8, -70
+    assert call(pods.start_bound, cluster, 4, 1, 0, compiled=compiled) == -1
+    assert call(pods.start_bound, cluster, 6, 2, 100, compiled=compiled) == 108
+    assert (cluster.pod_state[6], cluster.pod_node[6], cluster.pod_begun_us[6]) == (RUNNING, 2, -70)
+    assert (cluster.pod_bound_us[6], cluster.pod_started_us[6], cluster.pod_decision[6]) == (100, 100, -1)
+    assert (cluster.cluster_running_pods[0], cluster.cluster_waiting_pods[0], cluster.cluster_decisions[0]) == (2, 0, 0)
+
+
 def test_a_pod_that_is_done_goes_to_the_ledger_and_leaves_its_row(compiled: bool) -> None:
     cluster = small()
     fields = ("trace_row", "node", "devices", "decision", "failed_us", "bound_us", "started_us", "ended_us", "attempts",
-              "diagnosis")  # fmt: skip
+              "diagnosis", "victims", "preemptor", "eviction")  # fmt: skip
     for value, name in enumerate(fields, 10):
         cluster.columns[f"pod_{name}"][5] = value
     cluster.pod_state[5], cluster.ledger_rows[0], cluster.queue_size[FREE] = RUNNING, 1, 2
     call(pods.to_ledger, cluster, 5, 3, compiled=compiled)
     assert cluster.ledger_rows[0] == 2
-    assert [cluster.columns[f"ledger_{name}"][1] for name in fields] == list(range(10, 20))
+    assert [cluster.columns[f"ledger_{name}"][1] for name in fields] == list(range(10, 23))
     assert cluster.ledger_status[1] == 3
     call(pods.free_row, cluster, 5, compiled=compiled)
     assert cluster.pod_state[5] == UNUSED
