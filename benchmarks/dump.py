@@ -100,6 +100,7 @@ def features(rng: random.Random, app: str) -> dict[str, Any]:
         {},
         {"affinity": {"podAntiAffinity": {near: [{"weight": 100, "podAffinityTerm": term}]}}},
         {"affinity": {"podAntiAffinity": {hard: [term]}}},
+        {"affinity": {"podAffinity": {hard: [{"labelSelector": select, "topologyKey": ZONE}]}}},
         {"affinity": {"podAffinity": {near: [{"weight": 10, "podAffinityTerm": wide}]}}},
         {"affinity": {"nodeAffinity": {hard: {"nodeSelectorTerms": [disk]}}}},
         {"affinity": {"nodeAffinity": {near: [{"weight": 20, "preference": disk}]}}},
@@ -114,6 +115,7 @@ def features(rng: random.Random, app: str) -> dict[str, Any]:
         {"overhead": {"cpu": "250m", "memory": "120Mi"}, "runtimeClassName": "kata"},
         {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}},
         {"hostNetwork": True},
+        {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]},
         {"tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}]},
     ]
     return rng.choice(choices)
@@ -162,6 +164,34 @@ def containers(rng: random.Random, app: str, number: int) -> dict[str, Any]:
         setup = {"name": "setup", "image": f"{REGISTRY}/setup:v1", "resources": {"requests": {"cpu": "1"}}}
         found["initContainers"] = [sidecar, setup]
     return found
+
+
+def running(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the status of a pod that runs."""
+    statuses = [
+        {
+            "allocatedResources": one["resources"].get("requests", {}),
+            "containerID": "containerd://@UID@",
+            "image": one["image"],
+            "name": one["name"],
+            "ready": True,
+            "resources": one["resources"],
+            "restartCount": 0,
+            "state": {"running": {"startedAt": TIME}},
+        }
+        for one in spec["containers"]
+    ]
+    kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    return {
+        "conditions": [condition(kind) for kind in kinds],
+        "containerStatuses": statuses,
+        "hostIP": "10.1.2.3",
+        "phase": "Running",
+        "podIP": "@IP@",
+        "podIPs": [{"ip": "@IP@"}],
+        "qosClass": "Burstable",
+        "startTime": TIME,
+    }
 
 
 class App:
@@ -222,30 +252,7 @@ class App:
             "resourceVersion": "@NUMBER@",
             "uid": "@UID@",
         }
-        running = [
-            {
-                "allocatedResources": one["resources"].get("requests", {}),
-                "containerID": "containerd://@UID@",
-                "image": one["image"],
-                "name": one["name"],
-                "ready": True,
-                "resources": one["resources"],
-                "restartCount": 0,
-                "state": {"running": {"startedAt": TIME}},
-            }
-            for one in spec["containers"]
-        ]
-        kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
-        status = {
-            "conditions": [condition(kind) for kind in kinds],
-            "containerStatuses": running,
-            "hostIP": "10.1.2.3",
-            "phase": "Running",
-            "podIP": "@IP@",
-            "podIPs": [{"ip": "@IP@"}],
-            "qosClass": "Burstable",
-            "startTime": TIME,
-        }
+        status = running(spec)
         pod = thing("Pod", "@NAME@", self.namespace, metadata=metadata, spec=spec, status=status)
         if self.waiting:
             del spec["nodeName"]
@@ -317,6 +324,22 @@ def frame(rng: random.Random, nodes: int) -> Iterator[dict[str, Any]]:
         yield thing("PriorityClass", name, version="scheduling.k8s.io/v1", value=value, globalDefault=False)
     mode = {"provisioner": "disk.csi.example.com", "volumeBindingMode": "WaitForFirstConsumer"}
     yield thing("StorageClass", "fast", version="storage.k8s.io/v1", **mode)
+    gpu = "resource.k8s.io/v1"
+    yield thing(
+        "DeviceClass", "gpu", version=gpu, spec={"selectors": [{"cel": {"expression": "device.driver == 'gpu'"}}]}
+    )
+    exactly = {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1}
+    request = {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}}
+    for number in range(NAMESPACES):
+        yield thing("ResourceClaimTemplate", "one-gpu", f"team-{number:02d}", gpu, spec={"spec": request})
+    for number in range(0, nodes, 20):
+        spec = {
+            "driver": "gpu",
+            "nodeName": f"node-{number:05d}",
+            "pool": {"name": f"node-{number:05d}", "generation": 1},
+        }
+        devices = [{"name": f"gpu-{i}"} for i in range(8)]
+        yield thing("ResourceSlice", f"node-{number:05d}", version=gpu, spec=spec | {"devices": devices})
     yield thing("ConfigMap", "kube-root-ca.crt", "team-00", data={"ca.crt": "-----BEGIN CERTIFICATE-----"})
 
 

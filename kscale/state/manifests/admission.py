@@ -7,7 +7,7 @@ admission plug-ins add (DefaultTolerationSeconds, ...) are not added: a dump has
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kscale.errors import InputError, nearest
 from kscale.state.descriptions import DEFAULT_SCHEDULER, Disk, PodDescription, PodTemplate, Selector
@@ -135,23 +135,27 @@ def _disk(volume: models.Volume, field: str) -> Disk | None:
     return None
 
 
-def _volumes(spec: models.PodSpec, namespace: str) -> tuple[tuple[str, ...], tuple[Disk, ...]]:
-    """Return the claims that a pod mounts, and the disks that it names itself. Raises InputError."""
+def with_volumes(template: PodTemplate, volumes: Sequence[models.Volume]) -> PodTemplate:
+    """Return the template of a pod that has ``volumes`` besides: claims, and disks that it names itself.
+
+    Raises InputError with the field that is wrong.
+    """
     claims, disks = [], []
-    for i, volume in enumerate(spec.volumes or ()):
-        field = f"spec.volumes[{i}]"
+    for volume in volumes:
+        field = "spec.volumes"
         if volume.persistent_volume_claim is not None:
             where = f"{field}.persistentVolumeClaim.claimName"
             name = check_name(need(volume.persistent_volume_claim.claim_name, where, "the name of a claim"), where)
-            claims.append(f"{namespace}/{name}")
+            claims.append(f"{template.namespace}/{name}")
         else:
             disk = _disk(volume, field)
             if disk is not None:
                 disks.append(disk)
-    return tuple(dict.fromkeys(claims)), tuple(dict.fromkeys(disks))
+    description = replace(template.description, claims=tuple(dict.fromkeys(claims)))
+    return replace(template, description=description, disks=tuple(dict.fromkeys(disks)))
 
 
-def describe(spec: models.PodSpec, claims: tuple[str, ...]) -> PodDescription:
+def describe(spec: models.PodSpec) -> PodDescription:
     """Return what a pod asks of a node's description. Raises InputError."""
     check_labels(spec.node_selector or {}, "spec.nodeSelector")
     affinity = spec.affinity.node_affinity if spec.affinity else None
@@ -169,7 +173,6 @@ def describe(spec: models.PodSpec, claims: tuple[str, ...]) -> PodDescription:
         node_name=check_name(spec.node_name, "spec.nodeName") if spec.node_name else "",
         profile=spec.scheduler_name or DEFAULT_SCHEDULER,
         images=tuple(image_name(container.image or "") for container in images),
-        claims=claims,
     )
 
 
@@ -192,10 +195,9 @@ class Place:
 
 
 def template_of(spec: models.PodSpec, place: Place) -> PodTemplate:
-    """Return all that the scheduler reads of a pod. Raises InputError with the field that is wrong."""
+    """Return all that the scheduler reads of a pod, volumes aside. Raises InputError with the field that is wrong."""
     _check_containers(spec)
     priority, preempts = priority_of(spec, place.classes)
-    claims, disks = _volumes(spec, place.namespace)
     requests = requests_of(spec, place.statuses, place.infeasible)
     affinity = spec.affinity or models.Affinity()
     near, rather_near = pod_terms(affinity.pod_affinity, "spec.affinity.podAffinity", place.namespace, place.labels)
@@ -207,7 +209,7 @@ def template_of(spec: models.PodSpec, place: Place) -> PodTemplate:
         for i, one in enumerate(spec.topology_spread_constraints or ())
     )
     return PodTemplate(
-        description=describe(spec, claims),
+        description=describe(spec),
         namespace=place.namespace,
         labels=tuple(sorted(place.labels.items())),
         requests=requests.requests(),
@@ -222,7 +224,6 @@ def template_of(spec: models.PodSpec, place: Place) -> PodTemplate:
         anti_affinity=apart,
         preferred_affinity=rather_near,
         preferred_anti_affinity=rather_apart,
-        disks=disks,
         gates=tuple(
             need(gate.name, f"spec.schedulingGates[{i}].name", "a name")
             for i, gate in enumerate(spec.scheduling_gates or ())

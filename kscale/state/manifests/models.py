@@ -29,6 +29,13 @@ class Head(Part, frozen=True):
     items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class Title(Part, frozen=True):
+    """What tells an object's kind."""
+
+    kind: str | None = None
+    api_version: str | None = None
+
+
 class OwnerReference(Part, frozen=True):
     """metav1.OwnerReference."""
 

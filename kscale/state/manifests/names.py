@@ -12,7 +12,7 @@ _KEY = re.compile(r"(?:([^/]*)/)?([A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])
 _VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _LONGEST = 253
 # What has been found good: the same keys and values come with thousands of objects.
-_MOST = 1 << 20
+_MOST = 1 << 16
 _good_keys: set[str] = set()
 _good_values: set[str] = set()
 

@@ -17,7 +17,7 @@ from kscale.errors import InputError
 from kscale.state.descriptions import PodTemplate, Selector
 from kscale.state.labels import Requirement
 from kscale.state.manifests import models
-from kscale.state.manifests.admission import Place, template_of
+from kscale.state.manifests.admission import Place, template_of, with_volumes
 from kscale.state.manifests.faults import Item, full_name, one_of
 from kscale.state.manifests.kinds import PLAIN_FIELDS, READ_FIELDS
 from kscale.state.manifests.names import check_labels
@@ -48,6 +48,7 @@ class Row:
     number: int
     spec: int
     status: int
+    volumes: tuple[models.Volume, ...] | None
     labels: dict[str, str]
     owner: Owner | None
     terminating: bool
@@ -97,8 +98,8 @@ class Pods:
         is_bound = bool(node) and (_has_status(status) if bound is None else bound)
         if is_bound:
             spec.node_name = None
-        if spec.volumes:
-            spec.volumes = _shared_volumes(spec.volumes, item, name)
+        volumes = spec.volumes and _shared_volumes(spec.volumes, item, name)
+        spec.volumes = None
         row = Row(
             name,
             namespace,
@@ -106,6 +107,7 @@ class Pods:
             item.number,
             self._number(self.specs, spec),
             self._status(status),
+            volumes or None,
             meta.labels or {},
             _owner(meta),
             meta.deletion_timestamp is not None,
@@ -233,17 +235,28 @@ class Templates:
             for namespace in {row.namespace for rows in (pods.bound, pods.pending) for row in rows}
         }
         self._known: dict[object, int] = {}
+        self._dry: dict[object, PodTemplate] = {}
         self.distinct: dict[PodTemplate, int] = {}
 
     def of(self, row: Row) -> int:
-        """Return the row of a pod's template in ``distinct``. Raises InputError."""
+        """Return the row of a pod's template in ``distinct``. Raises InputError.
+
+        Volumes come last: pods of a StatefulSet differ in nothing else.
+        """
         keys = self._keys[row.namespace]
         labels = tuple([pair for pair in row.labels.items() if pair[0] in keys]) if keys else ()
         same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating)
-        number = self._known.get(same)
+        number = self._known.get((same, row.volumes))
         if number is None:
-            template = self._make(row, dict(labels))
-            number = self._known[same] = self.distinct.setdefault(template, len(self.distinct))
+            try:
+                template = self._dry.get(same)
+                if template is None:
+                    template = self._dry[same] = self._make(row, dict(labels))
+                if row.volumes:
+                    template = with_volumes(template, row.volumes)
+            except InputError as error:
+                Item(row.file, row.number, "Pod", "v1", b"").refuse(error, full_name(row.namespace, row.name))
+            number = self._known[same, row.volumes] = self.distinct.setdefault(template, len(self.distinct))
         return number
 
     def _make(self, row: Row, labels: dict[str, str]) -> PodTemplate:
@@ -262,11 +275,7 @@ class Templates:
             devices,
             device_claims,
         )
-        try:
-            return template_of(spec, place)
-        except InputError as error:
-            item = Item(row.file, row.number, "Pod", "v1", b"")
-            item.refuse(error, full_name(row.namespace, row.name))
+        return template_of(spec, place)
 
     def _default_selector(self, row: Row, labels: Mapping[str, str]) -> Selector | None:
         """Return services' and the owner's selectors as one (kube-scheduler's DefaultSelector); None for no more."""

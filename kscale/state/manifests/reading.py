@@ -21,7 +21,7 @@ import msgspec
 
 from kscale.errors import InputError, MachineError, one_line
 from kscale.state.manifests.faults import Item, told
-from kscale.state.manifests.models import Head
+from kscale.state.manifests.models import Head, Title
 from kscale.state.manifests.yamls import documents, encoded
 
 #: What is read from a folder; each may be packed (``.gz``).
@@ -108,6 +108,8 @@ def _bytes(file: Path | str, options: ReadOptions) -> bytes | bytearray:
     """Return all bytes of a file, unpacked, at most ``max_input`` and at most 1000 times its size."""
     with _readable(file):
         if isinstance(file, str):
+            if sys.stdin is None:
+                raise InputError("is closed", file=file, expected="objects on standard input")
             return _unpacked(sys.stdin.buffer, file, options)
         with file.open("rb") as opened:
             found = os.fstat(opened.fileno())
@@ -232,6 +234,12 @@ def _end(data: memoryview, file: str, start: int) -> int:
         raise InputError(f"cannot be read as JSON: {problem}"[:300], file=file, expected="whole JSON") from None
 
 
+def _title(raw: Any) -> str:
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, ValueError):
+        return msgspec.json.decode(raw, type=Title).kind or ""
+    return ""
+
+
 class _Counter:
     """Numbers the objects of a file, and takes lists apart."""
 
@@ -242,13 +250,7 @@ class _Counter:
         self, raw: Any, kind: str = "", version: str = "", depth: int = 0, head: Head | None = None
     ) -> Iterator[Item]:
         """Yield the object, or the objects of a list; ``kind`` and ``version`` are what the list says of them."""
-        if head is None:
-            begins = _BEGINS.match(raw)
-            if begins and not begins[2].endswith(b"List"):
-                self.number += 1
-                yield Item(self.file, self.number, begins[2].decode(), begins[1].decode(), raw)
-                return
-            head = self._head(raw)
+        head = head or self._head(raw)
         found, version = head.kind or kind, head.api_version or version
         if head.items is msgspec.UNSET or not (found.endswith("List") or not found):
             if not found:
@@ -259,13 +261,22 @@ class _Counter:
         if depth >= _MOST_LISTS:
             self._refuse(InputError("is a list in a list in a list", expected="a list of objects"))
         inner = found.removesuffix("List")
+        version = version if inner else ""
         for one in head.items or ():
-            yield from self.objects(one, inner, version if inner else "", depth + 1)
+            begins = _BEGINS.match(one)
+            if begins and not begins[2].endswith(b"List"):
+                self.number += 1
+                yield Item(self.file, self.number, begins[2].decode(), begins[1].decode(), one)
+            else:
+                yield from self.objects(one, inner, version, depth + 1)
 
     def _head(self, raw: Any) -> Head:
         try:
             return _head(raw)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            title = _title(raw)
+            if title and not title.endswith("List"):  # what it calls items is its own affair
+                return Head(kind=title, api_version="")
             self._refuse(told(error))
 
     def _refuse(self, error: InputError) -> NoReturn:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kscale.errors import InputError
+from kscale.errors import InputError, MachineError
 from kscale.state.descriptions import Surroundings
 from kscale.state.manifests import models
 from kscale.state.manifests.faults import Item, full_name, need, told
@@ -159,11 +159,16 @@ def take_inventory(paths: Sequence[str | Path], options: ReadOptions | None = No
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep the collector of cycles still: there are none, and it would look at millions of parts again and again."""
+    """Keep the collector of cycles still: there are none, and it would look at millions of parts again and again.
+
+    Out of memory is a MachineError.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
+    except MemoryError as error:
+        raise MachineError("out of memory") from error
     finally:
         if enabled:
             gc.enable()

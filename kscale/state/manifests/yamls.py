@@ -20,7 +20,7 @@ from kscale.errors import InputError
 
 #: Deepest nesting that is taken; no Kubernetes object comes near.
 MOST_LEVELS = 200
-#: Most values and characters that the aliases of a document may stand for.
+#: Most values and characters that the aliases of a file may stand for: this, or ten times the bytes of the file.
 MOST_ALIASED = 1 << 22
 # Items of a list become JSON as soon as they are whole: as values they would take ten times the memory.
 _ITEM_LEVEL = 2
@@ -44,10 +44,10 @@ def documents(data: bytes | memoryview, file: str) -> Iterator[Any]:
     Raises InputError where it is not YAML, is nested too deeply, or stands for far more than it says (aliases).
     """
     try:
-        builder = None
+        builder, budget = None, _Budget(max(MOST_ALIASED, 10 * len(data)))
         for event in yaml.parse(bytes(data), Loader=yaml.CSafeLoader):
             if isinstance(event, yaml.DocumentStartEvent):
-                builder = _Builder(file)
+                builder = _Builder(file, budget)
             elif isinstance(event, yaml.DocumentEndEvent):
                 if builder is not None and builder.result is not None:
                     yield builder.result
@@ -68,6 +68,13 @@ def _refusal(problem: str, file: str, mark: Any) -> InputError:
 
 
 @dataclass(slots=True)
+class _Budget:
+    """How much aliases may still stand for, in values and characters."""
+
+    left: int
+
+
+@dataclass(slots=True)
 class _Level:
     """An open mapping or list. ``key`` is the key that waits for its value, ``size`` what it holds so far."""
 
@@ -82,12 +89,11 @@ class _Level:
 class _Builder:
     """Makes the value of one document from its events, without recursion."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, budget: _Budget) -> None:
+        self.file, self._budget = file, budget
         self.result: Any = None
         self._levels: list[_Level] = []
         self._anchors: dict[str, tuple[Any, int] | None] = {}
-        self._aliased = 0
 
     def take(self, event: Any) -> None:
         """Take one event of the document."""
@@ -146,8 +152,8 @@ class _Builder:
             what = "contains itself" if event.anchor in self._anchors else "is not there"
             raise _refusal(f"the anchor '{event.anchor[:80]}' {what}", self.file, event.start_mark)
         value, size = found
-        self._aliased += size
-        if self._aliased > MOST_ALIASED:
+        self._budget.left -= size
+        if self._budget.left < 0:
             raise _refusal("has aliases that stand for far too much", self.file, event.start_mark)
         self._put(value, size, event)
 

@@ -254,7 +254,7 @@ def test_what_else_the_scheduler_reads() -> None:
         ({"containers": [container(ports=[{"protocol": "tcp"}])]}, "spec.containers[0].ports[0].protocol"),
         ({"initContainers": [container(restartPolicy="x")]}, "spec.initContainers[0].restartPolicy"),
         ({"topologySpreadConstraints": [{"maxSkew": 1}]}, "spec.topologySpreadConstraints[0].whenUnsatisfiable"),
-        ({"volumes": [{"persistentVolumeClaim": {}}]}, "spec.volumes[0].persistentVolumeClaim.claimName"),
+        ({"volumes": [{"persistentVolumeClaim": {}}]}, "spec.volumes.persistentVolumeClaim.claimName"),
         ({"schedulingGates": [{}]}, "spec.schedulingGates[0].name"),
         ({"hostNetwork": "yes"}, "spec.hostNetwork"),
         ({"affinity": {"podAffinity": {HARD: [{}]}}}, f"spec.affinity.podAffinity.{HARD}[0].topologyKey"),

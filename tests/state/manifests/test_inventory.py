@@ -191,12 +191,12 @@ def test_devices() -> None:
     assert full.device_claims == ("default/shared",)
 
 
-def test_devices_of_older_apis_and_expressions_beyond_equalities() -> None:
-    def device_class(name: str, *expressions: str) -> dict[str, Any]:
-        selectors = [{"cel": {"expression": text}} for text in expressions]
-        return thing("DeviceClass", name, "resource.k8s.io/v1beta1", spec={"selectors": selectors})
+def device_class(name: str, *expressions: str) -> dict[str, Any]:
+    selectors = [{"cel": {"expression": text}} for text in expressions]
+    return thing("DeviceClass", name, "resource.k8s.io/v1beta1", spec={"selectors": selectors})
 
-    big = "device.driver == 'd' && device.attributes['d'].size == 2 && (device.attributes[\"x.y\"].fast == true)"
+
+def old_slices() -> list[dict[str, Any]]:
     devices = [
         {"basic": {"attributes": {"size": {"int": 2}, "x.y/fast": {"bool": True}, "model": {"string": "m"}}}},
         {"basic": {"attributes": {"size": {"int": 1}}}},
@@ -229,6 +229,12 @@ def test_devices_of_older_apis_and_expressions_beyond_equalities() -> None:
             spec={"driver": "d", "nodeName": "gone", "pool": {"name": "r"}},
         ),
     ]
+    return slices
+
+
+def test_devices_of_older_apis_and_expressions_beyond_equalities() -> None:
+    slices = old_slices()
+    big = "device.driver == 'd' && device.attributes['d'].size == 2 && (device.attributes[\"x.y\"].fast == true)"
     classes = [
         device_class("big", big),
         device_class("model", 'device.attributes["d"].model == "m"'),
