@@ -20,7 +20,7 @@ from kscale.engine.ledger import Ledger
 from kscale.engine.pods import UNKNOWN_START
 from kscale.engine.recording import NodeTimeline, stays
 from kscale.errors import GateError, InputError
-from kscale.scheduler import arguments, cycle, planes, plugins
+from kscale.scheduler import arguments, cycle, detail, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import DEFAULT, Profile, profile
@@ -50,6 +50,7 @@ class Settings:
         memo: keep totals between tries; False scores every node for every try (the twin).
         compiled: False runs the same loop as plain Python.
         configuration: the scheduler's profiles; None is kube-scheduler's default.
+        detailed: make room for what every plug-in says of every node (``Simulation.detail``).
     """
 
     policy: str = DEFAULT
@@ -63,6 +64,7 @@ class Settings:
     memo: bool = True
     compiled: bool = True
     configuration: SchedulerConfiguration | None = None
+    detailed: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,10 @@ class Simulation:
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
             nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes or Sizes()), self.building,
-            {"typical": len(kinds), "level": len(levels), **arguments.dimensions(self.profile)},
+            {
+                "typical": len(kinds), "level": len(levels), "detailed": nodes.height * settings.detailed,
+                **arguments.dimensions(self.profile),
+            },
         )  # fmt: skip
         self.cluster = self.intake.cluster
         arguments.fill(self.intake, self.building, self.profile)
@@ -170,6 +175,8 @@ class Simulation:
     def _fill_settings(self) -> None:
         cluster, settings = self.cluster, self.settings
         cluster.cluster_seed[0] = np.uint64(settings.seed & (2**64 - 1))
+        cluster.cluster_initial_backoff_us[0] = self.configuration.initial_backoff_us
+        cluster.cluster_max_backoff_us[0] = self.configuration.max_backoff_us
         cluster.cluster_scheduler_us[0] = 0 if settings.inflate else settings.scheduler_us
 
     def _in_order(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -188,7 +195,7 @@ class Simulation:
         if self.objects is not None:
             node, begun = self.objects.node[order], self.objects.begun_us[order]
             if self.settings.inflate:
-                times = np.maximum(np.cumsum(node < 0) - 1, 0) * 1_000_000
+                times = np.cumsum(node < 0) * 1_000_000
         return {
             "time_us": times, "template": pods["spec"].cast(pl.Int32).to_numpy()[order], "duration_us": durations,
             "end_us": ends, "node": node, "begun_us": begun, "trace_row": order.astype(np.int64),
@@ -203,7 +210,8 @@ class Simulation:
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
         names = frozenset(self.cluster.columns)
-        text, self._names = compose(names, self.profile, self.settings.memo, self.kind)
+        text, entries = compose(names, self.profile, self.settings.memo, self.kind)
+        self._names = dict(entries)
         module = kernels.load(text, compiled=self.settings.compiled)
         self._entries = {name: getattr(module, name) for name in self._names}
         self._measure_all(module)
@@ -213,6 +221,26 @@ class Simulation:
         self._call("sample", 0)
         self.cluster.timeline_rows[:] = rows
         self._call("explain", 0)
+
+    def detail(self, template: int) -> None:
+        """Fill the table ``detail`` for a template, as things stand; the settings must be ``detailed``."""
+        self._load_detail()
+        self._call("detail", template)
+
+    def try_evicting(self, template: int, first: int, last: int) -> int:
+        """Return the best of a range of nodes for preemption, after ``detail``; -1 where none can be cleared.
+
+        ``cluster_preemption`` and ``scan_chosen`` tell more.
+        """
+        self._load_detail()
+        return int(self._call("try_evicting", template, first, last)) if self.profile.preempts else -1
+
+    def _load_detail(self) -> None:
+        if "detail" not in self._entries:
+            text, names = compose_detail(frozenset(self.cluster.columns), self.profile, self.kind)
+            module = kernels.load(text, compiled=self.settings.compiled)
+            self._names |= names
+            self._entries |= {name: getattr(module, name) for name in names}
 
     def _measure_all(self, module: Any) -> None:
         if self.with_devices:
@@ -228,20 +256,31 @@ class Simulation:
 
         Raises GateError when ``check`` finds a violated invariant.
         """
-        cluster, settings = self.cluster, self.settings
-        until = NEVER - 1 if settings.until_us is None else settings.until_us
-        samples = self._sample_times()
+        until = NEVER - 1 if self.settings.until_us is None else self.settings.until_us
+        self.start()
+        self.advance(until, progress)
+        self.finish(until)
+        self._control(progress)
+
+    def start(self) -> None:
+        """Make ready for the first instant."""
+        self._samples = self._sample_times()
         self.node_timeline = NodeTimeline(self.intake, self.with_devices)
-        self._fed, budget, sample = 0, 1 << 16, next(samples)
+        self._fed, self._budget, self._next_sample = 0, 1 << 16, next(self._samples)
         self._feed()
+
+    def advance(self, until: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Run up to and with the instant ``until``."""
+        cluster = self.cluster
         while True:
-            target = min(sample, until)
+            target = min(self._next_sample, until)
             cluster.cluster_work[0] = 0
             began = time.perf_counter()
-            code = self._call("run", target, budget)
+            code = self._call("run", target, self._budget)
             took = time.perf_counter() - began
             if code == loop.BUDGET:
-                budget = int(min(max(budget * min(max(_CALL_SECONDS / max(took, 1e-6), 0.5), 2.0), 1 << 10), 1 << 28))
+                factor = min(max(_CALL_SECONDS / max(took, 1e-6), 0.5), 2.0)
+                self._budget = int(min(max(self._budget * factor, 1 << 10), 1 << 28))
             if code == loop.ARRIVALS:
                 self._feed()
             elif code == loop.ROWS:
@@ -249,15 +288,14 @@ class Simulation:
             elif code == loop.DONE or (code == loop.REACHED and target == until):
                 break
             elif code == loop.REACHED:
-                self._sample(sample)
-                sample = next(samples)
+                self._sample(self._next_sample)
+                self._next_sample = next(self._samples)
             if code != loop.REACHED or cluster.ledger_rows[0] * 2 > cluster.sizes["ledger"]:
                 self.ledger.drain(cluster)
             self._control(progress)
-        self._finish(until)
-        self._control(progress)
 
-    def _finish(self, until: int) -> None:
+    def finish(self, until: int) -> None:
+        """End the run at ``until``."""
         cluster, settings = self.cluster, self.settings
         self.ended_us = int(cluster.cluster_now_us[0]) if settings.until_us is None else until
         self._sample(self.ended_us, last=True)
@@ -355,3 +393,16 @@ def compose(
         "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
     )
     return composer.source(), {name: composer.columns_of(name) for name in ("run", "sample", "explain")}
+
+
+@cache
+def compose_detail(
+    columns: frozenset[str], profile: Profile, kind: loop.Kind
+) -> tuple[str, dict[str, list[str]]]:
+    """Return the module of ``detail`` and ``try_evicting`` as text, and the columns that they take."""
+    composer = Composer(columns)
+    loop.define_moves(composer, kind)
+    cycle.define(composer, profile, devices=kind.devices, waits=False)
+    detail.define(composer, profile)
+    entries = ("detail", "try_evicting") if profile.preempts else ("detail",)
+    return composer.source(), {name: composer.columns_of(name) for name in entries}

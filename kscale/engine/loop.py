@@ -75,12 +75,13 @@ def define(composer: Composer, kind: Kind) -> None:
 
 
 def define_moves(composer: Composer, kind: Kind) -> None:
-    """Add what takes and gives back room: ``shift`` for a moment, ``occupy`` for good."""
+    """Add what takes and gives back room: ``shift`` for a trial, ``occupy`` for good."""
     composer.use("calendar_push", calendar_push)
     composer.use("calendar_pop", calendar_pop)
     composer.use("next_due", next_due)
     pods.define(composer)
-    composer.define("shift", "pod, node, sign", _SHIFT + (_SHIFT_DEVICES if kind.devices else ""))
+    composer.define("move", "pod, node, sign", _MOVE + (_MOVE_DEVICES if kind.devices else ""))
+    composer.define("shift", "pod, node, sign", "move(pod, node, sign)\ntry_out(pod_template[pod], node, sign)")
     listed = _LISTED if kind.preempts else ""
     composer.define(
         "occupy", "pod, node, sign, now_us", _OCCUPY + listed + ("measure(node)" if kind.devices else "")
@@ -91,19 +92,19 @@ _AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):
                 return {FULL}
             record(now_us)"""
 
-_SHIFT = """
+_MOVE = """
 template = pod_template[pod]
 take_resources(template, node, sign)
 reserve(template, node, sign)
 """
 
-_SHIFT_DEVICES = """
+_MOVE_DEVICES = """
 if pod_devices[pod] != np.uint64(0):
     take_devices(pod_devices[pod], template_device_milli[template], node, sign)
 """
 
 _OCCUPY = """
-shift(pod, node, sign)
+move(pod, node, sign)
 log_change(node, now_us, sign)
 """
 
@@ -239,7 +240,7 @@ else:
 _EVICT_AT_ONCE = "free_row(pod)"
 
 _MAKE_ROOM = """
-cleared = preempt(pod, template, totals)
+cleared = preempt(pod, template, totals, 0, len(totals))
 if cleared >= 0:
     for place in range(cluster_preemption[4]):
         victim = scan_chosen[place]

@@ -22,3 +22,18 @@ def count_pod(
         if domain >= 0 and (nodemask < 0 or nodemask_node[nodemask, node] != 0):
             tally_count[counter_first[counter] + domain] += sign
             counter_total[counter] += sign
+
+
+@kernel
+def count_trial(
+    template: int, node: int, sign: int,
+    template_trial_first: Any, template_trial_last: Any, trial_counter: Any, counter_topology: Any,
+    counter_nodemask: Any, counter_first: Any, topology_domain: Any, nodemask_node: Any, tally_count: Any,
+) -> None:  # fmt: skip
+    """Do the same in the counters that count the pod in trials only: see the table ``trial``."""
+    for entry in range(template_trial_first[template], template_trial_last[template]):
+        counter = trial_counter[entry]
+        domain = topology_domain[counter_topology[counter], node]
+        nodemask = counter_nodemask[counter]
+        if domain >= 0 and (nodemask < 0 or nodemask_node[nodemask, node] != 0):
+            tally_count[counter_first[counter] + domain] += sign

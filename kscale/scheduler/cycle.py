@@ -11,7 +11,7 @@ from __future__ import annotations
 from kscale.composer import Composer
 from kscale.kernels import parameters, plain
 from kscale.scheduler import preemption, queue
-from kscale.scheduler.counting import count_pod
+from kscale.scheduler.counting import count_pod, count_trial
 from kscale.scheduler.fragmentation import measure_node
 from kscale.scheduler.plugins import Plugin
 from kscale.scheduler.profile import Profile
@@ -62,6 +62,7 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
         composer.define("refresh", "template", _REFRESH_SCAN)
         composer.define("counted", "template", _COUNTED_SCAN)
     composer.define("check", "template, node", _check(profile))
+    composer.define("sift", "template, sums", "\n".join(_late_lines(profile, "0", "len(sums)", "sums")) or "pass")
     if profile.preempts:
         preemption.define(composer, profile, waits=waits)
     nominates = profile.preempts and waits
@@ -88,6 +89,8 @@ def _use_plugins(composer: Composer, profile: Profile) -> None:
         composer.use(f"reserve_{index}", plugin.reserve)
     if profile.counts:
         composer.use("count_pod", count_pod)
+    if profile.trials:
+        composer.use("count_trial", count_trial)
     if profile.samples:
         composer.use("look_no_further", look_no_further)
 
@@ -97,6 +100,9 @@ def _define_reserve(composer: Composer, profile: Profile, devices: bool) -> None
     if profile.counts:
         lines.append("count_pod(template, node, sign)")
     composer.define("reserve", "template, node, sign", "\n".join(lines) or "pass")
+    composer.define(
+        "try_out", "template, node, sign", "count_trial(template, node, sign)" if profile.trials else "pass"
+    )
     picked = ""
     if devices and profile.assign is not None:
         composer.use("assign", profile.assign.assign)
@@ -185,7 +191,7 @@ def _weigh(profile: Profile, nominates: bool) -> str:
         conditions = ["True"]
     if not conditions:
         return "cluster_summed[0] = 0\nreturn refresh(template)"
-    lines = [*_late_lines(profile, "0", "len(sums)", "sums")]
+    lines = ["sift(template, sums)"]
     if nominates:
         lines.append("heed_nominated(pod, template, sums)")
     if profile.samples:

@@ -123,14 +123,13 @@ def is_better(
 def keep_victims(
     node: int, count: int, scan_victim: Any, scan_verdict: Any, scan_chosen: Any, cluster_preemption: Any
 ) -> None:
-    """Keep the victims of a node as the best so far: those that break a budget first, each kind by importance."""
+    """Keep the victims of a node as the best so far, the most important first."""
     cluster_preemption[0] = node
     kept = 0
-    for kind in range(1, -1, -1):
-        for place in range(count):
-            if (scan_verdict[place] & _EVICTED) and (scan_verdict[place] & _BREAKS) == kind:
-                scan_chosen[kept] = scan_victim[place]
-                kept += 1
+    for place in range(count):
+        if scan_verdict[place] & _EVICTED:
+            scan_chosen[kept] = scan_victim[place]
+            kept += 1
 
 
 @kernel
@@ -186,7 +185,7 @@ def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
             composer.use(f"hopeless_{index}", plugin.hopeless)
             hopeless += f" and not ((-1 - code) & {profile.bits(plugin)} != 0 and hopeless_{index}(template, node))"
     text = _PREEMPT.replace("UNRESOLVABLE", bits).replace("HOPELESS", hopeless)
-    composer.define("preempt", "pod, template, totals", text)
+    composer.define("preempt", "pod, template, totals, first, last", text)
 
 
 _PASSES_ALONE = """
@@ -228,7 +227,7 @@ for waiting in range(cluster_nominated[0]):
 _PREEMPT = f"""
 cluster_preemption[0] = -1
 if template_preempts[template] != 0 and profile_preempts[template_profile[template]] != 0:
-    for node in range(len(totals)):
+    for node in range(first, last):
         code = totals[node]
         count = 0
         if {NOT_LOOKED_AT} < code < -1 and UNRESOLVABLE == 0 HOPELESS:

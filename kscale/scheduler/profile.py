@@ -28,7 +28,7 @@ class Profile:
         scores: (plug-in, its weight in each profile; 0 is switched off), by rank.
         assign: the plug-in that picks devices; None where no node has any.
         preempts: whether pods may be evicted for others.
-        counts: whether pods are counted by domains.
+        counts: whether pods are counted by domains, and ``trials``: some in trials of preemption only.
     """
 
     configurations: tuple[ProfileConfiguration, ...]
@@ -37,6 +37,7 @@ class Profile:
     assign: Plugin | None
     preempts: bool = False
     counts: bool = False
+    trials: bool = False
 
     @cached_property
     def usage_scores(self) -> list[tuple[int, Plugin]]:
@@ -164,6 +165,7 @@ def profile(
     return Profile(
         configurations=profiles, filters=tuple(filters), scores=tuple(scores),
         assign=choosers[0] if devices and choosers else None, preempts=preempts, counts=building.counts(),
+        trials=preempts and building.has("trial"),
     )  # fmt: skip
 
 

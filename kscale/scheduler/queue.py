@@ -1,5 +1,7 @@
 """The scheduling queue of kube-scheduler v1.34.1: active, back-off, and unschedulable pods at rest.
 
+Back-off is 1 s, doubled for each further consecutive failure, at most 10 s, where the configuration says nothing else.
+
 Rules and default times: pkg/scheduler/backend/queue. A pod enters with a number of its own: order by that number is
 order by time of entering, and equal times are first come, first served. What changes a result lives here; the loop
 (kscale.engine.loop) only says when.
@@ -15,10 +17,6 @@ from kscale.engine.pods import QUEUED
 from kscale.kernels import inlined, kernel, plain
 from kscale.scheduler.profile import Profile
 
-#: Back-off: 1 s, doubled for each further consecutive failure, at most 10 s (podInitialBackoffSeconds and
-#: podMaxBackoffSeconds).
-INITIAL_BACKOFF_US = 1 * SECOND
-MAX_BACKOFF_US = 10 * SECOND
 #: A pod that rests longer than this is woken anyway; looked at each LEFTOVER_PERIOD_US.
 LEFTOVER_AFTER_US = 300 * SECOND
 LEFTOVER_PERIOD_US = 30 * SECOND
@@ -200,16 +198,19 @@ def note_event(template: int, added: int, event_template: Any, event_added: Any,
 
 
 @kernel
-def back_off(pod: int, now_us: int, pod_unschedulable_count: Any, pod_backoff_us: Any) -> None:
-    """Count a failed try and set when its back-off expires, cut down to whole seconds."""
+def back_off(
+    pod: int, now_us: int, pod_unschedulable_count: Any, pod_backoff_us: Any, cluster_initial_backoff_us: Any,
+    cluster_max_backoff_us: Any,
+) -> None:  # fmt: skip
+    """Count a failed try and set when its back-off expires, cut down to whole seconds; a maximum of 0 sets none."""
     pod_unschedulable_count[pod] += 1
-    wait = INITIAL_BACKOFF_US
+    wait, most = cluster_initial_backoff_us[0], cluster_max_backoff_us[0]
     for _ in range(1, pod_unschedulable_count[pod]):
-        if wait > MAX_BACKOFF_US - wait:
-            wait = MAX_BACKOFF_US
+        if wait > most - wait:
+            wait = most
             break
         wait += wait
-    pod_backoff_us[pod] = (now_us + wait) // SECOND * SECOND
+    pod_backoff_us[pod] = (now_us + min(wait, most)) // SECOND * SECOND if most > 0 else -1
 
 
 #: The lists of resting pods: those that only a change of nodes may help; the end of any pod; the end of any pod or a

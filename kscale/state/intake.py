@@ -38,7 +38,7 @@ MOST_REASONS = 30
 MOST_DEVICES = 64
 MOST_MODELS = 64
 #: Lengths of dimensions where the caller says nothing: one profile, no typical pods.
-_SMALL = {"profile": 1, "scorer": 1, "sieve": 1, "point": 1, "typical": 0, "level": 0, "criteria": 6}
+_SMALL = {"profile": 1, "scorer": 1, "sieve": 1, "point": 1, "typical": 0, "level": 0, "criteria": 6, "detailed": 0}
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
 #: From here on they do not add exactly.
@@ -125,7 +125,7 @@ def take_in(
     tables = [name for addition in columns for name, table in addition.items() if isinstance(table, NewTable)]
     cluster = Cluster(
         {
-            **_SMALL, **building.lay_out([*tables, "budget", "budget_of"]),
+            **_SMALL, **building.lay_out([*tables, "budget", "budget_of", "trial"]),
             "resource": len(resources), "node": node_count, "template": template_count, "pod": sizes.pod,
             "description": max(len(descriptions), 1), "device": max(devices, 1), "key": len(described.labels.keys),
             "tag": max(asked, devices) + 1, "queues": 5, "rest": 4, "arrival": sizes.arrival, "ledger": sizes.ledger,

@@ -95,6 +95,8 @@ def _append(building: Building, index: int, template: PodTemplate, constraint: S
             "spread_hard", index, counter=counter, max_skew=constraint.max_skew,
             min_domains=constraint.min_domains or 1, itself=int(itself),
         )  # fmt: skip
+        for other in np.flatnonzero(selected & ~counted).tolist():
+            building.append("trial", other, counter=counter)
         return
     by_node = constraint.topology_key == HOSTNAME
     if by_node:

@@ -41,6 +41,8 @@ COLUMNS = (
     ),
     Column("evictions", "int64", "Evictions so far.", "pods"),
     Column("summed", "int64", "1 when the latest totals are in scan_sums, rejections by domain included."),
+    Column("initial_backoff_us", "int64", "podInitialBackoffSeconds.", "us", default=1_000_000),
+    Column("max_backoff_us", "int64", "podMaxBackoffSeconds; 0 switches back-off off.", "us", default=10_000_000),
     Column("log_head", "int64", "Node changes logged so far."),
     Column("memo_next", "int64", "The memo slot that is handed out next."),
     Column("work", "int64", "Work units done in the present call; bounds its length."),

@@ -43,6 +43,8 @@ COLUMNS = (
     Column("domains", "uint8", "1 when some filter or score of it looks at other pods by domain."),
     Column("counting_first", "int64", "Its first row of counting."),
     Column("counting_last", "int64", "The row after its last."),
+    Column("trial_first", "int64", "Its first row of trial."),
+    Column("trial_last", "int64", "The row after its last."),
     Column("budget_of_first", "int64", "Its first row of budget_of."),
     Column("budget_of_last", "int64", "The row after its last."),
     Column("slot", "int64", "Its row of the memo of totals; -1 has none, -2 was never asked for.", default=-2),
