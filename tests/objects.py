@@ -14,7 +14,7 @@ from kscale.state.descriptions import PodTemplate
 from kscale.state.intake import Sizes, gather
 from kscale.traces import NODES, PODS, SPECS, Trace
 
-SECOND = 1_000_000
+DEFAULTS = Settings()
 _COLUMNS = {"cpu": "cpu_milli", "memory": "memory_bytes"}
 
 
@@ -22,10 +22,10 @@ def simulation_of(
     nodes: Sequence[dict[str, Any]],
     templates: list[PodTemplate],
     pods: Sequence[dict[str, Any]],
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULTS,
     sizes: Sizes | None = None,
 ) -> Simulation:
-    """Return a run of pods ``{"spec": row of templates, "arrival_us", "duration_us", "end_us", "node": row, "begun_us"}``.
+    """Return a run of pods: ``spec`` (row of templates), ``arrival_us``, ``duration_us``, ``node`` (row), ``begun_us``.
 
     ``nodes`` are rows as in a node list, ten pods each where nothing is stated.
     """

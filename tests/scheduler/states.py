@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from hypothesis import strategies as st
 
 from kscale.engine.pods import take_devices, take_resources
 from kscale.kernels import parameters
+from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import measure_node
 from kscale.scheduler.plugins import Plugin, found
 from kscale.scheduler.plugins.gpu_clustering import count_tag
+from kscale.scheduler.profile import DEFAULT, Profile, profile
 from kscale.simulation import Settings, Simulation
-from kscale.state.intake import Sizes
+from kscale.state.descriptions import PodTemplate
+from kscale.state.intake import Sizes, gather
 from kscale.state.tables import Cluster
+from kscale.traces import NODES, SPECS
 from tests import naive
 from tests.engine.columns import call
 from tests.worlds import World, worlds
@@ -24,6 +29,26 @@ from tests.worlds import World, worlds
 SIZES = Sizes(pod=2, arrival=2, ledger=2, timeline=2, diagnosis=2)
 #: First bit of the reasons in these tests: any number will do.
 BIT = 3
+
+
+def profile_of(
+    policy: str = DEFAULT,
+    *,
+    devices: bool,
+    preempts: bool = False,
+    configuration: SchedulerConfiguration | None = None,
+    templates: Sequence[PodTemplate] = (),
+) -> Profile:
+    """Return the profile for one plain node, and pods that ask for nothing that a trace cannot say."""
+    configuration = configuration or default_configuration()
+    building = gather(
+        pl.DataFrame([{"name": "n"}], schema=NODES), pl.DataFrame(schema=SPECS), None, list(templates),
+        {each.name: each for each in configuration.profiles},
+    )  # fmt: skip
+    for plugin in found().values():
+        if plugin.plan is not None and (plugin.used is None or plugin.used(building)):
+            plugin.plan(building)
+    return profile(configuration, building, policy, devices=devices, preempts=preempts)
 
 
 @dataclass

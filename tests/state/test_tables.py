@@ -54,7 +54,10 @@ def test_leaves_add_columns() -> None:
 
 
 def test_leaves_add_tables() -> None:
-    table = NewTable("A disk.", (Column("size", "int64", "Its size.", default=-1), Column("on", "uint8", "On.", dims=("disk", "node"))))
+    table = NewTable(
+        "A disk.",
+        (Column("size", "int64", "Its size.", default=-1), Column("on", "uint8", "On.", dims=("disk", "node"))),
+    )
     cluster = Cluster({**SIZES, "disk": 4}, [{"disk": table}])
     assert cluster.disk_size.tolist() == [-1] * 4
     assert cluster.disk_on.shape == (4, 3)
