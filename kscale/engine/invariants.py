@@ -44,7 +44,7 @@ def violations(cluster: Cluster) -> list[str]:
                 np.array_equal(sums, cluster.columns[book][resource]),
                 f"{book} of resource {resource} is not the sum over pods",
             )
-    expect(not (_over(cluster, pods, nodes)).any(), "a node is over-committed")
+    expect(not _over(cluster, pods, nodes).any(), "a node is over-committed")
     expect(np.array_equal(cluster.node_requested.sum(axis=1), cluster.resource_requested), "resource_requested is off")
     expect(
         np.array_equal(np.bincount(nodes, minlength=cluster.sizes["node"]), cluster.node_bound_pods),
@@ -147,12 +147,10 @@ def _node_lists(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> 
 
 def _nominations(cluster: Cluster, expect: Expect) -> None:
     """The pods that wait for a node that was cleared for them are listed once each, and wait."""
-    listed = cluster.nominated_pod[: cluster.cluster_nominated[0]]
-    waits = np.isin(cluster.pod_state, (QUEUED, RESTING_STATE, IN_FLIGHT))
-    expect(
-        np.array_equal(np.sort(listed), np.flatnonzero((cluster.pod_nominated >= 0) & waits)),
-        "the list of nominated pods is wrong",
-    )
+    listed = np.sort(cluster.nominated_pod[: cluster.cluster_nominated[0]])
+    nominated = np.flatnonzero((cluster.pod_nominated >= 0) & (cluster.pod_state != UNUSED))
+    wait = np.isin(cluster.pod_state[nominated], (QUEUED, RESTING_STATE, IN_FLIGHT)).all()
+    expect(wait and np.array_equal(listed, nominated), "the list of nominated pods is wrong")
 
 
 def _devices(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> None:

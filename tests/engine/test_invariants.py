@@ -10,7 +10,7 @@ import pytest
 
 from kscale.engine.clock import ACTIVE, BACKOFF, FREE, RESTING
 from kscale.engine.invariants import violations
-from kscale.engine.pods import IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
+from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
 from kscale.errors import GateError
 from kscale.simulation import Settings, Simulation
 from kscale.state.descriptions import PodTemplate, PodTerm, Selector
@@ -110,10 +110,10 @@ def test_a_wrong_column_is_told(halted: Cluster, case: str) -> None:
 
 @pytest.fixture(scope="module")
 def crowded() -> Cluster:
-    """One with a port and labels runs on each node; on n0 a second; one is held; one waits for n1, cleared for it.
+    """A decision takes a second: at 2.5 s the fifth pod runs on n0 in the place of the first, which was evicted.
 
-    A decision takes a second, so at 3.5 s the victim of the third try is gone and the pod that it went for is tried
-    again.
+    The third was tried before, n0 was cleared for it, and it is being tried again there. The second pod has run on n1
+    from the start, and the fourth is held by its gate.
     """
     labels, term = (("app", "x"),), PodTerm("zone", Selector((Requirement("app", "In", ("x",)),)), ("default",))
     port = ("TCP", "0.0.0.0", 80)
@@ -133,7 +133,9 @@ def crowded() -> Cluster:
     made.run()
     cluster = made.cluster
     assert violations(cluster) == []
-    assert (cluster.cluster_evicted_pods[0], cluster.cluster_held_pods[0], cluster.cluster_nominated[0]) == (1, 1, 1)
+    assert cluster.pod_state[:6].tolist() == [EVICTED, RUNNING, IN_FLIGHT, HELD, RUNNING, UNUSED]
+    assert cluster.pod_nominated[2] == cluster.cluster_node_in_flight[0] == cluster.pod_node[4] == 0
+    assert cluster.port_used.tolist() == [[0, 1]]
     return cluster
 
 
@@ -148,7 +150,59 @@ def wrong(name: str, place: Any, value: int) -> Callable[[Cluster], None]:
 
 
 LIST, NOMINATED = "the list of a node's pods is wrong", "the list of nominated pods is wrong"
-CROWDED_CASES: dict[str, tuple[Callable[[Cluster], None], str]] = {}
+PORT_FREE, PORT_TAKEN = "a port that a pod has is not taken", "a port is taken that no pod has"
+
+
+def nobody_left(cluster: Cluster) -> None:
+    """As if nobody had been evicted: then what is held is taken."""
+    cluster.cluster_evicted_pods[0], cluster.port_used[0, 1] = 0, 0
+
+
+def unlisted(cluster: Cluster) -> None:
+    """A list that is whole but leaves a pod out."""
+    cluster.node_first_pod[1] = cluster.node_last_pod[1] = -1
+
+
+def circle(cluster: Cluster) -> None:
+    """A list that has no end."""
+    cluster.pod_node_next[2], cluster.pod_node_previous[4] = 4, 2
+
+
+def behind(cluster: Cluster) -> None:
+    """A list that begins with another pod of the node: that one has a pod before it."""
+    cluster.node_first_pod[0] = 2
+
+
+CROWDED_CASES = {
+    "running": (add("cluster_running_pods", 0), "running pods are miscounted"),
+    "waiting": (add("cluster_waiting_pods", 0, -1), "waiting pods are miscounted"),
+    "held": (add("cluster_held_pods", 0), "held pods are miscounted"),
+    "evicted": (add("cluster_evicted_pods", 0, -1), BALANCE),
+    "evictions": (add("cluster_evictions", 0), "evicted pods are miscounted"),
+    "evicted for good": (wrong("queue_calendar", 2, 4), "an evicted pod never gives its row back"),
+    "counted": (add("tally_count", 0), "tally_count is not what the pods come to"),
+    "counted elsewhere": (add("pod_node", 1, -1), "tally_count is not what the pods come to"),
+    "total": (add("counter_total", 1), "counter_total is not what the pods come to"),
+    "other domain": (wrong("topology_domain", (2, 1), 0), "tally_count is not what the pods come to"),
+    "port": (wrong("port_used", (0, 0), 1), PORT_TAKEN),
+    "free port": (nobody_left, PORT_FREE),
+    "first": (wrong("node_first_pod", 1, 4), LIST),
+    "no first": (wrong("node_first_pod", 1, -1), LIST),
+    "unlisted": (unlisted, LIST),
+    "begins late": (behind, LIST),
+    "last": (wrong("node_last_pod", 0, 4), LIST),
+    "next": (wrong("pod_node_next", 4, -1), LIST),
+    "next elsewhere": (wrong("pod_node_next", 4, 1), LIST),
+    "previous": (wrong("pod_node_previous", 2, -1), LIST),
+    "previous of the first": (wrong("pod_node_previous", 4, 2), LIST),
+    "circle": (circle, LIST),
+    "nominated": (wrong("pod_nominated", 2, -1), NOMINATED),
+    "nominated while it runs": (wrong("pod_nominated", 4, 0), NOMINATED),
+    "nominated and gone": (wrong("pod_state", 2, GONE), NOMINATED),
+    "number of nominated": (add("cluster_nominated", 0, -1), NOMINATED),
+    "nominated twice": (add("cluster_nominated", 0), NOMINATED),
+    "list of nominated": (wrong("nominated_pod", 0, 1), NOMINATED),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CROWDED_CASES)
@@ -158,6 +212,20 @@ def test_a_wrong_column_of_objects_is_told(crowded: Cluster, case: str) -> None:
     cluster.columns = {name: array.copy() for name, array in crowded.columns.items()}
     corrupt(cluster)
     assert any(told in found for found in violations(cluster)), violations(cluster)
+
+
+def test_a_node_that_was_full_before_the_run_is_not_over_committed(crowded: Cluster) -> None:
+    cluster = copy.copy(crowded)
+    cluster.columns = {name: array.copy() for name, array in crowded.columns.items()}
+    cluster.node_allocatable[0] = [100, 0]
+    # n0 holds pods that the run has placed; what is on n1 was there before.
+    assert violations(cluster) == ["a node is over-committed"]
+    cluster.node_allocatable[0] = [1000, 0]
+    assert violations(cluster) == []
+    # A resource that NodeResourcesFit ignores has no bound either.
+    cluster.node_allocatable[0] = [100, 0]
+    cluster.template_fit_request[2, 0] = 0
+    assert violations(cluster) == []
 
 
 def test_a_run_under_check_stops_at_the_next_control_point() -> None:

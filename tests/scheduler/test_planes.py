@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from kscale.scheduler import planes, plugins
+from kscale.scheduler.configuration import ProfileConfiguration, SchedulerConfiguration, default_configuration
+from kscale.scheduler.plugins import Bar
+from kscale.scheduler.plugins.node_affinity import ADDED_REASON, LEFT_OUT
 from kscale.scheduler.profile import profile
-from kscale.state.intake import Intake, Sizes, take_in
+from kscale.state.descriptions import PodDescription, PodTemplate
+from kscale.state.intake import Intake, Sizes, gather, take_in
+from kscale.state.labels import Requirement
 from kscale.traces import NODES, SPECS
 
 SIZES = Sizes(pod=2, arrival=2, ledger=2, timeline=2, diagnosis=2)
@@ -18,15 +24,20 @@ NAME = "node(s) didn't match the requested node name"
 AFFINITY = "node(s) didn't match Pod's node affinity/selector"
 
 
-def filled(nodes: list[dict[str, Any]], specs: list[dict[str, Any]]) -> tuple[Intake, planes.Verdicts]:
+def filled(
+    nodes: list[dict[str, Any]],
+    specs: list[dict[str, Any]],
+    templates: list[PodTemplate] | None = None,
+    configuration: SchedulerConfiguration | None = None,
+) -> tuple[Intake, planes.Verdicts]:
     rows = [
         {"name": f"n{i}", "cpu_milli": 1000, "memory_bytes": 1 << 30, "pods": 9, **row} for i, row in enumerate(nodes)
     ]
-    chosen = profile(devices=False)
-    intake = take_in(
-        pl.DataFrame(rows, schema=NODES), pl.DataFrame(specs, schema=SPECS), len(chosen.reasons([])),
-        plugins.columns(), SIZES,
-    )  # fmt: skip
+    frames = pl.DataFrame(rows, schema=NODES), pl.DataFrame(specs, schema=SPECS)
+    configuration = configuration or default_configuration()
+    building = gather(*frames, None, templates, {each.name: each for each in configuration.profiles})
+    chosen = profile(configuration, building, devices=False, preempts=False)
+    intake = take_in(*frames, len(chosen.reasons([])), plugins.columns(), SIZES, building)
     return intake, planes.fill(intake, chosen)
 
 
@@ -47,6 +58,47 @@ def test_the_first_filter_to_reject_a_node_is_told() -> None:
     told = [[verdicts.reasons[code - 1] if code else "" for code in row] for row in intake.cluster.description_verdict]
     assert told == [[UNSCHEDULABLE, NAME, taint, NAME], [UNSCHEDULABLE, taint, taint, AFFINITY], ["", "", "", ""]]
     assert verdicts.counts == [{UNSCHEDULABLE: 1, NAME: 2, taint: 1}, {UNSCHEDULABLE: 1, taint: 2, AFFINITY: 1}, {}]
+
+
+def named(*names: str) -> tuple[Requirement, ...]:
+    return (Requirement("metadata.name", "In", names, field=True),)
+
+
+def test_nodes_that_the_pods_own_terms_leave_out_come_before_every_filter() -> None:
+    nodes: list[dict[str, Any]] = [{"unschedulable": True}, {"taints": "a:NoSchedule"}, {}]
+    templates = [
+        PodTemplate(PodDescription(terms=(named("n1", "n9"),))),
+        PodTemplate(PodDescription(terms=(named("n1"), (Requirement("zone", "Exists"),)))),  # the second names none
+    ]
+    intake, verdicts = filled(nodes, [{}, {}], templates)
+    assert verdicts.reasons[0] == LEFT_OUT
+    assert intake.cluster.description_verdict[0].tolist()[::2] == [1, 1]
+    assert intake.cluster.description_left_out.tolist() == [2, 0]
+    taint = "node(s) had untolerated taint {a: }"
+    assert verdicts.counts == [{LEFT_OUT: 2, taint: 1}, {UNSCHEDULABLE: 1, taint: 1, AFFINITY: 1}]
+
+
+def test_a_pod_that_is_barred_is_turned_away_by_every_node() -> None:
+    templates = [PodTemplate(PodDescription(terms=((*named("n0"), *named("n1")),))), PodTemplate()]
+    intake, verdicts = filled([{}, {}], [{}, {}], templates)
+    conflict = "pod affinity terms conflict"
+    assert verdicts.bars == {0: ("NodeAffinity", Bar(conflict))}
+    assert verdicts.counts == [{conflict: 2}, {}]
+    assert intake.cluster.description_verdict[1].tolist() == [0, 0]
+
+
+def test_each_profile_has_its_own_masks_and_added_terms() -> None:
+    default = ProfileConfiguration()
+    lax = replace(
+        default, name="lax", points={**default.points, "filter": ("NodeResourcesFit",)}, added_terms=(named("n0"),)
+    )
+    strict = replace(default, name="strict", added_terms=(named("n0"),))
+    nodes: list[dict[str, Any]] = [{"taints": "a:NoSchedule"}, {}]
+    templates = [PodTemplate(PodDescription(profile=name)) for name in ("default-scheduler", "lax", "strict", "nobody")]
+    intake, verdicts = filled(nodes, [{}] * 4, templates, SchedulerConfiguration((default, lax, strict)))
+    taint = "node(s) had untolerated taint {a: }"
+    assert verdicts.counts[:3] == [{taint: 1}, {}, {taint: 1, ADDED_REASON: 1}]
+    assert intake.cluster.description_verdict[1].tolist() == [0, 0]
 
 
 def test_specs_that_ask_the_same_share_a_row() -> None:
