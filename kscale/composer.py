@@ -51,7 +51,8 @@ class Composer:
 
     def define(self, name: str, arguments: str, body: str, *, entry: bool = False) -> None:
         """Add a driver with the text ``body``; an entry becomes a function of the module."""
-        self._drivers[name] = ([a.strip() for a in arguments.split(",") if a.strip()], ast.parse(body).body)
+        parsed = _Folder().visit(ast.parse(body)).body
+        self._drivers[name] = ([a.strip() for a in arguments.split(",") if a.strip()], parsed)
         if entry:
             self._entries.append(name)
 
@@ -164,10 +165,19 @@ class _Filler(ast.NodeTransformer):
 
 def _typed(argument: ast.expr) -> ast.expr:
     """Return an integer constant as an int64: numba compiles a kernel anew for every literal that it is called with."""
-    inner = argument.operand if isinstance(argument, ast.UnaryOp) else argument
-    if isinstance(inner, ast.Constant) and type(inner.value) is int:
+    if isinstance(argument, ast.Constant) and type(argument.value) is int:
         return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), "int64", ast.Load()), [argument], [])
     return argument
+
+
+class _Folder(ast.NodeTransformer):
+    """Makes one constant of a minus sign and a number, so that it is put in place like any other."""
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant) and type(node.operand.value) is int:
+            return ast.copy_location(ast.Constant(-node.operand.value), node)
+        return node
 
 
 class _Renamer(ast.NodeTransformer):

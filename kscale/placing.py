@@ -9,12 +9,15 @@ import numpy as np
 import polars as pl
 
 from kscale.engine.pods import UNKNOWN_START
+from kscale.scheduler.arguments import GATED, NO_PROFILE
 from kscale.simulation import Objects, Settings, Simulation
 from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.labels import Labels, Taint
 from kscale.state.manifests import Inventory, NodeObject
 from kscale.traces import NODES, PODS, SPECS, Trace
 
+#: Words for pods that are held outside the queue, by ``template_held``.
+HELD = {GATED: "gated", NO_PROFILE: "no_profile"}
 _COLUMN_OF = {
     "cpu": "cpu_milli",
     "memory": "memory_bytes",
@@ -97,3 +100,51 @@ def simulation_of(inventory: Inventory, settings: Settings, *, given: bool) -> S
     """
     taken = frames(inventory, given=given)
     return Simulation(taken.trace, taken.nodes, replace(settings, inflate=given), objects=taken.objects)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pending pod.
+
+    Attributes:
+        status: scheduled, preempted (it was, and others were evicted for it), unschedulable, gated, no_profile or error.
+        node: None where it was not placed.
+        victims: ``namespace/name`` of the pods that were evicted for it, the most important first.
+        message: the event line, where it was not placed.
+    """
+
+    namespace: str
+    name: str
+    status: str
+    node: str | None
+    victims: tuple[str, ...] = ()
+    message: str = ""
+
+
+def outcomes(simulation: Simulation, inventory: Inventory) -> list[Outcome]:
+    """Return what became of each pending pod, in input order, after the run."""
+    fields, pods = simulation.ledger.fields, inventory.pods
+    victims: dict[int, list[str]] = {}
+    if "eviction" in fields:
+        evicted = np.flatnonzero(fields["preemptor"] >= 0)
+        for row in evicted[np.argsort(fields["eviction"][evicted], kind="stable")].tolist():
+            victims.setdefault(int(fields["preemptor"][row]), []).append(f"{pods.namespaces[row]}/{pods.names[row]}")
+    nodes, reasons = simulation.intake.nodes.names, simulation.ledger.reasons
+    result = []
+    for row in inventory.pending.tolist():
+        template = int(pods.template[row])
+        node, diagnosis = int(fields["node"][row]), int(fields["diagnosis"][row])
+        held = int(simulation.cluster.template_held[template])
+        if held:
+            status, message = HELD[held], simulation.held_message(template)
+        elif node >= 0:
+            status, message = ("preempted" if row in victims else "scheduled"), ""
+        else:
+            status, message = simulation.failed_status(template), reasons[diagnosis] if diagnosis >= 0 else ""
+        result.append(
+            Outcome(
+                pods.namespaces[row], pods.names[row], status, nodes[node] if node >= 0 else None,
+                tuple(victims.get(row, ())), message,
+            )
+        )  # fmt: skip
+    return result

@@ -50,6 +50,7 @@ class Settings:
         memo: keep totals between tries; False scores every node for every try (the twin).
         compiled: False runs the same loop as plain Python.
         configuration: the scheduler's profiles; None is kube-scheduler's default.
+        every: compile every plug-in, used or not: one module for all inputs.
         detailed: make room for what every plug-in says of every node (``Simulation.detail``).
     """
 
@@ -65,6 +66,7 @@ class Settings:
     compiled: bool = True
     configuration: SchedulerConfiguration | None = None
     detailed: bool = False
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,15 +140,17 @@ class Simulation:
         templates = self.building.templates
         differ = len({template.priority for template in templates}) > 1
         wanted = any("DefaultPreemption" in p.points["postFilter"] for p in self.configuration.profiles)
-        preempts = differ and wanted and (not self.settings.inflate or self.objects is not None)
+        every = self.settings.every
+        preempts = every or (differ and wanted and (not self.settings.inflate or self.objects is not None))
         for plugin in plugins.found().values():
-            if plugin.plan is not None and (plugin.used is None or plugin.used(self.building)):
+            if plugin.plan is not None and (every or plugin.used is None or plugin.used(self.building)):
                 plugin.plan(self.building)
         if preempts:
             arguments.plan_budgets(self.building)
         return profile(
-            self.configuration, self.building, self.settings.policy, devices=self.with_devices, preempts=preempts
-        )
+            self.configuration, self.building, self.settings.policy, devices=self.with_devices, preempts=preempts,
+            every=every,
+        )  # fmt: skip
 
     def _sizes(self, sizes: Sizes) -> Sizes:
         """Give the buffers of the ledger and of events room for every pod that one preemption may evict."""
@@ -348,6 +352,18 @@ class Simulation:
         for reason, count in counts.items():
             named[texts[reason]] = named.get(texts[reason], 0) + count
         return planes.message(named, self.cluster.sizes["node"])
+
+    def failed_status(self, template: int) -> str:
+        """Return the word for a pod of the template that was not placed."""
+        bar = self.verdicts.bars.get(int(self.cluster.template_description[template]))
+        return "error" if bar is not None and bar[1].code == "Error" else "unschedulable"
+
+    def held_message(self, template: int) -> str:
+        """Return why pods of the template never enter the queue."""
+        described = self.building.templates[template]
+        if self.cluster.template_held[template] == arguments.NO_PROFILE:
+            return f"no profile has the name '{described.description.profile}'"
+        return f"waiting for scheduling gates: [{' '.join(described.gates)}]"
 
     def pods(self) -> pl.DataFrame:
         """Return the table ``pods``, with the arrivals as they were replayed (one a second with ``inflate``)."""

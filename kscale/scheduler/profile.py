@@ -29,6 +29,7 @@ class Profile:
         assign: the plug-in that picks devices; None where no node has any.
         preempts: whether pods may be evicted for others.
         counts: whether pods are counted by domains, and ``trials``: some in trials of preemption only.
+        every: whether every plug-in stands in the composed text, for any profile: one module for all inputs.
     """
 
     configurations: tuple[ProfileConfiguration, ...]
@@ -38,6 +39,7 @@ class Profile:
     preempts: bool = False
     counts: bool = False
     trials: bool = False
+    every: bool = False
 
     @cached_property
     def usage_scores(self) -> list[tuple[int, Plugin]]:
@@ -67,7 +69,7 @@ class Profile:
     @property
     def samples(self) -> bool:
         """Whether some profile does not look at all nodes."""
-        return any(c.percentage_of_nodes_to_score not in (None, 100) for c in self.configurations)
+        return self.every or any(c.percentage_of_nodes_to_score not in (None, 100) for c in self.configurations)
 
     @property
     def dear(self) -> bool:
@@ -82,13 +84,13 @@ class Profile:
     def weight(self, place: int) -> str:
         """Return the weight of a score plug-in as text for the composed cycle."""
         weights = set(self.scores[place][1])
-        return str(*weights) if len(weights) == 1 else f"profile_weight[template_profile[template], {place}]"
+        return str(*weights) if len(weights) == 1 and not self.every else f"profile_weight[template_profile[template], {place}]"
 
     def guard(self, plugin: Plugin) -> str:
         """Return the condition under which a filter runs, as text; empty where it always does."""
         enabled = {self.enabled(plugin, configuration) for configuration in self.configurations}
         place = self.filters.index(plugin)
-        return "" if enabled == {True} else f"if profile_filter[template_profile[template], {place}] != 0:"
+        return "" if enabled == {True} and not self.every else f"if profile_filter[template_profile[template], {place}] != 0:"
 
     @staticmethod
     def enabled(plugin: Plugin, configuration: ProfileConfiguration) -> bool:
@@ -145,27 +147,29 @@ def policies() -> dict[str, Plugin]:
 
 
 def profile(
-    configuration: SchedulerConfiguration, building: Building, policy: str = DEFAULT, *, devices: bool, preempts: bool
-) -> Profile:
+    configuration: SchedulerConfiguration, building: Building, policy: str = DEFAULT, *, devices: bool, preempts: bool,
+    every: bool = False,
+) -> Profile:  # fmt: skip
     """Return the plug-ins of a configuration, less those that the input has no use for.
 
     With a ``policy`` other than the default, that plug-in alone scores. ``devices`` tells whether some node has
-    devices, ``preempts`` whether preemption can do anything. Raises InputError for an unknown name, or a policy for
-    devices on a cluster without.
+    devices, ``preempts`` whether preemption can do anything, ``every`` that none is left out. Raises InputError for an
+    unknown name, or a policy for devices on a cluster without.
     """
     shelf = sorted(plugins.found().values(), key=lambda plugin: plugin.rank)
-    useful = [p for p in shelf if (devices or not p.needs_devices) and (p.used is None or p.used(building))]
+    useful = [p for p in shelf if (devices or not p.needs_devices) and (every or p.used is None or p.used(building))]
     profiles = configuration.profiles
-    scores = _policy_scores(policy, devices, profiles) or _scores(useful, profiles)
+    scores = _policy_scores(policy, devices, profiles) or _scores(useful, profiles, every)
     filters = [
         plugin for plugin in useful
-        if (plugin.mask or plugin.filter or plugin.late) and any(Profile.enabled(plugin, p) for p in profiles)
+        if (plugin.mask or plugin.filter or plugin.late)
+        and ((every and plugin.standard_filter) or any(Profile.enabled(plugin, p) for p in profiles))
     ]  # fmt: skip
     choosers = [plugin for plugin, _ in scores if plugin.assign] or [p for p in useful if p.assign and p.filter]
     return Profile(
         configurations=profiles, filters=tuple(filters), scores=tuple(scores),
-        assign=choosers[0] if devices and choosers else None, preempts=preempts, counts=building.counts(),
-        trials=preempts and building.has("trial"),
+        assign=choosers[0] if devices and choosers else None, preempts=preempts, counts=every or building.counts(),
+        trials=preempts and (every or building.has("trial")), every=every,
     )  # fmt: skip
 
 
@@ -186,7 +190,7 @@ def _policy_scores(
 
 
 def _scores(
-    useful: list[Plugin], profiles: tuple[ProfileConfiguration, ...]
+    useful: list[Plugin], profiles: tuple[ProfileConfiguration, ...], every: bool
 ) -> list[tuple[Plugin, tuple[int, ...]]]:
     """Return the score plug-ins; NodeResourcesFit stands as the variants that the profiles' strategies ask for."""
     result = []
@@ -200,6 +204,8 @@ def _scores(
                 first = plugin.name == _FIT or plugin.variant != "LeastAllocated"
                 weight = stated.get(_FIT, 0) if right and first else 0
             weights.append(weight)
-        if any(weights) and (plugin.plane or plugin.score or plugin.raw or plugin.draw):
+        alone = plugin.variant == "LeastAllocated" and plugin.name != _FIT
+        wanted = any(weights) or (every and (plugin.variant or plugin.standard) and not alone)
+        if wanted and (plugin.plane or plugin.score or plugin.raw or plugin.draw):
             result.append((plugin, tuple(weights)))
     return result

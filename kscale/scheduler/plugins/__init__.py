@@ -38,6 +38,14 @@ Plane = Callable[[NodeDescriptions, PodDescription], npt.NDArray[np.int64]]
 NORMALISATIONS = ("none", "highest", "reversed", "own")
 
 
+#: kube-scheduler's own filters, in the order in which it runs them.
+UPSTREAM_FILTERS = (
+    "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit",
+    "VolumeRestrictions", "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity",
+    "DynamicResources",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Bar:
     """Why a kind of pod is turned away before any node is looked at; ``code`` in kube-scheduler's words."""
@@ -110,6 +118,11 @@ class Plugin:
     weight: int = 1
     standard: bool = False
     needs_devices: bool = False
+
+    @property
+    def standard_filter(self) -> bool:
+        """Whether it is one of kube-scheduler's own filters."""
+        return self.name in UPSTREAM_FILTERS
 
     @property
     def fills(self) -> list[str]:

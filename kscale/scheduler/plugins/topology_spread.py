@@ -174,7 +174,10 @@ def soft_skew(
     counter_first: Any, topology_domain: Any, tally_count: Any, scan_stamp: Any, cluster_stamp: Any, scan_double: Any,
     scan_wide: Any,
 ) -> bool:  # fmt: skip
-    """Score the soft constraints: per constraint its count times ln(domains + 2), plus maxSkew - 1; -1 is ignored."""
+    """Score the soft constraints: per constraint its count times ln(domains + 2), plus maxSkew - 1.
+
+    ``scan_double`` is below 0 where the node lacks a key that it needs: no points.
+    """
     first_entry, last_entry = template_spread_soft_first[template], template_spread_soft_last[template]
     if first_entry == last_entry:
         return False
@@ -214,20 +217,20 @@ def soft_skew(
     for node in range(len(sums)):
         value = scan_double[node]
         whole = math.floor(value)
-        scan_wide[node] = -1 if value < 0.0 else np.int64(whole) + (1 if value - whole >= 0.5 else 0)
+        scan_wide[node] = 0 if value < 0.0 else np.int64(whole) + (1 if value - whole >= 0.5 else 0)
     return True
 
 
 @kernel
-def spread_points(template: int, sums: Any, scan_wide: Any) -> None:
+def spread_points(template: int, sums: Any, scan_double: Any, scan_wide: Any) -> None:
     """Turn raw scores round: 100 * (highest + lowest - raw) // highest over the feasible nodes that are not ignored."""
     lowest, highest = np.int64(9223372036854775807), np.int64(0)
     for node in range(len(sums)):
-        if sums[node] >= 0 and scan_wide[node] >= 0:
+        if sums[node] >= 0 and scan_double[node] >= 0.0:
             lowest, highest = min(lowest, scan_wide[node]), max(highest, scan_wide[node])
     for node in range(len(sums)):
         if sums[node] >= 0:
-            if scan_wide[node] < 0:
+            if scan_double[node] < 0.0:
                 scan_wide[node] = 0
             elif highest == 0:
                 scan_wide[node] = 100
