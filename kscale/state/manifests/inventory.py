@@ -84,4 +84,5 @@ class Inventory:
 
     def source(self, number: int) -> dict[str, object]:
         """Return the object of the pending pod ``number``, counted from 0."""
-        return msgspec.json.decode(self.sources[number], type=dict[str, object])
+        found = msgspec.json.decode(self.sources[number], type=dict[str, object])
+        return {"apiVersion": "v1", "kind": "Pod"} | found

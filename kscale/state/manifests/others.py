@@ -118,6 +118,11 @@ class VolumeSpec(Part, frozen=True):
     node_affinity: VolumeNodeAffinity | None = None
     csi: CsiSource | None = None
     claim_ref: Reference | None = None
+    gce_persistent_disk: dict[str, msgspec.Raw] | None = None
+    aws_elastic_block_store: dict[str, msgspec.Raw] | None = None
+    azure_disk: dict[str, msgspec.Raw] | None = None
+    cinder: dict[str, msgspec.Raw] | None = None
+    vsphere_volume: dict[str, msgspec.Raw] | None = None
 
 
 class Phase(Part, frozen=True):

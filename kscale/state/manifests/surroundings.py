@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -40,6 +41,7 @@ class Kept:
         owners: selectors by (kind, namespace, name).
         keys: label keys that a selector reads, by the namespace of the pods that it looks at.
         drivers: (CSI driver, most volumes) by node name.
+        ignored: what is not modelled.
     """
 
     nodes: list[NodeObject] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Kept:
     drivers: dict[str, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
     budgets: list[DisruptionBudget] = field(default_factory=list)
     allocation: Allocation = field(default_factory=Allocation)
+    ignored: Counter[str] = field(default_factory=Counter)
 
     def reads(self, namespace: str, keys: Iterable[str]) -> None:
         """Note that a selector reads ``keys`` of pods in ``namespace``."""
@@ -77,6 +80,7 @@ def add(kept: Kept, kind: str, found: object, namespace: str, name: str) -> None
         kept.priorities[name] = _priority(found)
     elif isinstance(found, others.PersistentVolume):
         kept.volumes[name] = _volume(found, name)
+        _count_source(kept, found.spec)
     elif isinstance(found, others.PersistentVolumeClaim):
         claim = _claim(found, f"{namespace}/{name}")
         kept.claims[claim.name] = claim
@@ -173,6 +177,13 @@ def _volume(found: others.PersistentVolume, name: str) -> Volume:
         claim_uid=claim.uid or "",
         phase=(found.status.phase if found.status else None) or "",
     )
+
+
+def _count_source(kept: Kept, spec: others.VolumeSpec | None) -> None:
+    """Count volumes of sources that kube-scheduler counts as those of CSI drivers."""
+    for source in ("gce_persistent_disk", "aws_elastic_block_store", "azure_disk", "cinder", "vsphere_volume"):
+        if spec is not None and getattr(spec, source) is not None:
+            kept.ignored[f"PersistentVolume of {source}: counts towards no limit"] += 1
 
 
 def _claim(found: others.PersistentVolumeClaim, name: str) -> Claim:

@@ -86,7 +86,7 @@ class Gathering:
             self._imply_namespaces()
         columns, pending, templates = self._columns(bound, pods.pending)
         surroundings = self._surroundings(row_of)
-        self.ignored += pods.ignored + kept.allocation.ignored
+        self.ignored += pods.ignored + kept.ignored + kept.allocation.ignored
         return Inventory(
             nodes=kept.nodes,
             templates=list(templates.distinct),

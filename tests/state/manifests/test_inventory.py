@@ -203,7 +203,7 @@ def old_slices() -> list[dict[str, Any]]:
         {},
     ]
     pool = {"name": "p", "generation": 2}
-    slices = [
+    return [
         thing(
             "ResourceSlice",
             "a",
@@ -229,7 +229,6 @@ def old_slices() -> list[dict[str, Any]]:
             spec={"driver": "d", "nodeName": "gone", "pool": {"name": "r"}},
         ),
     ]
-    return slices
 
 
 def test_devices_of_older_apis_and_expressions_beyond_equalities() -> None:
@@ -276,6 +275,15 @@ def test_fields_that_are_not_modelled_are_counted() -> None:
         "Pod.spec.nodeSelectors": 1,
         "Pod.spec.runtimeClassName: only the overhead that the pod states counts": 1,
     }
+
+
+def test_volumes_whose_limits_are_not_counted() -> None:
+    volumes = [
+        thing("PersistentVolume", "a", spec={"awsElasticBlockStore": {"volumeID": "v"}}),
+        thing("PersistentVolume", "b", spec={"gcePersistentDisk": None, "nfs": {}}),
+    ]
+    ignored = inventory_of(volumes).ignored
+    assert ignored == {"PersistentVolume of aws_elastic_block_store: counts towards no limit": 1}
 
 
 def test_null_is_as_good_as_nothing() -> None:
