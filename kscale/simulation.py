@@ -113,6 +113,7 @@ class Simulation:
             nodes, trace.specs, objects and objects.nodes, objects and objects.templates,
             {configuration.name: configuration for configuration in self.configuration.profiles},
         )  # fmt: skip
+        self.building.pods_of = np.bincount(trace.pods["spec"].to_numpy(), minlength=len(self.building.templates))
         self.profile: Profile = self._plan()
         kinds = typical_of(typical or trace) if self.with_devices else []
         levels = sorted({kind.gpu_milli for kind, _ in kinds if kind.gpu_count})

@@ -25,22 +25,24 @@ Mask = npt.NDArray[np.bool_]
 class Building:
     """Topologies, sets of nodes, counters and lists, each row made once.
 
-    ``templates`` are the rows of the table ``template`` in order.
+    ``templates`` are the rows of the table ``template`` in order; ``pods_of`` tells how many pods each has in all,
+    where that is known. ``kept`` is what a plug-in's plan keeps for its ``fill``, by the plug-in's name.
     """
 
-    def __init__(
-        self, nodes: NodeDescriptions, templates: list[PodTemplate], resources: list[str]
-    ) -> None:
+    def __init__(self, nodes: NodeDescriptions, templates: list[PodTemplate], resources: list[str]) -> None:
         self.nodes, self.templates, self.resources = nodes, templates, resources
         self.labels = Labels([dict(template.labels) for template in templates])
         self.namespace = np.array([template.namespace for template in templates], dtype=object)
         self.terminating = np.array([template.terminating for template in templates], dtype=bool)
+        self.pods_of: npt.NDArray[np.int64] | None = None
+        self.kept: dict[str, Any] = {}
         count = len(nodes)
         self._domains: list[npt.NDArray[np.int32]] = [np.zeros(count, np.int32), np.arange(count, dtype=np.int32)]
         self._topologies: dict[str, int] = {}
         self._masks: dict[bytes, int] = {}
         self._mask_rows: list[npt.NDArray[np.uint8]] = []
         self._counters: dict[tuple[int, bytes, int], int] = {}
+        self._watched: set[int] = set()
         self._counted: list[npt.NDArray[np.int64]] = []
         self._lists: dict[str, list[tuple[int, dict[str, int]]]] = {}
         self._sizes: dict[str, int] = {}
@@ -76,10 +78,26 @@ class Building:
 
     def counter(self, topology: int, counted: Mask, nodemask: int = -1) -> int:
         """Return the counter of the templates ``counted`` by a topology's domains."""
-        key = (topology, np.packbits(counted).tobytes(), nodemask)
+        rows = np.flatnonzero(counted)
+        # The shorter of two forms, which can never be equal: their lengths differ.
+        same = rows.tobytes() if 64 * len(rows) < len(counted) else np.packbits(counted).tobytes()
+        key = (topology, same, nodemask)
         row = self._counters.setdefault(key, len(self._counters))
         if row == len(self._counted):
-            self._counted.append(np.flatnonzero(counted))
+            self._counted.append(rows)
+        return row
+
+    def watched(self, counted: Mask) -> int:
+        """Return the counter of the templates ``counted`` over the whole cluster that also tells of trials.
+
+        While a trial of preemption lasts, ``tally_count`` less ``counter_total`` is how many of their pods it has put
+        on a node, less those that it has taken off; otherwise both are the same.
+        """
+        row = self.counter(CLUSTER, counted)
+        if row not in self._watched:
+            self._watched.add(row)
+            for template in self._counted[row].tolist():
+                self.append("trial", template, counter=row)
         return row
 
     def selected(self, selector: Selector | None, namespaces: Collection[str] | None) -> Mask:
