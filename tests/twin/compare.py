@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.twin.schedule import Status, Twin
+from tests.twin.cycle import Status
+from tests.twin.schedule import Twin
 
 FIELDS = (
     "pod", "profile", "status", "node", "prefilter", "prefilter_nodes", "skip_filter", "skip_score", "filter", "mask",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tests.twin.cluster import Cluster
@@ -10,11 +10,15 @@ from tests.twin.objects import PREFERRED, REQUIRED, NodeState, Pod, preferred_te
 from tests.twin.plugin import ERROR, UNRESOLVABLE, UNSCHEDULABLE, Plugin, Rejected, Skip, Verdict, proportional
 from tests.twin.selectors import NodeTerm, tolerates, untolerated
 
+#: Address, protocol, number.
+Port = tuple[str, str, int]
+
 
 class SchedulingGates(Plugin):
     """Keeps a pod with gates out of the queue."""
 
-    def admit(self, pod: Pod) -> Verdict:
+    @staticmethod
+    def admit(pod: Pod) -> Verdict:
         if pod.gates:
             return UNRESOLVABLE, [f"waiting for scheduling gates: [{' '.join(pod.gates)}]"]
         return None
@@ -114,9 +118,15 @@ class NodePorts(Plugin):
             raise Skip
 
     def filter(self, state: Any, pod: Pod, node: NodeState) -> Verdict:
-        for address, protocol, port in pod.ports:
-            for other, other_protocol, other_port in node.ports:
-                if (protocol, port) == (other_protocol, other_port):
-                    if address == other or "0.0.0.0" in (address, other):
-                        return UNSCHEDULABLE, ["node(s) didn't have free ports for the requested pod ports"]
+        if ports_conflict(pod.ports, node.ports):
+            return UNSCHEDULABLE, ["node(s) didn't have free ports for the requested pod ports"]
         return None
+
+
+def ports_conflict(ports: Iterable[Port], others: Iterable[Port]) -> bool:
+    """Whether two pods want one port at one address; 0.0.0.0 is all addresses."""
+    return any(
+        (protocol, port) == (other_protocol, other_port) and (address == other or "0.0.0.0" in (address, other))
+        for address, protocol, port in ports
+        for other, other_protocol, other_port in others
+    )

@@ -54,7 +54,7 @@ class InterPodAffinity(Plugin):
         namespace_labels = self.cluster.namespace_labels(pod.namespace)
         theirs = [term for term in other.anti_affinity if term.matches(pod, namespace_labels)]
         _count(state.existing_counts, theirs, node, sign)
-        if _matches_all(state.affinity, other):
+        if matches_all(state.affinity, other):
             _count(state.affinity_counts, state.affinity, node, sign)
         _count(state.anti_affinity_counts, [t for t in state.anti_affinity if t.matches(other, {})], node, sign)
 
@@ -75,7 +75,7 @@ class InterPodAffinity(Plugin):
         domains = [(term.topology_key, node.labels[term.topology_key]) for term in state.affinity]
         if all(state.affinity_counts[domain] > 0 for domain in domains):
             return True
-        return not state.affinity_counts and _matches_all(state.affinity, pod)
+        return not state.affinity_counts and matches_all(state.affinity, pod)
 
     def prescore(self, pod: Pod, nodes: Sequence[NodeState]) -> Counts:
         own = bool(pod.preferred_affinity or pod.preferred_anti_affinity)
@@ -109,7 +109,8 @@ class InterPodAffinity(Plugin):
         return [int(100.0 * (float(score - lowest) / float(highest - lowest))) for score in scores]
 
 
-def _matches_all(terms: list[AffinityTerm], pod: Pod) -> bool:
+def matches_all(terms: list[AffinityTerm], pod: Pod) -> bool:
+    """Whether a pod matches all of some terms; selectors of namespaces see no labels here."""
     return bool(terms) and all(term.matches(pod, {}) for term in terms)
 
 

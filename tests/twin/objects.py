@@ -63,8 +63,9 @@ class Pod:
         self.owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
         self.spec = spec
         self.phase: str = status.get("phase") or "Pending"
-        self.start = _seconds(status["startTime"]) if status.get("startTime") else start
+        self.start: float = _seconds(status["startTime"]) if status.get("startTime") else start
         self.node_name: str = spec.get("nodeName") or ""
+        self.bound_to = ""
         self.scheduler: str = spec.get("schedulerName") or "default-scheduler"
         self.gates: list[str] = [gate["name"] for gate in spec.get("schedulingGates") or ()]
         self.priority, self.preemption_policy = _priority(spec, classes)

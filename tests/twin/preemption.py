@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.twin.cycle import Cycle, Trial
 from tests.twin.objects import NodeState, Pod
 from tests.twin.plugin import UNSCHEDULABLE
 from tests.twin.selectors import label_selector
-
-if TYPE_CHECKING:
-    from tests.twin.schedule import Cycle, Status
 
 
 @dataclass
@@ -34,18 +32,18 @@ class Candidate:
         )
 
 
-def importance(pod: Pod) -> tuple[int, int]:
+def importance(pod: Pod) -> tuple[int, float]:
     """The more important of two pods has the lower: the higher priority, then the earlier start."""
     return -pod.priority, pod.start
 
 
-def preempt(cycle: Cycle, statuses: Sequence[Status] | None) -> tuple[dict[str, Any], Candidate | None]:
-    """What the recordings say of preemption, and the chosen candidate; ``statuses`` are those of the nodes."""
+def preempt(cycle: Cycle) -> tuple[dict[str, Any], Candidate | None]:
+    """What the recordings say of preemption after a search that found no node, and the chosen candidate."""
     pod = cycle.pod
     if pod.preemption_policy == "Never":
         return {"eligible": False, "message": "not eligible due to preemptionPolicy=Never."}, None
     nodes = cycle.twin.cluster.nodes
-    potential = [node for node in nodes if statuses is not None and statuses[node.index][1] == UNSCHEDULABLE]
+    potential = [] if cycle.rejected else [n for n in nodes if cycle.statuses[n.index][1] == UNSCHEDULABLE]
     if not potential:
         return {"eligible": True, "message": "no node could be helped by preemption"}, None
     candidates = [c for c in (_try_node(cycle, node) for node in potential) if c is not None]
@@ -69,7 +67,7 @@ def preempt(cycle: Cycle, statuses: Sequence[Status] | None) -> tuple[dict[str, 
 
 def _try_node(cycle: Cycle, node: NodeState) -> Candidate | None:
     """Take all pods of lower priority off a copy of the node, then put back what can stay."""
-    trial = cycle.trial(node)
+    trial = Trial(cycle, node, cycle.states)
     potential = [other for other in node.pods if other.priority < cycle.pod.priority]
     for other in potential:
         trial.remove(other)

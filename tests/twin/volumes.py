@@ -62,7 +62,7 @@ class VolumeRestrictions(VolumePlugin):
     def filter(self, state: SharedClaims, pod: Pod, node: NodeState) -> Verdict:
         for volume in pod.volumes:
             for other in node.pods:
-                if any(_disks_conflict(volume, v) for v in other.volumes):
+                if any(disks_conflict(volume, v) for v in other.volumes):
                     return UNSCHEDULABLE, ["node(s) had no available disk"]
         if state.conflicts > 0:
             reason = "PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"
@@ -70,7 +70,8 @@ class VolumeRestrictions(VolumePlugin):
         return None
 
 
-def _disks_conflict(volume: dict[str, Any], other: dict[str, Any]) -> bool:
+def disks_conflict(volume: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two volumes are the same disk, and one of them is written."""
     one, two = volume.get("gcePersistentDisk"), other.get("gcePersistentDisk")
     if not one or not two or one["pdName"] != two["pdName"]:
         return False
