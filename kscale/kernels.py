@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import Any
 
 import numba
+import numpy as np
 
 # Kernels allocate nothing, so they need no reference counts (_nrt): composed modules compile in half the time.
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
@@ -90,9 +91,19 @@ def cache_folder() -> Path:
     return folder
 
 
+def _name(text: str) -> str:
+    return f"composed_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def cached(text: str) -> bool:
+    """Return whether a composed module has been compiled: loading it takes about a second, and not half a minute."""
+    name = _name(text)
+    return name in sys.modules or any(cache_folder().glob(f"*/{name}.*.nbi"))
+
+
 def load(text: str, *, compiled: bool = True) -> ModuleType:
     """Write a composed module into the cache folder and import it; with ``compiled=False``, run it as plain Python."""
-    name = f"composed_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    name = _name(text)
     if compiled and name in sys.modules:
         return sys.modules[name]
     path = cache_folder() / f"{name}.py"
@@ -118,5 +129,6 @@ def load(text: str, *, compiled: bool = True) -> ModuleType:
 def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain."""
     if not compiled:
-        return (lambda function: function), plain
+        # Random bits are made of products that wrap, which plain numpy scalars warn of.
+        return np.errstate(over="ignore"), plain
     return numba.njit(cache=True, **_FLAGS), lambda function: function
