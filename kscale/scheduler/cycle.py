@@ -87,6 +87,9 @@ def _use_plugins(composer: Composer, profile: Profile) -> None:
             composer.use(f"points_{place}", plugin.points)
     for index, plugin in enumerate(profile.reserving):
         composer.use(f"reserve_{index}", plugin.reserve)
+        if plugin.remember is not None:
+            composer.use(f"remember_{index}", plugin.remember)
+            composer.use(f"recall_{index}", plugin.recall)
     if profile.counts:
         composer.use("count_pod", count_pod)
     if profile.trials:
@@ -100,6 +103,9 @@ def _define_reserve(composer: Composer, profile: Profile, devices: bool) -> None
     if profile.counts:
         lines.append("count_pod(template, node, sign)")
     composer.define("reserve", "template, node, sign", "\n".join(lines) or "pass")
+    keeping = [index for index, plugin in enumerate(profile.reserving) if plugin.remember is not None]
+    for verb in ("remember", "recall"):
+        composer.define(verb, "node, slot", "\n".join(f"{verb}_{index}(node, slot)" for index in keeping) or "pass")
     composer.define(
         "try_out", "template, node, sign", "count_trial(template, node, sign)" if profile.trials else "pass"
     )

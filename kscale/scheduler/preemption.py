@@ -201,10 +201,14 @@ for place in range(cluster_nominated[0]):
     if counts_as_there(place, pod, template, node):
         others += 1
 for turn in range(3):
+    if turn == 0 and others > 0:
+        remember(node, 1)
     if turn < 2 and others > 0:
         for place in range(cluster_nominated[0]):
             if counts_as_there(place, pod, template, node):
                 shift(nominated_pod[place], node, 1 - 2 * turn)
+    if turn == 1 and others > 0:
+        recall(node, 1)
     if passing and (turn == 2 or (turn == 0 and others > 0)):
         check(template, node)
         passing = scan_reject[node] == 0 and scan_check[node] >= 0
@@ -234,7 +238,8 @@ if template_preempts[template] != 0 and profile_preempts[template_profile[templa
             count = gather_victims(template, node)
         if count > 0:
             mark_broken(count)
-        step = -1
+            remember(node, 0)
+        step, trying = -1, count > 0
         while step <= count and count > 0:
             place, undo = -1, False
             if 0 <= step < count:
@@ -253,6 +258,8 @@ if template_preempts[template] != 0 and profile_preempts[template_profile[templa
                 else:
                     scan_verdict[place] |= {_EVICTED}
             step += 1
+        if trying:
+            recall(node, 0)
         if count > 0:
             if is_better(count):
                 keep_victims(node, count)

@@ -38,7 +38,10 @@ MOST_REASONS = 30
 MOST_DEVICES = 64
 MOST_MODELS = 64
 #: Lengths of dimensions where the caller says nothing: one profile, no typical pods.
-_SMALL = {"profile": 1, "scorer": 1, "sieve": 1, "point": 1, "typical": 0, "level": 0, "criteria": 6, "detailed": 0}
+_SMALL = {
+    "profile": 1, "scorer": 1, "sieve": 1, "point": 1, "typical": 0, "level": 0, "criteria": 6, "detailed": 0,
+    "slots": 2,
+}
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
 #: From here on they do not add exactly.

@@ -19,7 +19,10 @@ _ANY = "0.0.0.0"
 COLUMNS = {
     "port": NewTable(
         "A host port that some template asks for: protocol, address and number.",
-        (Column("used", "uint8", "1 when the node's set has the port.", dims=("port", "node")),),
+        (
+            Column("used", "uint8", "1 when the node's set has the port.", dims=("port", "node")),
+            Column("kept", "uint8", "The set of the node that a trial is made on.", dims=("port", "slots")),
+        ),
     ),
     "port_of": NewTable(
         "An entry of a template's list of host ports.", (Column("port", "int64", "A port that it takes."),)
@@ -81,6 +84,20 @@ def take_ports(
 
 
 @kernel
+def keep_ports(node: int, slot: int, port_used: Any, port_kept: Any) -> None:
+    """Keep the node's set: adding and taking off the same pod may not give it back."""
+    for port in range(len(port_kept)):
+        port_kept[port, slot] = port_used[port, node]
+
+
+@kernel
+def restore_ports(node: int, slot: int, port_used: Any, port_kept: Any) -> None:
+    """Put the node's set back."""
+    for port in range(len(port_kept)):
+        port_used[port, node] = port_kept[port, slot]
+
+
+@kernel
 def frees_a_port(
     template: int, other: int, added: int,
     template_port_against_first: Any, template_port_against_last: Any, port_against_port: Any,
@@ -104,6 +121,7 @@ def _reasons(resources: list[str]) -> list[str]:
 
 
 PORTS = Plugin(
-    "NodePorts", rank=50, filter=conflicts, reasons=_reasons, reserve=take_ports, hint=frees_a_port, plan=_plan,
+    "NodePorts", rank=50, filter=conflicts, reasons=_reasons, reserve=take_ports, remember=keep_ports,
+    recall=restore_ports, hint=frees_a_port, plan=_plan,
     used=_used, standard=True,
 )  # fmt: skip
