@@ -71,7 +71,8 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("take_next", "", "pod = pop_next()\nreturn pod" if waits else "pod = pop_active()\nreturn pod")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
     composer.define("run", "until_us, budget", text.replace("END_DUE", _END_DUE if waits else "pass"), entry=True)
-    composer.define("sample", "now_us", "record(now_us)", entry=True)
+    composer.define("record_now", "now_us", f"record(now_us, {int(kind.devices)})")
+    composer.define("sample", "now_us", "record_now(now_us)", entry=True)
 
 
 def define_moves(composer: Composer, kind: Kind) -> None:
@@ -90,7 +91,7 @@ def define_moves(composer: Composer, kind: Kind) -> None:
 
 _AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):
                 return {FULL}
-            record(now_us)"""
+            record_now(now_us)"""
 
 _MOVE = """
 template = pod_template[pod]

@@ -235,7 +235,7 @@ def free_row(pod: int, pod_state: Any, queue_free: Any, queue_size: Any) -> None
 
 @kernel
 def record(
-    now_us: int, cluster_arrived_pods: Any, cluster_running_pods: Any, cluster_waiting_pods: Any,
+    now_us: int, devices: int, cluster_arrived_pods: Any, cluster_running_pods: Any, cluster_waiting_pods: Any,
     cluster_arrived_gpu_milli: Any, cluster_used_gpu_milli: Any, resource_requested: Any,
     node_fragmented_gpu_milli: Any, timeline_time_us: Any, timeline_arrived_pods: Any, timeline_running_pods: Any,
     timeline_waiting_pods: Any, timeline_requested: Any, timeline_arrived_gpu_milli: Any, timeline_used_gpu_milli: Any,
@@ -253,7 +253,7 @@ def record(
     timeline_arrived_gpu_milli[row] = cluster_arrived_gpu_milli[0]
     timeline_used_gpu_milli[row] = cluster_used_gpu_milli[0]
     total = 0.0
-    for node in range(len(node_fragmented_gpu_milli)):
+    for node in range(len(node_fragmented_gpu_milli) if devices != 0 else 0):
         total += node_fragmented_gpu_milli[node]
     timeline_fragmented_gpu_milli[row] = total
 

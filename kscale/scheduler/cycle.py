@@ -169,20 +169,27 @@ def _check(profile: Profile) -> str:
     )
 
 
+def points_line(profile: Profile, place: int, weight: str) -> str:
+    """Return the call that turns a plug-in's raw scores into points and adds them."""
+    plugin = profile.scores[place][0]
+    if plugin.points:
+        return f"points_{place}(template, {weight}, sums)"
+    if plugin.normalise == "none":
+        return f"add_points({weight}, sums)"
+    return f"normalise({plugin.normalise == 'reversed'}, {weight}, sums)"
+
+
 def _summed_lines(profile: Profile, place: int, plugin: Plugin) -> list[str]:
     weight = profile.weight(place)
     if plugin.raw:
         guard = "" if weight.isdigit() else f"{weight} != 0 and "
-        lines = [f"if {guard}raw_{place}(template, sums):"]
-        if plugin.points:
-            lines.append(f"    points_{place}(template, sums)")
-        elif plugin.normalise != "none":
-            lines.append(f"    normalise({plugin.normalise == 'reversed'}, sums)")
-        return [*lines, f"    add_points({weight}, sums)"]
-    lines = [f"take_plane({plugin.plane_column}[template_description[template]])"]
-    if plugin.normalise != "none":
-        lines.append(f"normalise({plugin.normalise == 'reversed'}, sums)")
-    return [*lines, f"add_points({weight}, sums)"]
+        return [f"if {guard}raw_{place}(template, sums):", f"    {points_line(profile, place, weight)}"]
+    # A plane that is the same on all nodes adds the same to all.
+    return [
+        f"if description_uneven[template_description[template]] & {1 << place} != 0:",
+        f"    take_plane({plugin.plane_column}[template_description[template]])",
+        f"    {points_line(profile, place, weight)}",
+    ]
 
 
 def _weigh(profile: Profile, nominates: bool) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kscale.composer import Composer
 from kscale.kernels import kernel, plain
+from kscale.scheduler.cycle import points_line
 from kscale.scheduler.profile import Profile
 
 
@@ -92,8 +93,7 @@ def _scores(profile: Profile) -> list[str]:
     for place, _ in profile.usage_scores:
         lines += [f"score_{place}(template, 0, nodes)", f"keep_usage({place})"]
     for place, plugin in profile.summed_scores:
-        turn = f"points_{place}(template, sums)" if plugin.points else f"normalise({plugin.normalise == 'reversed'}, sums)"
-        turn = turn if plugin.points or plugin.normalise != "none" else "pass"
+        turn = points_line(profile, place, "0")
         if plugin.raw:
             lines.append(f"if raw_{place}(template, sums):")
         else:

@@ -98,13 +98,13 @@ def left_in(nodes: NodeDescriptions, description: PodDescription, profile: Profi
 
 def _fill_planes(intake: Intake, profile: Profile, row: int, description: PodDescription) -> None:
     cluster = intake.cluster
-    for plugin, _ in profile.scores:
+    for place, (plugin, _) in enumerate(profile.scores):
         if plugin.plane is None:
             continue
         cluster.columns[plugin.plane_column][row] = plugin.plane(intake.nodes, description)
         plane = cluster.columns[plugin.plane_column][row]
         if len(plane) and plane.min() != plane.max():
-            cluster.description_uneven[row] = 1
+            cluster.description_uneven[row] |= 1 << place
 
 
 def message(counts: dict[str, int], nodes: int) -> str:

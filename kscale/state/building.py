@@ -45,6 +45,9 @@ class Building:
         self._watched: set[int] = set()
         self._counted: list[npt.NDArray[np.int64]] = []
         self._lists: dict[str, list[tuple[int, dict[str, int]]]] = {}
+        self._peers: dict[bytes, int] = {}
+        self._peer_rows: list[npt.NDArray[np.uint8]] = []
+        self._marks: dict[str, dict[int, int]] = {}
         self._sizes: dict[str, int] = {}
         self._selected: dict[tuple[Selector, tuple[str, ...] | None], Mask] = {}
 
@@ -124,9 +127,22 @@ class Building:
             found &= labels.matches((requirement,))
         return {name for name, good in zip(known, found.tolist(), strict=True) if good}
 
+    def peers(self, members: Mask) -> int:
+        """Return the row of a set of templates; -1 for none at all."""
+        if not members.any():
+            return -1
+        row = self._peers.setdefault(np.packbits(members).tobytes(), len(self._peer_rows))
+        if row == len(self._peer_rows):
+            self._peer_rows.append(members.astype(np.uint8))
+        return row
+
     def append(self, table: str, template: int, **values: int) -> None:
         """Append a row to the template's list in ``table``; rows stay in the order in which they are appended."""
         self._lists.setdefault(table, []).append((template, values))
+
+    def mark(self, column: str, template: int, value: int) -> None:
+        """Give a template's column ``template_<column>`` a value."""
+        self._marks.setdefault(column, {})[template] = value
 
     def size(self, table: str, rows: int) -> None:
         """Give a plug-in's own table its length."""
@@ -146,7 +162,8 @@ class Building:
         domains = [int(d.max(initial=-1)) + 1 for d in self._domains]
         topologies = [topology for topology, _, _ in self._counters]
         return sizes | {
-            "topology": len(self._domains), "nodemask": len(self._mask_rows), "counter": len(self._counted),
+            "topology": len(self._domains), "nodemask": len(self._mask_rows), "peers": len(self._peer_rows),
+            "counter": len(self._counted),
             "tally": sum(domains[t] for t in topologies), "counting": sum(len(c) for c in self._counted),
             "domain": max([*domains, 1]),
         }  # fmt: skip
@@ -158,6 +175,10 @@ class Building:
             cluster.topology_domains[row] = int(domain.max(initial=-1)) + 1
         for row, mask in enumerate(self._mask_rows):
             cluster.nodemask_node[row] = mask
+        for column, values in self._marks.items():
+            cluster.columns[f"template_{column}"][list(values)] = list(values.values())
+        for row, members in enumerate(self._peer_rows):
+            cluster.peers_member[row] = members
         self._fill_counters(cluster)
         for table, rows in self._lists.items():
             _fill_list(cluster, table, rows)

@@ -74,7 +74,8 @@ class Plugin:
         score: kernel ``(template, first, last, columns…)`` that fills ``scan_raw``; nodes with a ``scan_reject`` do not
             count.
         raw: kernel ``(template, sums, columns…)`` that fills ``scan_wide`` for the feasible nodes and tells whether it
-            has anything to say; ``points``: kernel ``(template, sums, columns…)`` that turns that into 0 to 100.
+            has anything to say; ``points``: kernel ``(template, weight, sums, columns…)`` that turns that into 0 to 100
+            and adds the weighted points to ``sums``.
         dear: whether a score costs more than a few nanoseconds per node, so that a rescan is worth avoiding.
         draw: choose at random among the best instead of the first.
         assign: kernel ``(template, node, draw, columns…)`` that returns the bit set of the devices to take.

@@ -42,6 +42,8 @@ COLUMNS = {
         Column("together_first", "int64", "Its first row of together."),
         Column("together_last", "int64", "The row after its last."),
         Column("together_itself", "uint8", "1 when it matches all of its own required affinity terms."),
+        Column("together_peers", "int64", "Templates whose pods may help its affinity when they come.", default=-1),
+        Column("apart_peers", "int64", "Templates whose pods may help its anti-affinity when they go.", default=-1),
         Column("apart_first", "int64", "Its first row of apart."),
         Column("apart_last", "int64", "The row after its last."),
         Column("preference_first", "int64", "Its first row of preference."),
@@ -97,9 +99,35 @@ def _plan(building: Building) -> None:
             for weight, pod_term in terms:
                 carry(resolve(building, pod_term), "preferred", index, sign * weight)
         _plan_own(building, index, template)
+        _plan_hints(building, index, template)
     weights = _hard_weights(building)
     for entry in carried.values():
         _plan_carried(building, entry, weights)
+
+
+def _plan_hints(building: Building, index: int, template: PodTemplate) -> None:
+    """Note whose coming and going wakes a pod, as v1.34.1 has it.
+
+    A pod that comes must match all required terms, one that goes all own anti-affinity terms; the hints see no labels
+    of namespaces. The anti-affinity of a pod that goes wakes nobody (changed upstream after this version).
+    """
+    if template.affinity:
+        concerned = np.zeros(len(building.templates), bool)
+        for term in template.affinity:
+            concerned |= _selected(building, resolve(building, term))
+        building.mark("together_peers", index, building.peers(concerned & _all_blind(building, template.affinity)))
+    if template.anti_affinity:
+        building.mark("apart_peers", index, building.peers(_all_blind(building, template.anti_affinity)))
+
+
+def _all_blind(building: Building, terms: tuple[PodTerm, ...]) -> Mask:
+    """Return the templates that all terms select, where namespaces have no labels."""
+    result = np.ones(len(building.templates), bool)
+    for term in terms:
+        selector = term.namespace_selector
+        everywhere = selector is not None and all(r.operator in ("NotIn", "DoesNotExist") for r in selector.requirements)
+        result &= building.selected(term.selector, None if everywhere else term.namespaces)
+    return result
 
 
 def _hard_weights(building: Building) -> list[tuple[int, bool]]:
@@ -119,6 +147,7 @@ def _plan_own(building: Building, index: int, template: PodTemplate) -> None:
         matched = np.ones(len(building.templates), bool)
         for term in terms:
             matched &= _selected(building, term)
+        building.mark("together_itself", index, int(matched[index]))
         for term in terms:
             building.append("together", index, counter=building.counter(building.topology(term.topology_key), matched))
     for pod_term in template.anti_affinity:
@@ -147,12 +176,6 @@ def _plan_carried(building: Building, entry: _Carried, weights: list[tuple[int, 
                 building.append("preference", index, counter=counter, weight=weight)
             elif counts and hard > 0 and entry.kind == "affinity":
                 building.append("preference", index, counter=counter, weight=weight * hard)
-
-
-def _fill(building: Building, cluster: Any) -> None:
-    for index, template in enumerate(building.templates):
-        matched = all(_selected(building, resolve(building, term))[index] for term in template.affinity)
-        cluster.template_together_itself[index] = bool(template.affinity) and matched
 
 
 @kernel
@@ -217,39 +240,27 @@ def company(
 
 
 @kernel
-def company_points(template: int, sums: Any, scan_wide: Any) -> None:
-    """Spread raw scores over 0 to 100 between the lowest and the highest, in doubles, truncated."""
+def company_points(template: int, weight: int, sums: Any, scan_wide: Any) -> None:
+    """Spread raw scores over 0 to 100 between the lowest and the highest, in doubles, truncated; and add them."""
     lowest, highest = np.int64(9223372036854775807), np.int64(-9223372036854775807)
     for node in range(len(sums)):
         if sums[node] >= 0:
             lowest, highest = min(lowest, scan_wide[node]), max(highest, scan_wide[node])
+    span = float(highest - lowest)
     for node in range(len(sums)):
         if sums[node] >= 0:
-            if highest > lowest:
-                scan_wide[node] = np.int64(100.0 * (float(scan_wide[node] - lowest) / float(highest - lowest)))
-            else:
-                scan_wide[node] = 0
+            points = np.int64(100.0 * (float(scan_wide[node] - lowest) / span)) if highest > lowest else np.int64(0)
+            scan_wide[node] = points
+            sums[node] += np.int32(weight * points)
 
 
 @kernel
 def may_welcome(
-    template: int, other: int, added: int,
-    template_together_first: Any, template_together_last: Any, together_counter: Any, template_apart_first: Any,
-    template_apart_last: Any, apart_counter: Any, template_counting_first: Any, template_counting_last: Any,
-    counting_counter: Any,
-) -> bool:  # fmt: skip
+    template: int, other: int, added: int, template_together_peers: Any, template_apart_peers: Any, peers_member: Any
+) -> bool:
     """Tell whether a pod that came is one that the pod wants to be with, or one that went stood in its way."""
-    for counting in range(template_counting_first[other], template_counting_last[other]):
-        counter = counting_counter[counting]
-        if added != 0:
-            for entry in range(template_together_first[template], template_together_last[template]):
-                if together_counter[entry] == counter:
-                    return True
-        else:
-            for entry in range(template_apart_first[template], template_apart_last[template]):
-                if apart_counter[entry] == counter:
-                    return True
-    return False
+    peers = template_together_peers[template] if added != 0 else template_apart_peers[template]
+    return peers >= 0 and peers_member[peers, other] != 0
 
 
 def _used(building: Building) -> bool:
@@ -269,7 +280,7 @@ def _reasons(resources: list[str]) -> list[str]:
 
 INTER_POD = Plugin(
     "InterPodAffinity", rank=130, late=unwelcome, reasons=_reasons, unresolvable=(0,), raw=company,
-    points=company_points, normalise="own", hint=may_welcome, plan=_plan, fill=_fill,
+    points=company_points, normalise="own", hint=may_welcome, plan=_plan,
     lists=("together", "apart", "preference"), used=_used, weight=2,
     standard=True,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from kscale.kernels import inlined, kernel
 from kscale.scheduler.plugins import Plugin
 from kscale.scheduler.plugins.node_affinity import matches_required
 from kscale.scheduler.plugins.taints import untolerated
+from kscale.scheduler.totals import hundredths_of
 from kscale.state.building import NODE, Building, Mask
 from kscale.state.descriptions import PodTemplate, SpreadConstraint
 from kscale.state.schema import Column, NewTable
@@ -49,6 +50,7 @@ COLUMNS = {
         Column("spread_hard_last", "int64", "The row after its last."),
         Column("spread_soft_first", "int64", "Its first row of spread_soft."),
         Column("spread_soft_last", "int64", "The row after its last."),
+        Column("spread_peers", "int64", "Templates that its hard constraints select.", default=-1),
         Column("spread_all_keys", "uint8", "1 when a node without one of the soft keys gets no points."),
     ),
 }
@@ -72,6 +74,12 @@ def constraints_of(building: Building, template: PodTemplate) -> tuple[Sequence[
 def _plan(building: Building) -> None:
     for index, template in enumerate(building.templates):
         constraints, all_keys = constraints_of(building, template)
+        selected = np.zeros(len(building.templates), bool)
+        for constraint in constraints:
+            if constraint.hard:
+                selected |= building.selected(constraint.selector, (template.namespace,))
+        building.mark("spread_peers", index, building.peers(selected))
+        building.mark("spread_all_keys", index, int(all_keys))
         for hard in (True, False):
             kept = [constraint for constraint in constraints if constraint.hard is hard]
             keys = np.ones(len(building.nodes), bool)
@@ -117,11 +125,6 @@ def _policies(building: Building, template: PodTemplate, constraint: SpreadConst
     if constraint.honor_taints:
         passes &= untolerated(nodes, description)[0] < 0
     return passes
-
-
-def _fill(building: Building, cluster: Any) -> None:
-    for index, template in enumerate(building.templates):
-        cluster.template_spread_all_keys[index] = constraints_of(building, template)[1]
 
 
 @kernel
@@ -171,12 +174,12 @@ def soft_skew(
     template: int, sums: Any,
     template_spread_all_keys: Any, template_spread_soft_first: Any, template_spread_soft_last: Any,
     spread_soft_counter: Any, spread_soft_max_skew: Any, spread_soft_topology: Any, spread_soft_by_node: Any,
-    counter_first: Any, topology_domain: Any, tally_count: Any, scan_stamp: Any, cluster_stamp: Any, scan_double: Any,
-    scan_wide: Any,
+    counter_first: Any, topology_domain: Any, tally_count: Any, scan_stamp: Any, cluster_stamp: Any, scan_place: Any,
+    scan_double: Any, scan_wide: Any,
 ) -> bool:  # fmt: skip
     """Score the soft constraints: per constraint its count times ln(domains + 2), plus maxSkew - 1.
 
-    ``scan_double`` is below 0 where the node lacks a key that it needs: no points.
+    ``scan_double`` is below 0 where the node lacks a key that it needs: no points. ``scan_place`` lists the others.
     """
     first_entry, last_entry = template_spread_soft_first[template], template_spread_soft_last[template]
     if first_entry == last_entry:
@@ -184,11 +187,13 @@ def soft_skew(
     looked_at = 0
     for node in range(len(sums)):
         scan_double[node] = -1.0
+        scan_wide[node] = 0
         if sums[node] >= 0 and not _ignored(
             template, node, template_spread_all_keys, template_spread_soft_first, template_spread_soft_last,
             spread_soft_topology, topology_domain,
         ):  # fmt: skip
             scan_double[node] = 0.0
+            scan_place[looked_at] = node
             looked_at += 1
     for entry in range(first_entry, last_entry):
         domain_of = topology_domain[spread_soft_topology[entry]]
@@ -198,58 +203,49 @@ def soft_skew(
         if not by_node:
             cluster_stamp[0] += 1
             stamp, size, without = cluster_stamp[0], 0, 0
-            for node in range(len(sums)):
-                if scan_double[node] >= 0.0:
-                    domain = domain_of[node]
-                    if domain < 0:
-                        without = 1
-                    elif scan_stamp[domain] != stamp:
-                        scan_stamp[domain] = stamp
-                        size += 1
+            for place in range(looked_at):
+                domain = domain_of[scan_place[place]]
+                if domain < 0:
+                    without = 1
+                elif scan_stamp[domain] != stamp:
+                    scan_stamp[domain] = stamp
+                    size += 1
             # Nodes without the label are one more value, the empty one (system defaults only).
             size += without
         weight = math.log(float(size + 2))
         more = float(spread_soft_max_skew[entry] - 1)
-        for node in range(len(sums)):
-            if scan_double[node] >= 0.0 and domain_of[node] >= 0:
-                place = node if by_node else domain_of[node]
-                scan_double[node] += float(tally_count[start + place]) * weight + more
-    for node in range(len(sums)):
-        value = scan_double[node]
-        whole = math.floor(value)
-        scan_wide[node] = 0 if value < 0.0 else np.int64(whole) + (1 if value - whole >= 0.5 else 0)
+        for place in range(looked_at):
+            node = scan_place[place]
+            domain = domain_of[node]
+            if domain >= 0:
+                count = tally_count[start + (node if by_node else domain)]
+                scan_double[node] += float(count) * weight + more
+    for place in range(looked_at):
+        value = scan_double[scan_place[place]]
+        whole = np.int64(value)
+        scan_wide[scan_place[place]] = whole + (1 if value - float(whole) >= 0.5 else 0)
     return True
 
 
 @kernel
-def spread_points(template: int, sums: Any, scan_double: Any, scan_wide: Any) -> None:
-    """Turn raw scores round: 100 * (highest + lowest - raw) // highest over the feasible nodes that are not ignored."""
+def spread_points(template: int, weight: int, sums: Any, scan_double: Any, scan_wide: Any) -> None:
+    """Turn raw scores round, and add them: 100 * (highest + lowest - raw) // highest over the nodes that are scored."""
     lowest, highest = np.int64(9223372036854775807), np.int64(0)
     for node in range(len(sums)):
-        if sums[node] >= 0 and scan_double[node] >= 0.0:
+        if scan_double[node] >= 0.0:
             lowest, highest = min(lowest, scan_wide[node]), max(highest, scan_wide[node])
     for node in range(len(sums)):
-        if sums[node] >= 0:
-            if scan_double[node] < 0.0:
-                scan_wide[node] = 0
-            elif highest == 0:
-                scan_wide[node] = 100
-            else:
-                scan_wide[node] = 100 * (highest + lowest - scan_wide[node]) // highest
+        if scan_double[node] >= 0.0:
+            points = hundredths_of(highest + lowest - scan_wide[node], highest) if highest > 0 else np.int64(100)
+            scan_wide[node] = points
+            sums[node] += np.int32(weight * points)
 
 
 @kernel
-def may_unskew(
-    template: int, other: int, added: int,
-    template_spread_hard_first: Any, template_spread_hard_last: Any, spread_hard_counter: Any,
-    template_counting_first: Any, template_counting_last: Any, counting_counter: Any,
-) -> bool:  # fmt: skip
-    """Tell whether a pod that came or went is one that the hard constraints count."""
-    for entry in range(template_spread_hard_first[template], template_spread_hard_last[template]):
-        for counting in range(template_counting_first[other], template_counting_last[other]):
-            if counting_counter[counting] == spread_hard_counter[entry]:
-                return True
-    return False
+def may_unskew(template: int, other: int, added: int, template_spread_peers: Any, peers_member: Any) -> bool:
+    """Tell whether a pod that came or went is one that a hard constraint selects."""
+    peers = template_spread_peers[template]
+    return peers >= 0 and peers_member[peers, other] != 0
 
 
 def _used(building: Building) -> bool:
@@ -263,7 +259,7 @@ def _reasons(resources: list[str]) -> list[str]:
 
 SPREAD = Plugin(
     "PodTopologySpread", rank=120, late=skewed, reasons=_reasons, unresolvable=(1,), raw=soft_skew,
-    points=spread_points, normalise="own", hint=may_unskew, plan=_plan, fill=_fill,
+    points=spread_points, normalise="own", hint=may_unskew, plan=_plan,
     lists=("spread_hard", "spread_soft"), used=_used, weight=2, standard=True,
 )  # fmt: skip
 

@@ -26,5 +26,5 @@ COLUMNS = (
         dims=("description", "node"),
     ),
     Column("left_out", "int64", "Nodes that its own terms leave out of every search (verdict 1).", "nodes"),
-    Column("uneven", "uint8", "1 when a normalised plane is not the same on all nodes."),
+    Column("uneven", "int64", "Bits of the score plug-ins whose planes are not the same on all nodes."),
 )
