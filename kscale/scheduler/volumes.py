@@ -176,12 +176,8 @@ class Binding:
         if reach != EVERYWHERE or before < len(volumes):
             building.append("bound", index, reach=reach, missing=int(before < len(volumes)))
         waiting = sorted((claim for claim in mine if not claim.bound), key=lambda claim: claim.request)
-        if waiting:
-            own = np.zeros(len(building.templates), bool)
-            own[index] = True
-            counter = building.watched(own)
-            for claim in waiting:
-                building.append("waiting", index, claim=self.claim(claim), counter=counter, settled=0)
+        for claim in waiting:
+            building.append("waiting", index, claim=self.claim(claim))
         return len(waiting)
 
     def fill(self, cluster: Any) -> None:

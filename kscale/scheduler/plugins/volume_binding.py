@@ -22,9 +22,6 @@ from kscale.state.descriptions import NodeDescriptions, PodDescription
 from kscale.state.schema import Column, NewTable
 
 NAME = "VolumeBinding"
-#: What a trial has settled of a claim.
-_NOTHING, _GIVEN, _DECIDED = range(3)
-
 COLUMNS = {
     "bound": NewTable(
         "What the volumes of a template's bound claims come to, where they bind it at all.",
@@ -35,11 +32,7 @@ COLUMNS = {
     ),
     "waiting": NewTable(
         "An entry of a template's list of claims that wait for a pod to be placed, the smallest first.",
-        (
-            Column("claim", "int64", "The claim."),
-            Column("counter", "int64", "Pods of the template; it tells of trials."),
-            Column("settled", "int64", "What the latest pod of the template has settled: 1 a volume, 2 a node."),
-        ),
+        (Column("claim", "int64", "The claim."),),
     ),
     "claim": NewTable(
         "A claim that waits for a pod to be placed.",
@@ -70,7 +63,10 @@ COLUMNS = {
         (Column("volume", "int64", "The volume; -1 is none.", default=-1, dims=("choice", "node")),),
     ),
     "nodemask": (Column("looked_at", "int64", "Scratch: free volumes with this reach that were looked at."),),
-    "cluster": (Column("binding_template", "int64", "The template whose claims were looked at last.", default=-1),),
+    "cluster": (
+        Column("binding_template", "int64", "The template whose claims were looked at last.", default=-1),
+        Column("binding_trials", "int64", "Trials that have begun and not ended."),
+    ),
     "template": (
         Column("bound_first", "int64", "Its first row of bound."),
         Column("bound_last", "int64", "The row after its last."),
@@ -193,51 +189,44 @@ def unbindable(
 @kernel
 def settle(
     template: int, node: int, sign: int,
-    template_waiting_first: Any, template_waiting_last: Any, waiting_claim: Any, waiting_counter: Any,
-    waiting_settled: Any, claim_candidate_first: Any, claim_candidate_last: Any, claim_provisions: Any,
-    claim_volume: Any, claim_node: Any, candidate_volume: Any, volume_reach: Any, volume_claim: Any,
-    choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any, cluster_binding_template: Any, counter_first: Any,
-    counter_total: Any, tally_count: Any,
+    template_waiting_first: Any, template_waiting_last: Any, waiting_claim: Any, claim_candidate_first: Any,
+    claim_candidate_last: Any, claim_provisions: Any, claim_volume: Any, claim_node: Any, candidate_volume: Any,
+    volume_reach: Any, volume_claim: Any, choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any,
+    cluster_binding_template: Any, cluster_binding_trials: Any,
 ) -> None:  # fmt: skip
     """Settle the waiting claims of a pod that has just been placed: of the template that was looked at last.
 
-    Pods that were there before the run settle nothing. A pod that only a trial puts there leaves nothing behind: what
-    it settled is taken back as it goes.
+    Pods that were there before the run settle nothing, nor do those that a trial moves.
     """
-    first_entry, last_entry = template_waiting_first[template], template_waiting_last[template]
-    if first_entry == last_entry or cluster_binding_template[0] != template:
-        return
-    counter = waiting_counter[first_entry]
-    tried = tally_count[counter_first[counter]] - counter_total[counter]
-    if sign < 0 and tried == 1:
-        for entry in range(first_entry, last_entry):
-            claim = waiting_claim[entry]
-            if waiting_settled[entry] == _GIVEN:
-                volume_claim[claim_volume[claim]], claim_volume[claim] = -1, -1
-            elif waiting_settled[entry] == _DECIDED:
-                claim_node[claim] = UNDECIDED
-            waiting_settled[entry] = _NOTHING
-    if sign < 0 or tried != 0:
+    if sign < 0 or cluster_binding_trials[0] != 0 or cluster_binding_template[0] != template:
         return
     match_volumes(
         template, node, node + 1, template_waiting_first, template_waiting_last, waiting_claim, claim_candidate_first,
         claim_candidate_last, claim_volume, claim_node, candidate_volume, volume_reach, volume_claim, choice_volume,
         nodemask_looked_at, nodemask_node,
     )  # fmt: skip
-    fits = _satisfied(
+    if _satisfied(
         template, node, template_waiting_first, template_waiting_last, waiting_claim, claim_provisions, claim_node,
         choice_volume, nodemask_node,
-    )  # fmt: skip
-    for entry in range(first_entry, last_entry):
-        claim, volume = waiting_claim[entry], choice_volume[entry - first_entry, node]
-        waiting_settled[entry] = _NOTHING
-        if fits and claim_node[claim] == UNDECIDED:
-            if volume < 0:
-                claim_node[claim] = node
-                waiting_settled[entry] = _DECIDED
-            elif claim_volume[claim] != volume:
+    ):  # fmt: skip
+        for entry in range(template_waiting_first[template], template_waiting_last[template]):
+            claim, volume = waiting_claim[entry], choice_volume[entry - template_waiting_first[template], node]
+            if volume >= 0:
                 claim_volume[claim], volume_claim[volume] = volume, claim
-                waiting_settled[entry] = _GIVEN
+            else:
+                claim_node[claim] = node
+
+
+@kernel
+def begin_trial(node: int, slot: int, cluster_binding_trials: Any) -> None:
+    """Note that pods move for a trial only."""
+    cluster_binding_trials[0] += 1
+
+
+@kernel
+def end_trial(node: int, slot: int, cluster_binding_trials: Any) -> None:
+    """Note that the trial is over."""
+    cluster_binding_trials[0] -= 1
 
 
 def _used(building: Building) -> bool:
@@ -253,6 +242,7 @@ def _reasons(resources: list[str]) -> list[str]:
 
 
 BINDING = Plugin(
-    NAME, rank=100, late=unbindable, reasons=_reasons, unresolvable=(0, 1, 2), bar=barred, reserve=settle, plan=_plan,
-    fill=_fill, lists=("bound", "waiting"), used=_used, standard=True,
+    NAME, rank=100, late=unbindable, reasons=_reasons, unresolvable=(0, 1, 2), bar=barred, reserve=settle,
+    remember=begin_trial, recall=end_trial, plan=_plan, fill=_fill, lists=("bound", "waiting"), used=_used,
+    standard=True,
 )  # fmt: skip
