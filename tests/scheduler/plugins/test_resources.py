@@ -16,11 +16,14 @@ from kscale.scheduler.plugins.resources import (
     FIT,
     LEAST,
     MOST,
+    RATIO,
     balanced_allocation,
+    beyond_capacity,
     fits,
     hundredths,
     least_allocated,
     most_allocated,
+    requested_to_capacity_ratio,
 )
 from kscale.state.intake import derive
 from kscale.state.quantities import LARGEST
@@ -34,13 +37,19 @@ GIB = 1 << 30
 
 
 def cluster(allocatable: list[list[int]], requested: list[list[int]], request: list[int]) -> Cluster:
-    """Return columns for these amounts by node and resource; both books alike; cpu and memory are scored."""
+    """Return columns for these amounts by node and resource; both books alike; cpu and memory are scored.
+
+    The template is the second profile's; the first one has other weights.
+    """
     made = small(node=len(allocatable), resource=len(request))
     made.node_allocatable[:] = np.array(allocatable).T
     made.node_requested[:] = np.array(requested).T
     made.node_nonzero_requested[:] = np.array(requested).T
     made.template_request[0] = made.template_nonzero_request[0] = request
-    made.resource_scored_weight[:2] = made.resource_balanced[:2] = 1
+    made.template_fit_request[0] = made.template_scored_request[0] = request
+    made.template_profile[0] = 1
+    made.resource_scored_weight[0], made.resource_balanced[0] = 5, 1
+    made.resource_scored_weight[1, :2] = made.resource_balanced[1, :2] = 1
     derive(made)
     return made
 
@@ -49,6 +58,22 @@ def score(kernel: Any, made: Cluster, first: int = 0, last: int | None = None) -
     derive(made)
     call(kernel, made, 0, first, made.sizes["node"] if last is None else last)
     return made.scan_raw.tolist()
+
+
+EDGES = [1 << 46, 1 << 47, 1 << 52, 1 << 53, 1 << 58, LARGEST]
+capacities = st.one_of(
+    st.integers(1, 10_000),
+    st.sampled_from(EDGES).flatmap(lambda edge: st.integers(edge - 3, min(edge + 3, LARGEST - 1))),
+    st.integers(1, LARGEST - 1),
+)
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> tuple[int, int]:
+    """An amount and the capacity that holds it, often just at a whole hundredth."""
+    capacity = draw(capacities)
+    near = capacity * draw(st.integers(0, 100)) // 100 + draw(st.integers(-1, 1))
+    return draw(st.one_of(st.just(min(max(near, 0), capacity)), st.integers(0, capacity))), capacity
 
 
 # The filter
@@ -76,6 +101,31 @@ def test_fit_keeps_earlier_bits_and_its_range() -> None:
     made.scan_reject[:] = 1 << 30
     call(fits, made, 0, 1, 2, 2)
     assert made.scan_reject.tolist() == [1 << 30, (1 << 30) | (1 << 2), 1 << 30]
+
+
+def test_fit_does_not_look_at_what_its_arguments_ignore() -> None:
+    made = cluster([[1000, 8, 0, 3, 2]], [[0, 0, 0, 0, 2]], [300, 0, 0, 1, 1])
+    made.template_fit_request[0, 4] = 0
+    call(fits, made, 0, 0, 1, 0)
+    assert made.scan_reject.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("allocatable", "requested", "hopeless"),
+    [
+        ([1000, 8, 0, 3, 2], [800, 0, 0, 0, 0], False),  # 300 of cpu fit once others have gone
+        ([299, 8, 0, 3, 2], [0, 0, 0, 0, 0], True),  # they never will
+        ([299, 8, 0, 3, 2], [299, 0, 0, 3, 0], True),
+        ([300, 8, 0, 0, 2], [0, 0, 0, 0, 0], False),  # the number of pods does not count
+        ([1000, 8, 0, 3, 0], [800, 0, 0, 0, 0], True),  # one of the reasons is enough
+    ],
+)
+def test_no_eviction_helps_where_the_whole_node_is_too_small(
+    allocatable: list[int], requested: list[int], hopeless: bool
+) -> None:
+    made = cluster([allocatable] * 2, [[0] * 5, requested], [300, 0, 0, 1, 1])
+    for form in (True, False):
+        assert bool(call(beyond_capacity, made, 0, 1, compiled=form)) is hopeless
 
 
 def test_reasons_follow_the_resources() -> None:
@@ -127,10 +177,10 @@ def test_a_score_keeps_to_its_range() -> None:
 
 def test_weights_and_extended_resources() -> None:
     made = cluster([[1000, 1000, 0, 9, 10]], [[0, 500, 0, 0, 4]], [0, 0, 0, 1, 0])
-    made.resource_scored_weight[:] = [3, 1, 0, 0, 2]
+    made.resource_scored_weight[1] = [3, 1, 0, 0, 2]
     # cpu 100 * 3, memory 50 * 1; the extended resource that the pod does not ask for drops out: 350 / 4 = 87.5
     assert score(least_allocated, made) == [87]
-    made.template_nonzero_request[0, 4] = 1
+    made.template_scored_request[0, 4] = 1
     # It counts now: (300 + 50 + 2 * 50) / 6 = 75
     assert FIRST_EXTENDED == 4
     assert score(least_allocated, made) == [75]
@@ -154,7 +204,7 @@ def test_balanced_by_hand() -> None:
 
 def test_balanced_of_three_is_the_standard_deviation() -> None:
     made = cluster([[1000, 1000, 0, 9, 10], [1000, 1000, 0, 9, 0]], [[0, 0, 0, 0, 0]] * 2, [200, 400, 0, 1, 9])
-    made.resource_balanced[4] = 1
+    made.resource_balanced[1, 4] = 1
     # 0.2, 0.4, 0.9: mean 0.5, squares 0.09 + 0.01 + 0.16 = 0.26, sqrt(0.26 / 3) = 0.29439: 70.56.
     # The second node lacks the third: half of 0.2 is 0.1: 90.
     assert score(balanced_allocation, made) == [70, 90]
@@ -162,22 +212,82 @@ def test_balanced_of_three_is_the_standard_deviation() -> None:
     assert score(balanced_allocation, made) == [90, 90]
 
 
+def test_scores_count_for_the_pod_what_is_stated_for_scores() -> None:
+    made = cluster([[1000, 1000, 0, 9]], [[100, 100, 0, 0]], [900, 900, 0, 1])
+    made.template_scored_request[0] = [200, 300, 0, 1]
+    assert score(least_allocated, made) == [(70 + 60) // 2]
+    assert score(most_allocated, made) == [(30 + 40) // 2]
+    made.template_request[0] = [500, 100, 0, 1]
+    assert score(balanced_allocation, made) == [80]  # 0.6 and 0.2: what is requested
+
+
+# RequestedToCapacityRatio
+
+
+def shaped(made: Cluster, shape: list[tuple[int, int]]) -> Cluster:
+    """The shape of the template's profile, scores 0 to 100; the other profile has another."""
+    made.profile_points[:] = [1, len(shape)]
+    made.profile_score[0] = 77
+    made.profile_utilization[1, : len(shape)], made.profile_score[1, : len(shape)] = zip(*shape, strict=True)
+    return made
+
+
+def test_ratio_by_hand() -> None:
+    made = cluster(
+        [[1000, 1000, 0, 9]] * 4 + [[0, 1000, 0, 9]],
+        [[0, 0, 0, 0], [350, 0, 0, 0], [200, 300, 0, 0], [900, 500, 0, 0], [0, 250, 0, 0]],
+        [250, 250, 0, 1],
+    )
+    # Up to 100 at 50 %, then down to 0: n0 is at 25 %, 25 %: 50, 50. n1 at 60 %: 80, and 50: 65. n2 at 45 %, 55 %:
+    # 90, 90. n3 at more than all of cpu: 0, which leaves the mean, and at 75 %: 50. n4 has memory alone, at 50 %.
+    shaped(made, [(0, 0), (50, 100), (100, 0)])
+    assert score(requested_to_capacity_ratio, made) == [50, 65, 90, 50, 100]
+    # Before the first point and behind the last the shape is level; 37 and 62 between: 37.5 -> 37, and -37.5 -> -37.
+    shaped(made, [(25, 10), (33, 30), (61, 0)])
+    made.node_nonzero_requested[:, 0] = [0, 0, 0, 0]
+    assert score(requested_to_capacity_ratio, made)[:2] == [10, 6]  # n1: 60 %: 30 - 30 * 27 // 28 = 2, 10: (2 + 10) / 2
+
+
+def test_ratio_rounds_the_mean_half_up_and_keeps_to_its_range() -> None:
+    made = shaped(cluster([[1000, 1000, 0, 9]] * 3, [[0, 10, 0, 0]] * 3, [500, 500, 0, 1]), [(0, 0), (100, 100)])
+    made.scan_raw[:] = -5
+    assert score(requested_to_capacity_ratio, made, 1, 2) == [-5, 51, -5]  # (50 + 51) / 2 = 50.5
+    made.resource_scored_weight[1, :2] = [2, 1]
+    assert score(requested_to_capacity_ratio, made, 0, 1) == [50, 51, -5]  # 151 / 3 = 50.33
+
+
+points = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 10).map(lambda n: 10 * n)), min_size=1, max_size=3)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    points.map(lambda shape: sorted({at: points for at, points in shape}.items())),
+    st.integers(0, 3), st.integers(1, 3), parts(), parts(), st.sampled_from([0, 1, 100, 1 << 40]),
+)  # fmt: skip
+def test_ratio_is_exact(
+    shape: list[tuple[int, int]], cpu_weight: int, memory_weight: int, cpu: Any, memory: Any, request: int
+) -> None:
+    made = shaped(cluster([[cpu[1], memory[1], 0, 9]], [[cpu[0], memory[0], 0, 0]], [request, request, 0, 1]), shape)
+    made.resource_scored_weight[1, :2] = [cpu_weight, memory_weight]
+    total = counted = 0
+    for (used, size), weight in ((cpu, cpu_weight), (memory, memory_weight)):
+        at = 100 if used + request > size else (used + request) * 100 // size
+        before = [point for point in shape if point[0] < at]
+        after = [point for point in shape if point[0] >= at]
+        if not before or not after:
+            found = Fraction((before or after)[-1 if before else 0][1])
+        else:
+            (left, low), (right, high) = before[-1], after[0]
+            # Go cuts the product's quotient towards zero.
+            found = Fraction(low + int(Fraction((high - low) * (at - left), right - left)))
+        if found > 0:
+            total += int(found) * weight
+            counted += weight
+    expected = int(Fraction(total, counted) + Fraction(1, 2)) if counted else 0
+    assert score(requested_to_capacity_ratio, made) == [expected]
+
+
 # Scores in exact integers, on both sides of what doubles divide exactly
-
-EDGES = [1 << 46, 1 << 47, 1 << 52, 1 << 53, 1 << 58, LARGEST]
-capacities = st.one_of(
-    st.integers(1, 10_000),
-    st.sampled_from(EDGES).flatmap(lambda edge: st.integers(edge - 3, min(edge + 3, LARGEST - 1))),
-    st.integers(1, LARGEST - 1),
-)
-
-
-@st.composite
-def parts(draw: st.DrawFn) -> tuple[int, int]:
-    """An amount and the capacity that holds it, often just at a whole hundredth."""
-    capacity = draw(capacities)
-    near = capacity * draw(st.integers(0, 100)) // 100 + draw(st.integers(-1, 1))
-    return draw(st.one_of(st.just(min(max(near, 0), capacity)), st.integers(0, capacity))), capacity
 
 
 @settings(deadline=None, max_examples=300)
@@ -208,7 +318,7 @@ def test_allocation_scores_are_exact(
         [[cpu[1] - cpu[0], memory[1] - memory[0], 0, 0] for cpu, memory in nodes],
         [request, request, 0, 1],
     )
-    made.resource_scored_weight[:2] = [cpu_weight, memory_weight]
+    made.resource_scored_weight[1, :2] = [cpu_weight, memory_weight]
     found = score(most_allocated if most else least_allocated, made)
     for (cpu, memory), points in zip(nodes, found, strict=True):
         shares = [exact(size - free + request, size, most) for free, size in (cpu, memory)]
@@ -260,3 +370,9 @@ def test_balanced_is_within_a_rounding_of_the_exact_fraction(
 def test_scores_agree_with_the_twin(plugin: Any, raw: naive.Raw, state: State, data: st.DataObject) -> None:
     spec = data.draw(st.integers(0, len(state.specs) - 1))
     assert state.scores(plugin.name, spec) == state.twin_scores(raw, spec)
+
+
+def test_strategies_are_told_apart() -> None:
+    assert [plugin.variant for plugin in (FIT, LEAST, MOST, RATIO)] == [
+        "LeastAllocated", "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio",
+    ]  # fmt: skip

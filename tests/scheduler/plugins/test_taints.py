@@ -80,7 +80,7 @@ def test_taints_that_would_rather_not_cost_points(tolerations: str, counts: list
 
 
 def test_fewest_taints_get_the_most_points_threefold() -> None:
-    assert (TAINTS.reversed, TAINTS.weight, TAINTS.plane_column) == (True, 3, "description_intolerable")
+    assert (TAINTS.normalise, TAINTS.weight, TAINTS.plane_column) == ("reversed", 3, "description_intolerable")
 
 
 taints = st.builds(
