@@ -14,7 +14,7 @@ from kscale.state.schema import Addition, Column, Table
 class Cluster:
     """Every column of the schema as an array, by full name.
 
-    ``sizes`` gives each dimension (``node``, ``resource``, ``pod`` …) its length. ``columns[name]`` is the array;
+    ``generation`` counts how often arrays were replaced. ``sizes`` gives each dimension (``node``, ``resource``, ``pod`` …) its length. ``columns[name]`` is the array;
     it is replaced when a dimension grows, so take it anew after ``resize``.
     """
 
@@ -23,6 +23,7 @@ class Cluster:
         self.sizes = {"one": 1, **sizes}
         self._rows = schema.full_names(self.tables)
         self.columns: dict[str, np.ndarray[Any, Any]] = {}
+        self.generation = 0
         for name, (table, column) in self._rows.items():
             shape = tuple(self._size(dimension) for dimension in self._dimensions(table, column))
             self.columns[name] = np.full(shape, column.default, column.numpy_dtype)
@@ -50,6 +51,7 @@ class Cluster:
         if size < self.sizes[dimension]:
             raise ValueError(f"'{dimension}' cannot shrink from {self.sizes[dimension]} to {size}")
         self.sizes[dimension] = size
+        self.generation += 1
         for name, (table, column) in self._rows.items():
             dimensions = self._dimensions(table, column)
             if dimension not in dimensions:
