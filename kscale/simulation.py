@@ -79,7 +79,7 @@ class Objects:
         nodes: how the nodes are described, by row of the frame.
         templates: the rows of ``Trace.specs``.
         node: int32 per row of ``Trace.pods``, the node it is bound to; -1 is pending.
-        begun_us: int64 per row, its start time relative to the run's start; ``UNKNOWN_START`` where that is its binding.
+        begun_us: int64 per row, its start time, for comparing; ``UNKNOWN_START`` where that is when it is bound.
     """
 
     nodes: NodeDescriptions
@@ -112,7 +112,7 @@ class Simulation:
         asked = int(trace.specs["gpu_count"].fill_null(0).sum()) if "gpu_count" in trace.specs.columns else 0
         self.with_devices = self.devices + asked > 0
         self.building: Building = gather(
-            nodes, trace.specs, objects and objects.nodes, objects and objects.templates,
+            nodes, trace.specs, objects.nodes if objects else None, objects.templates if objects else None,
             {configuration.name: configuration for configuration in self.configuration.profiles},
         )  # fmt: skip
         self.building.pods_of = np.bincount(trace.pods["spec"].to_numpy(), minlength=len(self.building.templates))
@@ -407,9 +407,7 @@ def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
 
 
 @cache
-def compose(
-    columns: frozenset[str], profile: Profile, memo: bool, kind: loop.Kind
-) -> tuple[str, dict[str, list[str]]]:
+def compose(columns: frozenset[str], profile: Profile, memo: bool, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
     """Return the loop's module as text, and the columns that its entries ``run``, ``sample`` and ``explain`` take."""
     composer = Composer(columns)
     loop.define_moves(composer, kind)
@@ -422,9 +420,7 @@ def compose(
 
 
 @cache
-def compose_detail(
-    columns: frozenset[str], profile: Profile, kind: loop.Kind
-) -> tuple[str, dict[str, list[str]]]:
+def compose_detail(columns: frozenset[str], profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
     """Return the module of ``detail`` and ``try_evicting`` as text, and the columns that they take."""
     composer = Composer(columns)
     loop.define_moves(composer, kind)

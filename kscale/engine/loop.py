@@ -84,9 +84,7 @@ def define_moves(composer: Composer, kind: Kind) -> None:
     composer.define("move", "pod, node, sign", _MOVE + (_MOVE_DEVICES if kind.devices else ""))
     composer.define("shift", "pod, node, sign", "move(pod, node, sign)\ntry_out(pod_template[pod], node, sign)")
     listed = _LISTED if kind.preempts else ""
-    composer.define(
-        "occupy", "pod, node, sign, now_us", _OCCUPY + listed + ("measure(node)" if kind.devices else "")
-    )
+    composer.define("occupy", "pod, node, sign, now_us", _OCCUPY + listed + ("measure(node)" if kind.devices else ""))
 
 
 _AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):

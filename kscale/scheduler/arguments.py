@@ -83,9 +83,7 @@ def _fill_profile(intake: Intake, profile: Profile, row: int) -> None:
         cluster.profile_score[row, point] = _SHAPE_FACTOR * score
 
 
-def _fill_template(
-    intake: Intake, building: Building, index: int, template: PodTemplate, rows: dict[str, int]
-) -> None:
+def _fill_template(intake: Intake, building: Building, index: int, template: PodTemplate, rows: dict[str, int]) -> None:
     cluster = intake.cluster
     row = rows.get(template.description.profile)
     cluster.template_profile[index] = row or 0

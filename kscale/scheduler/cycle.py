@@ -1,9 +1,9 @@
 """The scheduling cycle, composed of the plug-ins: totals for a template, the best node, and why there is none.
 
 Totals of a template by its nodes' usage are kept in a memo slot and brought up to date from the change log when the
-template is asked for again: only nodes that changed are scored anew (a full pass where that is cheaper). What depends on
-pods elsewhere, or on which nodes fit, is worked out for every try, on a copy. ``memo=False`` composes the twin without
-memo: every pod scores every node. Both choose the same nodes.
+template is asked for again: only nodes that changed are scored anew (a full pass where that is cheaper). What depends
+on pods elsewhere, or on which nodes fit, is worked out for every try, on a copy. ``memo=False`` composes the twin
+without memo: every pod scores every node. Both choose the same nodes.
 """
 
 from __future__ import annotations

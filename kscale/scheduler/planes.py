@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
+from kscale.scheduler.configuration import ProfileConfiguration
 from kscale.scheduler.plugins import Bar, Plugin
 from kscale.scheduler.plugins.node_affinity import AFFINITY, LEFT_OUT, named_nodes
 from kscale.scheduler.profile import Profile
@@ -49,7 +51,9 @@ def fill(intake: Intake, profile: Profile) -> Verdicts:
             assert plugin.mask is not None
             rejected, texts = plugin.mask(nodes, description)
             codes = [reasons.setdefault((plugin.name, text), len(reasons)) for text in texts] or [0]
-            verdict = np.where((verdict == 0) & (rejected >= 0), np.array(codes, np.int16)[rejected] + np.int16(1), verdict)
+            verdict = np.where(
+                (verdict == 0) & (rejected >= 0), np.array(codes, np.int16)[rejected] + np.int16(1), verdict
+            )
         cluster.description_verdict[row] = verdict
         _fill_planes(intake, profile, row, description)
         names = [text for _, text in reasons]
@@ -61,7 +65,7 @@ def fill(intake: Intake, profile: Profile) -> Verdicts:
     return Verdicts([text for _, text in reasons], [name for name, _ in reasons], counts, bars)
 
 
-def _configuration(profile: Profile, description: PodDescription):  # type: ignore[no-untyped-def]
+def _configuration(profile: Profile, description: PodDescription) -> ProfileConfiguration | None:
     return next((c for c in profile.configurations if c.name == description.profile), None)
 
 
@@ -74,9 +78,7 @@ def running_masks(profile: Profile, description: PodDescription) -> list[Plugin]
     ]  # fmt: skip
 
 
-def first_bar(
-    nodes: NodeDescriptions, description: PodDescription, profile: Profile
-) -> tuple[str, Bar] | None:
+def first_bar(nodes: NodeDescriptions, description: PodDescription, profile: Profile) -> tuple[str, Bar] | None:
     """Return the plug-in that turns the description away before any node is looked at, and why."""
     configuration = _configuration(profile, description)
     for plugin in profile.filters:
@@ -87,7 +89,7 @@ def first_bar(
     return None
 
 
-def left_in(nodes: NodeDescriptions, description: PodDescription, profile: Profile) -> np.ndarray | None:  # type: ignore[type-arg]
+def left_in(nodes: NodeDescriptions, description: PodDescription, profile: Profile) -> npt.NDArray[np.bool_] | None:
     """Return the nodes that the pod's own terms name, as a boolean array; None when they do not name any."""
     configuration = _configuration(profile, description)
     if configuration is not None and not Profile.enabled(AFFINITY, configuration):

@@ -84,13 +84,21 @@ class Profile:
     def weight(self, place: int) -> str:
         """Return the weight of a score plug-in as text for the composed cycle."""
         weights = set(self.scores[place][1])
-        return str(*weights) if len(weights) == 1 and not self.every else f"profile_weight[template_profile[template], {place}]"
+        return (
+            str(*weights)
+            if len(weights) == 1 and not self.every
+            else f"profile_weight[template_profile[template], {place}]"
+        )
 
     def guard(self, plugin: Plugin) -> str:
         """Return the condition under which a filter runs, as text; empty where it always does."""
         enabled = {self.enabled(plugin, configuration) for configuration in self.configurations}
         place = self.filters.index(plugin)
-        return "" if enabled == {True} and not self.every else f"if profile_filter[template_profile[template], {place}] != 0:"
+        return (
+            ""
+            if enabled == {True} and not self.every
+            else f"if profile_filter[template_profile[template], {place}] != 0:"
+        )
 
     @staticmethod
     def enabled(plugin: Plugin, configuration: ProfileConfiguration) -> bool:

@@ -259,8 +259,8 @@ else:
 pod_state[pod] = {QUEUED}
 """
 
-# Each event asks the pod that is being tried, if it found no node, then those at rest that an event may help. The end of
-# a pod may help every pod that resources turned away: kube-scheduler's hint asks no more than that either.
+# Each event asks the pod that is being tried, if it found no node, then those at rest that an event may help. The end
+# of a pod may help every pod that resources turned away: kube-scheduler's hint asks no more than that either.
 _SETTLE_EVENTS = f"""
 if queue_size[{RESTING}] > 0 or cluster_pod_in_flight[0] >= 0:
     for event in range(cluster_events[0]):

@@ -62,8 +62,8 @@ class Building:
             code = self.nodes.labels.keys.get(key)
             values = np.full(len(self.nodes), -1, np.int32) if code is None else self.nodes.labels.columns[code]
             distinct, domain = np.unique(values, return_inverse=True)
-            domain = domain.astype(np.int32) - np.int32(len(distinct) > 0 and distinct[0] < 0)
-            self._domains.append(domain)
+            without = np.int32(len(distinct) > 0 and distinct[0] < 0)
+            self._domains.append((domain - without).astype(np.int32))
         return self._topologies[key]
 
     def has_key(self, topology: int) -> Mask:

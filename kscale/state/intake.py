@@ -39,7 +39,14 @@ MOST_DEVICES = 64
 MOST_MODELS = 64
 #: Lengths of dimensions where the caller says nothing: one profile, no typical pods.
 _SMALL = {
-    "profile": 1, "scorer": 1, "sieve": 1, "point": 1, "typical": 0, "level": 0, "criteria": 6, "detailed": 0,
+    "profile": 1,
+    "scorer": 1,
+    "sieve": 1,
+    "point": 1,
+    "typical": 0,
+    "level": 0,
+    "criteria": 6,
+    "detailed": 0,
     "slots": 2,
 }
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
@@ -255,9 +262,7 @@ def derive(cluster: Cluster) -> None:
     cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
 
 
-def _fill_templates(
-    intake: Intake, specs: pl.DataFrame, templates: list[PodTemplate], descriptions: list[int]
-) -> None:
+def _fill_templates(intake: Intake, specs: pl.DataFrame, templates: list[PodTemplate], descriptions: list[int]) -> None:
     cluster, count = intake.cluster, specs.height
     for column, resource in enumerate(intake.resources):
         stated = _amounts(specs, resource)

@@ -14,8 +14,8 @@ from kscale.state.schema import Addition, Column, Table
 class Cluster:
     """Every column of the schema as an array, by full name.
 
-    ``generation`` counts how often arrays were replaced. ``sizes`` gives each dimension (``node``, ``resource``, ``pod`` …) its length. ``columns[name]`` is the array;
-    it is replaced when a dimension grows, so take it anew after ``resize``.
+    ``sizes`` gives each dimension (``node``, ``resource``, ``pod`` …) its length. ``columns[name]`` is the array; it is
+    replaced when a dimension grows, so take it anew after ``resize``: ``generation`` counts these.
     """
 
     def __init__(self, sizes: Mapping[str, int], extra: Iterable[Addition] = ()) -> None:

@@ -80,8 +80,8 @@ class Plugin:
         draw: choose at random among the best instead of the first.
         assign: kernel ``(template, node, draw, columns…)`` that returns the bit set of the devices to take.
         reserve: kernel ``(template, node, sign, columns…)``, called with 1 when a pod comes and -1 when it goes.
-        remember, recall: kernels ``(node, slot, columns…)`` that keep what ``reserve`` cannot give back of a node before a
-            trial, and put it back after it; trials nest in slots 0 and 1.
+        remember, recall: kernels ``(node, slot, columns…)`` that keep what ``reserve`` cannot give back of a node
+            before a trial, and put it back after it; trials nest in slots 0 and 1.
         hint: kernel ``(template, other, added, columns…)``: whether a pod of the template ``other`` that came (1) or
             went (0) may help; ``always`` where any pod that went may.
         plan, fill: see the module; ``lists``: the tables of lists that ``late`` and ``raw`` read, template by template.

@@ -14,7 +14,9 @@ from kscale.state.schema import Column
 _LEAST, _MOST_PER_CONTAINER = 23 << 20, 1000 << 20
 
 COLUMNS = {
-    "description": (Column("image_points", "int64", "Points for the images on the node.", dims=("description", "node")),)
+    "description": (
+        Column("image_points", "int64", "Points for the images on the node.", dims=("description", "node")),
+    )
 }
 
 

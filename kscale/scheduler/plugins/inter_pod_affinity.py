@@ -125,7 +125,9 @@ def _all_blind(building: Building, terms: tuple[PodTerm, ...]) -> Mask:
     result = np.ones(len(building.templates), bool)
     for term in terms:
         selector = term.namespace_selector
-        everywhere = selector is not None and all(r.operator in ("NotIn", "DoesNotExist") for r in selector.requirements)
+        everywhere = selector is not None and all(
+            r.operator in ("NotIn", "DoesNotExist") for r in selector.requirements
+        )
         result &= building.selected(term.selector, None if everywhere else term.namespaces)
     return result
 

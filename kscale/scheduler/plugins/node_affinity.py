@@ -74,7 +74,9 @@ def barred(nodes: NodeDescriptions, pod: PodDescription) -> Bar | None:
     for _, term in pod.preferred:
         for requirement in term:
             if requirement.operator in ("Gt", "Lt") and (
-                len(requirement.values) != 1 or not requirement.values[0].isdigit() or integer(requirement.values[0]) is None
+                len(requirement.values) != 1
+                or not requirement.values[0].isdigit()
+                or integer(requirement.values[0]) is None
             ):
                 return Bar(f"invalid preferred term: {requirement.key} {requirement.operator}", "Error")
     return None

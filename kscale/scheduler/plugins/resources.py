@@ -92,7 +92,8 @@ def corrected(guess: Any, amount: int, capacity: int) -> Any:
 @kernel
 def least_allocated(
     template: int, first: int, last: int,
-    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
+    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any,
+    node_allocatable_double: Any,
     node_nonzero_requested_double: Any, resource_scored_weight: Any, resource_wide: Any, resource_everywhere: Any,
     scan_weight: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
@@ -138,7 +139,8 @@ def least_allocated(
 @kernel
 def most_allocated(
     template: int, first: int, last: int,
-    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any, node_allocatable_double: Any,
+    template_profile: Any, template_scored_request: Any, node_allocatable: Any, node_nonzero_requested: Any,
+    node_allocatable_double: Any,
     node_nonzero_requested_double: Any, resource_scored_weight: Any, resource_wide: Any, resource_everywhere: Any,
     scan_weight: Any, scan_raw: Any,
 ) -> None:  # fmt: skip
@@ -178,9 +180,7 @@ def _start_mean(
     """Clear the sums; tell whether every node has some of every resource that counts, so that one weight serves all."""
     everywhere = True
     for resource in range(len(scored)):
-        if scored[resource] and (
-            resource < FIRST_EXTENDED or template_scored_request[template, resource]
-        ):
+        if scored[resource] and (resource < FIRST_EXTENDED or template_scored_request[template, resource]):
             everywhere = everywhere and resource_everywhere[resource] != 0
     raw[:] = 0
     if not everywhere:

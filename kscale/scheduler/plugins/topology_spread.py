@@ -98,7 +98,9 @@ def _append(building: Building, index: int, template: PodTemplate, constraint: S
     empty = constraint.selector is not None and not constraint.selector.requirements
     counted = np.zeros(len(selected), bool) if empty else selected & ~building.terminating
     if constraint.hard:
-        counter = building.counter(topology, counted, building.nodemask(keys & _policies(building, template, constraint)))
+        counter = building.counter(
+            topology, counted, building.nodemask(keys & _policies(building, template, constraint))
+        )
         building.append(
             "spread_hard", index, counter=counter, max_skew=constraint.max_skew,
             min_domains=constraint.min_domains or 1, itself=int(itself),
@@ -110,7 +112,9 @@ def _append(building: Building, index: int, template: PodTemplate, constraint: S
     if by_node:
         counter = building.counter(NODE, counted)
     else:
-        counter = building.counter(topology, counted, building.nodemask(keys & _policies(building, template, constraint)))
+        counter = building.counter(
+            topology, counted, building.nodemask(keys & _policies(building, template, constraint))
+        )
     building.append(
         "spread_soft", index, counter=counter, max_skew=constraint.max_skew, topology=topology, by_node=int(by_node)
     )
@@ -262,4 +266,3 @@ SPREAD = Plugin(
     points=spread_points, normalise="own", hint=may_unskew, plan=_plan,
     lists=("spread_hard", "spread_soft"), used=_used, weight=2, standard=True,
 )  # fmt: skip
-

@@ -35,7 +35,8 @@ COLUMNS = (
     Column("stamp", "int64", "Passes over domains made so far."),
     Column("start_node", "int64", "Where in the search order the next search begins."),
     Column(
-        "preemption", "int64",
+        "preemption",
+        "int64",
         "The best node of the present preemption, broken budgets, highest priority, sum of priorities, victims, start.",
         dims=("criteria",),
     ),

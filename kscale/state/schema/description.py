@@ -1,4 +1,4 @@
-"""A description: what a pod asks of how a node is described (selectors, affinity, tolerations, node name, images, volumes).
+"""A description: what a pod asks of how a node is described: selectors, tolerations, node name, images, volumes.
 
 Its planes are computed once over all nodes and hold until a node's description changes.
 """
