@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kscale.engine.ledger import FINGERPRINTED, Ledger, column_name, dtypes, events, fingerprint
 from kscale.engine.outputs import EVENT_KINDS, OUTPUTS, STATUSES
-from kscale.engine.pods import GONE, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING
+from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING
 from kscale.state.tables import Cluster
 from tests.engine.columns import small
 
@@ -33,9 +33,20 @@ def tell(counts: dict[int, int], description: int) -> str:
 
 
 def write(cluster: Cluster, row: int, **fields: int) -> None:
-    for name in ("node", "decision", "failed_us", "bound_us", "started_us", "ended_us", "diagnosis"):
+    missing = (
+        "node",
+        "decision",
+        "failed_us",
+        "bound_us",
+        "started_us",
+        "ended_us",
+        "diagnosis",
+        "preemptor",
+        "eviction",
+    )
+    for name in missing:
         cluster.columns[f"ledger_{name}"][row] = -1
-    cluster.ledger_devices[row] = 0
+    cluster.ledger_devices[row] = cluster.ledger_victims[row] = 0
     for name, value in fields.items():
         cluster.columns[f"ledger_{name}"][row] = value
     cluster.ledger_rows[0] = row + 1
@@ -91,6 +102,8 @@ def test_pods_as_a_table() -> None:
             "reason": None,
             "first_failed_us": None,
             "template": 0,
+            "preempted_by": None,
+            "victims": 0,
         },
         {
             "name": "b",
@@ -107,6 +120,8 @@ def test_pods_as_a_table() -> None:
             "reason": "{4: 3} of 1",
             "first_failed_us": 10,
             "template": 1,
+            "preempted_by": None,
+            "victims": 0,
         },
         {
             "name": "d",
@@ -123,8 +138,33 @@ def test_pods_as_a_table() -> None:
             "reason": "{5: 2} of 1",
             "first_failed_us": 30,
             "template": 0,
+            "preempted_by": None,
+            "victims": 0,
         },
     ]
+
+
+def test_evicted_pods_and_whom_they_were_evicted_for() -> None:
+    """b is evicted for d, which lives; before that, c was refused: the ledger takes what evictions write from then on."""
+    cluster, ledger = small(), Ledger(4, tell)
+    write(cluster, 0, trace_row=2, status=4, failed_us=1, attempts=1)
+    ledger.drain(cluster)
+    assert "eviction" not in ledger.fields
+    cluster.cluster_evictions[0] = 1
+    write(cluster, 0, trace_row=1, status=5, node=0, bound_us=3, started_us=3, ended_us=8, preemptor=3, eviction=0)
+    cluster.pod_state[5], cluster.pod_trace_row[5], cluster.pod_victims[5], cluster.pod_node[5] = RUNNING, 3, 1, 0
+    # The row of the victim is still in the calendar: it is in the ledger already.
+    cluster.pod_state[6], cluster.pod_trace_row[6], cluster.pod_preemptor[6] = EVICTED, 1, 3
+    ledger.close(cluster)
+    table = ledger.pods(TRACE, ["n0"])
+    assert dict(table.schema) == dtypes("pods")
+    told = table.select("name", "status", "ended_us", "preempted_by", "victims").rows()
+    assert told == [("b", "evicted", 8, "y/d", 0), ("c", "refused", None, None, 0), ("d", "running", None, None, 1)]
+    assert ledger.fields["eviction"].tolist() == [-1, 0, -1, -1]
+
+
+def test_what_evictions_write_is_no_part_of_the_fingerprint_without_them() -> None:
+    assert not {"preempted_by", "victims"} & set(FINGERPRINTED)
 
 
 def test_the_highest_device_is_told() -> None:
@@ -148,6 +188,7 @@ def test_nobody_arrived() -> None:
         (QUEUED, "waiting", []),
         (RESTING_STATE, "waiting", []),
         (IN_FLIGHT, "waiting", []),
+        (HELD, "waiting", []),
         (GONE, None, []),
     ],
 )
@@ -217,7 +258,8 @@ def test_resources_in_column_names() -> None:
 
 def pods(*rows: dict[str, Any]) -> pl.DataFrame:
     fresh = {"namespace": "x", "node": None, "devices": [], "decision": None, "bound_us": None, "started_us": None,
-             "ended_us": None, "attempts": 1, "reason": None, "first_failed_us": None, "template": 0}  # fmt: skip
+             "ended_us": None, "attempts": 1, "reason": None, "first_failed_us": None, "template": 0, "preempted_by": None,
+             "victims": 0}  # fmt: skip
     return pl.DataFrame([{**fresh, **row} for row in rows], schema=dtypes("pods"))
 
 
@@ -231,6 +273,8 @@ def test_events_are_changes_of_state_in_the_order_of_the_loop() -> None:
             {"name": "c", "status": "failed", "arrived_us": 5, "first_failed_us": 6, "ended_us": 10, "reason": "none"},
             {"name": "d", "status": "running", "node": "n1", "arrived_us": 5, "bound_us": 5, "started_us": 5},
             {"name": "e", "status": "waiting", "arrived_us": 10, "attempts": 0},
+            {"name": "f", "status": "evicted", "node": "n1", "arrived_us": 5, "bound_us": 5, "started_us": 5,
+             "ended_us": 10, "preempted_by": "x/e"},
         )
     )  # fmt: skip
     assert table.schema["kind"] == pl.Enum(EVENT_KINDS)
@@ -240,9 +284,12 @@ def test_events_are_changes_of_state_in_the_order_of_the_loop() -> None:
         (0, "FailedScheduling", "x/a", None, "why"),
         (5, "Arrived", "x/c", None, None),
         (5, "Arrived", "x/d", None, None),
+        (5, "Arrived", "x/f", None, None),
         (5, "Scheduled", "x/a", "n0", None),
         (5, "Scheduled", "x/d", "n1", None),
+        (5, "Scheduled", "x/f", "n1", None),
         (5, "Started", "x/d", "n1", None),
+        (5, "Started", "x/f", "n1", None),
         (6, "FailedScheduling", "x/c", None, "none"),
         (6, "Started", "x/a", "n0", None),
         (10, "Succeeded", "x/a", "n0", None),
@@ -250,6 +297,7 @@ def test_events_are_changes_of_state_in_the_order_of_the_loop() -> None:
         (10, "Arrived", "x/b", None, None),
         (10, "Arrived", "x/e", None, None),
         (10, "Refused", "x/b", None, "full"),
+        (10, "Evicted", "x/f", "n1", None),
     ]
 
 

@@ -236,10 +236,14 @@ def test_a_row_of_the_timeline(compiled: bool) -> None:
     # Added up in the order of the nodes: 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1 in doubles.
     cluster.node_fragmented_gpu_milli[:] = [0.1, 0.2, 0.3]
     cluster.timeline_rows[0] = 2
-    call(pods.record, cluster, 77, compiled=compiled)
+    call(pods.record, cluster, 77, 1, compiled=compiled)
     assert cluster.timeline_rows[0] == 3
     row = [cluster.columns[f"timeline_{name}"][2] for name in (
         "time_us", "arrived_pods", "running_pods", "waiting_pods", "arrived_gpu_milli", "used_gpu_milli")]  # fmt: skip
     assert row == [77, 1, 2, 3, 4, 5]
     assert cluster.timeline_requested[2].tolist() == [6, 7, 8, 9, 10]
     assert cluster.timeline_fragmented_gpu_milli[2] == 0.1 + 0.2 + 0.3 == 0.6000000000000001
+    # Without devices there is nothing to add up.
+    cluster.timeline_fragmented_gpu_milli[3] = 9
+    call(pods.record, cluster, 78, 0, compiled=compiled)
+    assert (cluster.timeline_time_us[3], cluster.timeline_fragmented_gpu_milli[3]) == (78, 0)

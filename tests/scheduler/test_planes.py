@@ -17,6 +17,7 @@ from kscale.state.descriptions import PodDescription, PodTemplate
 from kscale.state.intake import Intake, Sizes, gather, take_in
 from kscale.state.labels import Requirement
 from kscale.traces import NODES, SPECS
+from tests.scheduler.states import profile_of
 
 SIZES = Sizes(pod=2, arrival=2, ledger=2, timeline=2, diagnosis=2)
 UNSCHEDULABLE = "node(s) were unschedulable"
@@ -111,20 +112,26 @@ def test_specs_that_ask_the_same_share_a_row() -> None:
 @pytest.mark.parametrize(
     ("nodes", "spec", "uneven"),
     [
-        ([{}, {}], {}, 0),
-        ([{"taints": "a:PreferNoSchedule"}, {}], {}, 1),
-        ([{"taints": "a:PreferNoSchedule"}, {"taints": "b:PreferNoSchedule"}], {}, 0),  # one each
-        ([{"taints": "a:PreferNoSchedule"}, {}], {"tolerations": "a"}, 0),
-        ([{"labels": "z=1"}, {}], {"preferred_node_affinity": "7: z=1"}, 1),
-        ([{"labels": "z=1"}, {"labels": "z=1"}], {"preferred_node_affinity": "7: z=1"}, 0),
-        ([{"labels": "z=1"}, {"unschedulable": True}], {"preferred_node_affinity": "7: z=1"}, 1),  # fitting or not
+        ([{}, {}], {}, ""),
+        ([{"taints": "a:PreferNoSchedule"}, {}], {}, "TaintToleration"),
+        ([{"taints": "a:PreferNoSchedule"}, {"taints": "b:PreferNoSchedule"}], {}, ""),  # one each
+        ([{"taints": "a:PreferNoSchedule"}, {}], {"tolerations": "a"}, ""),
+        ([{"labels": "z=1"}, {}], {"preferred_node_affinity": "7: z=1"}, "NodeAffinity"),
+        ([{"labels": "z=1"}, {"labels": "z=1"}], {"preferred_node_affinity": "7: z=1"}, ""),
+        (
+            [{"labels": "z=1"}, {"unschedulable": True}],
+            {"preferred_node_affinity": "7: z=1"},
+            "NodeAffinity",
+        ),  # fitting or not
     ],
 )
 def test_descriptions_whose_scores_differ_are_marked(
-    nodes: list[dict[str, Any]], spec: dict[str, Any], uneven: int
+    nodes: list[dict[str, Any]], spec: dict[str, Any], uneven: str
 ) -> None:
     intake, _ = filled(nodes, [spec])
-    assert intake.cluster.description_uneven.tolist() == [uneven]
+    (bits,) = intake.cluster.description_uneven.tolist()
+    scores = profile_of(devices=False).scores
+    assert "".join(plugin.name for place, (plugin, _) in enumerate(scores) if bits >> place & 1) == uneven
 
 
 def test_planes_hold_raw_scores() -> None:

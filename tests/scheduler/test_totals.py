@@ -105,8 +105,7 @@ def added(raw: list[int], totals: list[int], weight: int, reverse: bool) -> list
     sums, wide = row(totals), np.full(len(totals), -7, np.int64)
     take_plane(np.array(raw, np.int64), wide)
     assert wide.tolist() == raw
-    normalise(reverse, sums, wide)
-    add_points(weight, sums, wide)
+    normalise(reverse, weight, sums, wide)
     gained = (sums - row(totals)).tolist()
     assert not any(gain for gain, total in zip(gained, totals, strict=True) if total < 0)
     return gained
@@ -122,6 +121,20 @@ def test_normalised_scores_are_shares_of_the_highest_that_fits() -> None:
 def test_normalised_scores_where_all_are_nought() -> None:
     assert added([0, 0, 9], [4, 4, -1], 2, False) == [0, 0, 0]
     assert added([0, 0, 9], [4, 4, -1], 3, True) == [300, 300, 0]
+
+
+@given(st.lists(st.integers(0, 1 << 50), min_size=1, max_size=6), st.integers(0, 1 << 50), st.integers(0, 6))
+def test_normalised_scores_are_exact(raw: list[int], highest: int, edge: int) -> None:
+    raw = [min(value, highest) for value in raw] + [highest * edge // 100, highest]
+    expected = [100 * value // highest if highest else 0 for value in raw]
+    assert added(raw, [0] * len(raw), 1, False) == expected
+    assert added(raw, [0] * len(raw), 1, True) == [100 - points for points in expected]
+
+
+def test_points_are_added_where_a_node_fits() -> None:
+    sums = row([5, -1, 0, NOT_LOOKED_AT])
+    add_points(3, sums, np.array([100, 100, 7, 100], np.int64))
+    assert sums.tolist() == [305, -1, 21, NOT_LOOKED_AT]
 
 
 def test_sums_start_from_the_totals() -> None:
