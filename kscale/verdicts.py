@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,11 @@ from kscale.scheduler.profile import Profile
 from kscale.simulation import Simulation
 
 UNSCHEDULABLE, UNRESOLVABLE = "Unschedulable", "UnschedulableAndUnresolvable"
+#: What kube-scheduler says of nodes where it looks for no victims, and where it finds none.
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NO_VICTIMS = "No preemption victims found for incoming pod"
+#: The bit of ``scan_reject`` that marks a node which its description rejects.
+_DESCRIBED = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -27,16 +33,33 @@ class Status:
     reasons: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Eviction:
+    """What evicting pods of lower priority on a node comes to.
+
+    Attributes:
+        victims: who would go, by row of the trace, the most important first; empty where that does not help.
+        broken: how many of them break a disruption budget.
+        reasons: why it does not help.
+    """
+
+    victims: tuple[int, ...] = ()
+    broken: int = 0
+    reasons: tuple[str, ...] = ()
+
+
 class Verdicts:
     """All verdicts and scores for a template, as things stand.
 
-    ``simulation`` must be ``detailed`` and compiled. What is read here is copied, so that the run may go on.
+    ``simulation`` must be ``detailed`` and compiled. What is read here is copied, so that the run may go on; only
+    ``eviction`` must be asked before it does.
     """
 
     def __init__(self, simulation: Simulation, template: int) -> None:
         self._simulation, self.template = simulation, template
         cluster = simulation.cluster
-        self.description = simulation.building.templates[template].description
+        self.described = simulation.building.templates[template]
+        self.description = self.described.description
         self.profile_row = int(cluster.template_profile[template])
         self.configuration = simulation.profile.configurations[self.profile_row]
         bar = simulation.verdicts.bars.get(int(cluster.template_description[template]))
@@ -79,16 +102,18 @@ class Verdicts:
         """Return the verdict on a node: that of the first filter to reject it."""
         if self.left_out[node]:
             return Status("", UNRESOLVABLE, (LEFT_OUT,))
+        sieves = self._simulation.profile.filters
+        return self._first(node, lambda plugin: int(self._reject[sieves.index(plugin), node]))
+
+    def _first(self, node: int, bits_of: Callable[[Plugin], int]) -> Status:
+        """Return the verdict of the first filter to reject a node; ``bits_of`` gives the bits of those on usage."""
         for plugin in self.filters:
             if plugin.mask:
                 rejected, texts = self._masks[plugin.name]
                 if rejected[node] >= 0:
                     return Status(plugin.name, UNRESOLVABLE, (texts[rejected[node]],))
-            else:
-                profile = self._simulation.profile
-                bits = int(self._reject[profile.filters.index(plugin), node])
-                if bits:
-                    return self._usage_status(plugin, node, bits)
+            elif bits := bits_of(plugin):
+                return self._usage_status(plugin, node, bits)
         return Status()
 
     def _usage_status(self, plugin: Plugin, node: int, bits: int) -> Status:
@@ -102,6 +127,39 @@ class Verdicts:
             over[intake.resources.index("pods")] = False
             hopeless = hopeless or bool(over.any())
         return Status(plugin.name, UNRESOLVABLE if hopeless else UNSCHEDULABLE, reasons)
+
+    @property
+    def may_evict(self) -> bool:
+        """Whether other pods may be evicted for this one."""
+        return "DefaultPreemption" in self.configuration.points["postFilter"] and self.described.preempts
+
+    def eviction(self, node: int) -> Eviction:
+        """Return what evicting pods on a node comes to, for a pod that fits nowhere."""
+        first = self.status(node)
+        if first.code != UNSCHEDULABLE:
+            return Eviction(reasons=(NOT_HELPFUL,))
+        simulation, cluster = self._simulation, self._simulation.cluster
+        if not simulation.profile.preempts or not self._lower(node):
+            return Eviction(reasons=(NO_VICTIMS,))
+        # A node that its description rejects too is tried like others, so that what is wrong there then can be told.
+        place = next(place for place, plugin in enumerate(simulation.profile.filters) if plugin.name == first.plugin)
+        cluster.scan_sums[node] = -1 - int(self._reject[place, node])
+        if simulation.try_evicting(self.template, node, node + 1) == node:
+            count, broken = int(cluster.cluster_preemption[4]), int(cluster.cluster_preemption[1])
+            return Eviction(tuple(cluster.pod_trace_row[cluster.scan_chosen[:count]].tolist()), broken)
+        late = -1 - int(cluster.scan_check[node]) if cluster.scan_check[node] < 0 else 0
+        bits = (int(cluster.scan_reject[node]) & ~_DESCRIBED) | late
+        return Eviction(reasons=self._first(node, lambda plugin: bits & simulation.profile.bits(plugin)).reasons)
+
+    def _lower(self, node: int) -> bool:
+        """Tell whether some pod on the node has a lower priority."""
+        cluster = self._simulation.cluster
+        pod, priority = int(cluster.node_first_pod[node]), cluster.template_priority[self.template]
+        while pod >= 0:
+            if cluster.template_priority[cluster.pod_template[pod]] < priority:
+                return True
+            pod = int(cluster.pod_node_next[pod])
+        return False
 
     @cached_property
     def scores(self) -> dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]]:

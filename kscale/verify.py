@@ -7,47 +7,52 @@ verdict, score and placement of the result is compared; one marked compact carri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
 from kscale.errors import InputError
-from kscale.placing import Outcome, outcomes, simulation_of
+from kscale.placing import outcomes, simulation_of
 from kscale.scheduler.configuration import parse_configuration
 from kscale.simulation import Settings, Simulation
 from kscale.state.manifests import Inventory, inventory_of
-from kscale.state.manifests.recording import read_recording
+from kscale.state.manifests.recording import RecordedPod, RecordedResult, Recording, read_recording
 from kscale.verdicts import Status, Verdicts
 
 #: What is counted, in the order it is told.
-COUNTS = ("nodes", "statuses", "verdicts", "masks", "raw", "normalised", "totals", "ties", "victims")
-ENGINES = ("scan",)
+COUNTS = (
+    "nodes", "statuses", "verdicts", "masks", "raw", "normalised", "totals", "ties", "candidates", "victims",
+)  # fmt: skip
+#: How decisions are made: every node is looked at for every pod.
+Engine = Literal["scan"]
+_SUFFIXES = (".json", ".json.gz")
+_SECOND_US = 1_000_000
+_Value = TypeVar("_Value")
 
 
 @dataclass
 class Comparison:
-    """Counts of what was compared and what was equal, and the first difference."""
+    """Counts of what was compared and what was equal, and the first difference.
+
+    Attributes:
+        seconds: that the decisions took, and ``decided``: how many pods were decided on in them; of compact recordings,
+            where nothing else is done meanwhile.
+    """
 
     pods: int = 0
     files: int = 0
     compared: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     equal: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     first: str = ""
+    decided: int = 0
     seconds: float = 0.0
-
-    def count(self, what: str, recorded: object, found: object, where: str, times: int = 1, same: int = 0) -> None:
-        """Count a comparison; ``times`` values of which ``same`` are equal, where they are not all."""
-        good = recorded == found
-        self.compared[what] += times
-        self.equal[what] += times if good else min(same, times - 1)
-        if not good and not self.first:
-            self.first = f"{where}: {what} recorded {_short(recorded)}, kscale says {_short(found)}"
 
     def add(self, other: Comparison) -> None:
         """Add the counts of another comparison."""
         self.pods += other.pods
         self.files += other.files
+        self.decided += other.decided
         self.seconds += other.seconds
         self.first = self.first or other.first
         for name in COUNTS:
@@ -60,24 +65,20 @@ class Comparison:
         return self.compared == self.equal
 
 
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 300 else text[:297] + "…"
-
-
 def recordings(folder: Path) -> list[Path]:
     """Return the recordings of a folder and its folders, in order. Raises InputError when there is none."""
-    if folder.is_file():
+    if not folder.is_dir():
         return [folder]
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.endswith((".json", ".json.gz")))
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name.endswith(_SUFFIXES))
     if not found:
-        raise InputError("holds no recordings", file=folder, expected="files ending in .json or .json.gz")
+        raise InputError("holds no recordings", file=folder, expected="files that end in .json or .json.gz")
     return found
 
 
 def verify(
-    folder: Path, *, compiled: bool = True, progress: Callable[[int, int], None] | None = None
-) -> dict[str, Comparison]:
+    folder: Path, *, engine: Engine = "scan", compiled: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Comparison]:  # fmt: skip
     """Compare every recording below ``folder``; return the counts per family. Raises InputError.
 
     The family is the name of the folder that holds a recording. ``progress`` is told the files that are done, and all.
@@ -85,123 +86,223 @@ def verify(
     files = recordings(folder)
     result: dict[str, Comparison] = {}
     for done, file in enumerate(files):
-        family = file.parent.name if folder.is_dir() else "recording"
-        result.setdefault(family, Comparison()).add(verify_file(file, compiled=compiled))
+        family = file.absolute().parent.name
+        result.setdefault(family, Comparison()).add(verify_file(file, engine=engine, compiled=compiled))
         if progress is not None:
             progress(done + 1, len(files))
     return result
 
 
-def verify_file(file: Path, *, compiled: bool = True) -> Comparison:
+def total(families: dict[str, Comparison]) -> Comparison:
+    """Return the counts of all families together."""
+    result = Comparison()
+    for comparison in families.values():
+        result.add(comparison)
+    return result
+
+
+def verify_file(file: Path, *, engine: Engine = "scan", compiled: bool = True) -> Comparison:
     """Compare one recording. Raises InputError."""
-    scenario, result = read_recording(file)
-    inventory = inventory_of(scenario["objects"], scenario["pending"])
-    config = scenario.get("config")
+    recording = read_recording(file)
+    try:
+        return _compare(recording, compiled, f"{file.absolute().parent.name}/{file.name}")
+    except InputError as error:
+        where = str(file) if error.file is None or str(error.file) == str(file) else f"{file}, {error.file}"
+        raise InputError(error.problem, file=where, row=error.row, field=error.field, expected=error.expected) from None
+
+
+def _compare(recording: Recording, compiled: bool, name: str) -> Comparison:
+    scenario, result = recording.scenario, recording.result
+    inventory = inventory_of(scenario.objects, scenario.pending)
+    _check(inventory, result)
     settings = Settings(
-        every=True, compiled=compiled, detailed=not result.get("compact"),
-        configuration=parse_configuration(config, file) if config else None,
+        every=True, compiled=compiled, detailed=not result.compact,
+        configuration=parse_configuration(scenario.config) if scenario.config else None,
     )  # fmt: skip
     simulation = simulation_of(inventory, settings, given=True)
     simulation.compile()
-    comparison = Comparison(pods=len(result["pods"]), files=1)
+    comparing = _Comparing(simulation, inventory, result, name)
     began = time.perf_counter()
-    if result.get("compact"):
+    if result.compact:
         simulation.run()
+        comparing.counts.decided, comparing.counts.seconds = len(result.pods), time.perf_counter() - began
     else:
-        for number, recorded in _stepped(simulation, inventory, result):
-            _compare_detail(comparison, simulation, inventory, number, recorded, result)
-    comparison.seconds = time.perf_counter() - began
-    for number, found in enumerate(outcomes(simulation, inventory)):
-        _compare_outcome(comparison, result["pods"][number], found, scenario.get("name", file.name))
-    return comparison
+        for number, pod in _stepped(simulation, result):
+            comparing.pod(number, pod)
+    comparing.outcomes()
+    return comparing.counts
 
 
-def _stepped(
-    simulation: Simulation, inventory: Inventory, result: dict[str, Any]
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _check(inventory: Inventory, result: RecordedResult) -> None:
+    """Refuse a result that is not one of these objects. Raises InputError."""
+    names = [node.name for node in inventory.nodes]
+    if result.nodes and result.nodes != names:
+        raise InputError("are not those of the objects", field="result.nodes", expected=f"{', '.join(names)[:100]} …")
+    if len(inventory.pending) != len(result.pods):
+        raise InputError("has pods that have ended", field="scenario.pending", expected="pods that can be scheduled")
+    for number, (row, pod) in enumerate(zip(inventory.pending.tolist(), result.pods, strict=True)):
+        found = f"{inventory.pods.namespaces[row]}/{inventory.pods.names[row]}"
+        if pod.pod != found:
+            raise InputError(f"is '{pod.pod[:200]}'", field=f"result.pods[{number}].pod", expected=found)
+
+
+def _stepped(simulation: Simulation, result: RecordedResult) -> Iterator[tuple[int, RecordedPod]]:
     """Yield each pending pod as it is about to be tried."""
     simulation.start()
-    for number in range(len(inventory.pending)):
-        simulation.advance(number * 1_000_000)
-        yield number, result["pods"][number]
-    last = len(inventory.pending) * 1_000_000
+    for number, pod in enumerate(result.pods):
+        simulation.advance(number * _SECOND_US)
+        yield number, pod
+    last = len(result.pods) * _SECOND_US
     simulation.advance(last)
     simulation.finish(last)
 
 
-def _compare_outcome(comparison: Comparison, recorded: dict[str, Any], found: Outcome, name: str) -> None:
-    where = f"{name} {recorded['pod']}"
-    if recorded["pod"] != f"{found.namespace}/{found.name}":
-        raise InputError(f"{where} is not the pod in its place, {found.namespace}/{found.name}", expected="one order")
-    comparison.count("nodes", recorded.get("node"), found.node, where)
-    comparison.count("statuses", recorded["status"], found.status, where)
-    expected = recorded.get("victims", recorded.get("preemption", {}).get("victims", []))
-    if expected or found.victims:
-        comparison.count("victims", expected, list(found.victims), where)
+class _Comparing:
+    """Compares one recording, pod by pod."""
 
+    def __init__(self, simulation: Simulation, inventory: Inventory, result: RecordedResult, name: str) -> None:
+        self.simulation, self.inventory, self.result, self.name = simulation, inventory, result, name
+        self.counts = Comparison(pods=len(result.pods), files=1)
+        self._first_pod = len(result.pods)
+        # Reasons of resources come in no order of their own.
+        self.statuses = [Status(s.plugin, s.code, tuple(sorted(s.reasons))) for s in result.statuses]
 
-def _compare_detail(
-    comparison: Comparison, simulation: Simulation, inventory: Inventory, number: int, recorded: dict[str, Any],
-    result: dict[str, Any],
-) -> None:  # fmt: skip
-    template = int(inventory.pods.template[inventory.pending[number]])
-    where = f"{result['name']} {recorded['pod']}"
-    statuses = [Status(s["plugin"], s["code"], tuple(s["reasons"])) for s in result["statuses"]]
-    held = int(simulation.cluster.template_held[template])
-    if "prefilter" in recorded:
-        expected = statuses[recorded["prefilter"]]
+    def count(
+        self, what: str, number: int, recorded: Sequence[_Value], found: Sequence[_Value],
+        tell: Callable[[int, _Value, _Value], str],
+    ) -> None:  # fmt: skip
+        """Count values that were compared; ``tell`` says in words how two of them differ, by their index."""
+        self.counts.compared[what] += len(recorded)
+        if recorded == found:
+            self.counts.equal[what] += len(recorded)
+            return
+        differing = [index for index, (a, b) in enumerate(zip(recorded, found, strict=True)) if a != b]
+        self.counts.equal[what] += len(recorded) - len(differing)
+        # Pods are gone through twice, but what matters is the first pod: others may differ because it does.
+        if differing and number < self._first_pod:
+            self._first_pod, index = number, differing[0]
+            pod, words = self.result.pods[number].pod, tell(index, recorded[index], found[index])
+            self.counts.first = f"{self.name}, pod {pod}: {words}"
+
+    def one(self, what: str, number: int, recorded: _Value, found: _Value, words: str) -> None:
+        """Count one value; ``words`` say what it is."""
+        self.count(what, number, [recorded], [found], lambda _, a, b: f"{words} {_said(a)}, kscale says {_said(b)}")
+
+    def outcomes(self) -> None:
+        """Compare what became of each pod."""
+        found = outcomes(self.simulation, self.inventory)
+        for number, (pod, outcome) in enumerate(zip(self.result.pods, found, strict=True)):
+            self.one("nodes", number, pod.node, outcome.node, "its recorded node is")
+            self.one("statuses", number, pod.status, outcome.status, "its recorded status is")
+            if pod.evicted or outcome.victims:
+                self.one("victims", number, pod.evicted, list(outcome.victims), "the recorded victims are")
+
+    def pod(self, number: int, pod: RecordedPod) -> None:
+        """Compare all that is said of a pod that is about to be tried."""
+        template = int(self.inventory.pods.template[self.inventory.pending[number]])
+        held = int(self.simulation.cluster.template_held[template])
+        expected = self.statuses[pod.prefilter] if pod.prefilter is not None else Status()
         if held:
-            said = Status("SchedulingGates", expected.code, (simulation.held_message(template),))
-        else:
-            said = Verdicts(simulation, template).bar or Status()
-        comparison.count("verdicts", expected, said, where)
-    if "filter" not in recorded or held:
-        return
-    verdicts = Verdicts(simulation, template)
-    profile = result["profiles"][recorded.get("profile", "default-scheduler")]
-    _compare_filters(comparison, verdicts, recorded, statuses, profile["filter"], where)
-    if "feasible" in recorded:
-        _compare_scores(comparison, verdicts, recorded, where)
+            found = Status("SchedulingGates", expected.code, (self.simulation.held_message(template),))
+            if pod.prefilter is not None:
+                self.one("verdicts", number, expected, found, "the recorded verdict before any node is")
+            return
+        if pod.filter is None and pod.prefilter is None:
+            return
+        verdicts = Verdicts(self.simulation, template)
+        if pod.prefilter is not None or verdicts.bar is not None:
+            found = verdicts.bar or Status()
+            self.one("verdicts", number, expected, found, "the recorded verdict before any node is")
+        if pod.filter is not None:
+            self._filters(number, pod, verdicts)
+        if isinstance(pod.feasible, list):
+            self._scores(number, pod, verdicts)
+        if pod.preemption is not None and pod.prefilter is None:
+            self._candidates(number, pod, verdicts)
+
+    def _filters(self, number: int, pod: RecordedPod, verdicts: Verdicts) -> None:
+        assert pod.filter is not None and pod.mask is not None
+        names, nodes = self.result.profiles[pod.profile].filter, range(len(pod.filter))
+        recorded, found = [self.statuses[index] for index in pod.filter], [verdicts.status(node) for node in nodes]
+        self.count(
+            "verdicts", number, recorded, found,
+            lambda node, a, b: f"on node {self._node(node)} the recorded verdict is {_said(a)}, kscale says {_said(b)}",
+        )  # fmt: skip
+        bits = {name: 1 << place for place, name in enumerate(names)}
+        rejects = [(bits[plugin.name], verdicts.rejects(plugin)) for plugin in verdicts.filters if plugin.name in bits]
+        masks = [
+            -1 if verdicts.left_out[node] else sum(bit for bit, rejected in rejects if rejected[node])
+            for node in nodes
+        ]  # fmt: skip
+
+        def alone(mask: int) -> str:
+            rejecting = [name for place, name in enumerate(names) if mask >> place & 1]
+            return "left out by the pod's own terms" if mask < 0 else f"rejected by {' and '.join(rejecting) or 'none'}"
+
+        self.count(
+            "masks", number, pod.mask, masks,
+            lambda node, a, b: f"node {self._node(node)} is recorded as {alone(a)}, each filter run alone; "
+            f"kscale says {alone(b)}",
+        )  # fmt: skip
+
+    def _scores(self, number: int, pod: RecordedPod, verdicts: Verdicts) -> None:
+        recorded, feasible = pod.feasible, verdicts.feasible.tolist()
+        assert isinstance(recorded, list) and isinstance(pod.ties, list) and pod.total is not None
+        self.one("verdicts", number, self._nodes(recorded), self._nodes(feasible), "the recorded feasible nodes are")
+        if recorded != feasible:
+            return
+        zeros = [0] * len(feasible)
+        for place, (what, stated) in enumerate((("raw", pod.raw), ("normalised", pod.norm))):
+            # What kube-scheduler skipped must add nothing.
+            scores = {name: (raw.tolist(), points.tolist()) for name, (raw, points, _) in verdicts.scores.items()}
+            for name in [*stated, *sorted(scores.keys() - stated.keys())]:
+                found = scores[name][place] if name in scores else zeros
+                self.count(what, number, stated.get(name, zeros), found, self._telling(f"{what} score of {name}", pod))
+        self.count("totals", number, pod.total, verdicts.totals.tolist(), self._telling("total", pod))
+        self.one("ties", number, self._nodes(pod.ties), self._nodes(verdicts.ties), "the recorded best nodes are")
+
+    def _telling(self, what: str, pod: RecordedPod) -> Callable[[int, int, int], str]:
+        feasible = pod.feasible
+        assert isinstance(feasible, list)
+        return lambda place, a, b: f"on node {self._node(feasible[place])} the recorded {what} is {a}, kscale says {b}"
+
+    def _candidates(self, number: int, pod: RecordedPod, verdicts: Verdicts) -> None:
+        """Compare, node by node, who would have to go; what is not told of a node is that nobody could."""
+        assert pod.preemption is not None
+        stated = {
+            candidate.node: (candidate.victims, candidate.pdb_violations) for candidate in pod.preemption.candidates
+        }
+        none: tuple[list[str], int] = ([], 0)
+        pods = self.inventory.pods
+        found = []
+        for node in range(len(self.result.nodes)):
+            eviction = verdicts.eviction(node) if verdicts.may_evict else None
+            names = [f"{pods.namespaces[row]}/{pods.names[row]}" for row in eviction.victims] if eviction else []
+            found.append((names, eviction.broken if eviction else 0))
+
+        def told(said: tuple[list[str], int]) -> str:
+            return f"{_said(said[0])} ({said[1]} against a disruption budget)" if said[0] else "nobody"
+
+        self.count(
+            "candidates", number, [stated.get(name, none) for name in self.result.nodes], found,
+            lambda node, a, b: f"on node {self._node(node)} the recorded victims would be {told(a)}, "
+            f"kscale says {told(b)}",
+        )  # fmt: skip
+
+    def _node(self, node: int) -> str:
+        return self.result.nodes[node]
+
+    def _nodes(self, nodes: list[int]) -> list[str]:
+        return [self.result.nodes[node] for node in nodes]
 
 
-def _compare_filters(
-    comparison: Comparison, verdicts: Verdicts, recorded: dict[str, Any], statuses: list[Status], names: list[str],
-    where: str,
-) -> None:  # fmt: skip
-    expected = [statuses[index] for index in recorded["filter"]]
-    # Reasons of scalar resources come in no order of their own.
-    said = [verdicts.status(node) for node in range(len(expected))]
-    same = sum(Status(e.plugin, e.code, tuple(sorted(e.reasons))) == s for e, s in zip(expected, said, strict=True))
-    comparison.count(
-        "verdicts", [Status(e.plugin, e.code, tuple(sorted(e.reasons))) for e in expected], said, where,
-        len(expected), same,
-    )  # fmt: skip
-    bits = {name: 1 << place for place, name in enumerate(names)}
-    rejects = [(bits[plugin.name], verdicts.rejects(plugin)) for plugin in verdicts.filters if plugin.name in bits]
-    masks = [
-        -1 if verdicts.left_out[node] else sum(bit for bit, rejected in rejects if rejected[node])
-        for node in range(len(expected))
-    ]
-    same = sum(e == m for e, m in zip(recorded["mask"], masks, strict=True))
-    comparison.count("masks", recorded["mask"], masks, where, len(masks), same)
-
-
-def _compare_scores(comparison: Comparison, verdicts: Verdicts, recorded: dict[str, Any], where: str) -> None:
-    feasible = verdicts.feasible.tolist()
-    comparison.count("verdicts", recorded["feasible"], feasible, f"{where} feasible nodes")
-    if recorded["feasible"] != feasible:
-        return
-    zeros = [0] * len(feasible)
-    for place, (what, key) in enumerate((("raw", "raw"), ("normalised", "norm"))):
-        stated = recorded.get(key, {})
-        for name, values in stated.items():
-            found = verdicts.scores[name][place].tolist() if name in verdicts.scores else zeros
-            same = sum(a == b for a, b in zip(values, found, strict=True))
-            comparison.count(what, values, found, f"{where} {name}", len(values), same)
-        for name in verdicts.scores.keys() - stated.keys():
-            # kube-scheduler skipped it: it must add nothing.
-            comparison.count(what, zeros, verdicts.scores[name][place].tolist(), f"{where} {name}", len(zeros))
-    totals = verdicts.totals.tolist()
-    same = sum(a == b for a, b in zip(recorded["total"], totals, strict=True))
-    comparison.count("totals", recorded["total"], totals, where, len(totals), same)
-    comparison.count("ties", recorded["ties"], verdicts.ties, where)
+def _said(value: object) -> str:
+    """Return a value as a person is told it."""
+    if value is None:
+        return "none"
+    if isinstance(value, Status):
+        if value == Status():
+            return "that it fits"
+        return f"{value.plugin or 'of no plug-in'}: {', '.join(value.reasons)} ({value.code})"[:400]
+    text = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    return text if len(text) <= 300 else text[:299] + "…"
