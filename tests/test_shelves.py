@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import Any
 
@@ -15,23 +18,34 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kscale import shelf
+from kscale.engine.pods import RUNNING
 from kscale.kernels import parameters, plain
 from kscale.scheduler import plugins
+from kscale.scheduler.configuration import UPSTREAM, ProfileConfiguration
 from kscale.scheduler.plugins import Plugin
+from kscale.simulation import Settings, Simulation
 from kscale.state import schema
 from kscale.state.schema import Column
 from kscale.state.tables import Cluster
 from kscale.traces import Reader
-from tests.engine.columns import SIZES, small
+from tests.engine.columns import SIZES, call, small
+from tests.objects import random_simulation
 
 TESTS = Path(__file__).parent
 SHELVES = {"kscale.scheduler.plugins": Plugin, "kscale.traces": Reader, "kscale.state.schema": Column}
 #: The arguments of each kernel of a plug-in, before its columns.
 OWN = {
     "filter": ["template", "first", "last", "reason"],
+    "late": ["template", "first", "last", "reason", "sums"],
+    "hopeless": ["template", "node"],
     "score": ["template", "first", "last"],
+    "raw": ["template", "sums"],
+    "points": ["template", "weight", "sums"],
     "assign": ["template", "node", "draw"],
     "reserve": ["template", "node", "sign"],
+    "remember": ["node", "slot"],
+    "recall": ["node", "slot"],
+    "hint": ["template", "other", "added"],
 }
 ROWS = schema.full_names(schema.load(plugins.columns()))
 
@@ -45,6 +59,22 @@ LEAVES = [(package, leaf) for package in SHELVES for leaf in leaves(package)]
 KERNELS = [
     (plugin, point) for plugin in plugins.found().values() for point in OWN if getattr(plugin, point) is not None
 ]
+
+
+def follows(function: Callable[..., Any]) -> bool:
+    """Whether a kernel goes from row to row by what columns hold: these cannot hold any values."""
+    return not set(parameters(function)) <= ALONE
+
+
+#: Columns that hold amounts and nothing that leads to another row of a list.
+ALONE = {name for own in OWN.values() for name in own} | {
+    name for name, (table, _) in ROWS.items()
+    if table.name in ("node", "resource", "typical", "level", "profile", "scan")
+    or (table.name == "template" and not name.endswith(("_first", "_last")))
+}  # fmt: skip
+#: ``points`` goes on from what ``raw`` has left.
+AMOUNTS = [(plugin, point) for plugin, point in KERNELS if point != "points" and not follows(getattr(plugin, point))]
+LISTS = [(plugin, point) for plugin, point in KERNELS if (plugin, point) not in AMOUNTS]
 
 
 def name_of(value: Any) -> str:
@@ -107,13 +137,38 @@ def test_parameters_are_the_contracts_own_and_columns(plugin: Plugin, point: str
 
 @pytest.mark.parametrize("plugin", plugins.found().values(), ids=name_of)
 def test_a_plugin_is_whole(plugin: Plugin) -> None:
-    assert plugin.points
+    assert plugin.fills
     assert (plugin.plane is None) == (plugin.plane_column == "")
     assert plugin.plane_column == "" or plugin.plane_column in ROWS
-    assert (plugin.filter is None) == (plugin.reasons is None)
+    assert (plugin.filter is None and plugin.late is None) == (plugin.reasons is None)
+    assert plugin.hopeless is None or plugin.reasons is not None
+    assert plugin.hint is None or plugin.reasons is not None
+    assert plugin.reasons is None or set(plugin.unresolvable) <= set(range(len(plugin.reasons(["cpu", "memory"]))))
+    assert plugin.normalise in plugins.NORMALISATIONS
+    assert plugin.normalise == "own" or plugin.points is None
+    assert plugin.normalise != "own" or (plugin.raw is not None and plugin.points is not None)
+    assert (plugin.remember is None) == (plugin.recall is None)
+    assert plugin.remember is None or plugin.reserve is not None
     assert plugin.weight > 0
-    for function in (plugin.mask, plugin.plane, plugin.filter, plugin.score, plugin.assign, plugin.reserve):
+    for table in plugin.lists:
+        assert {f"template_{table}_first", f"template_{table}_last"} <= set(ROWS)
+    for function in (plugin.mask, plugin.plane, plugin.bar, *(getattr(plugin, point) for point in OWN)):
         assert function is None or plain(function).__doc__
+
+
+@pytest.mark.parametrize("plugin", [p for p in plugins.found().values() if p.standard], ids=name_of)
+def test_what_the_default_profile_has_is_kube_schedulers(plugin: Plugin) -> None:
+    assert plugin.name in UPSTREAM
+    assert plugin.standard_filter == ("filter" in UPSTREAM[plugin.name]) == ("filter" in plugin.fills)
+    assert ("score" in plugin.fills) <= ("score" in UPSTREAM[plugin.name])
+    weights = dict(ProfileConfiguration().weights)
+    assert "score" not in plugin.fills or plugin.weight == weights[plugin.name]
+
+
+def test_filters_run_in_kube_schedulers_order() -> None:
+    ranked = sorted(plugins.found().values(), key=lambda plugin: plugin.rank)
+    names = [plugin.name for plugin in ranked if plugin.standard_filter]
+    assert names == [name for name in plugins.UPSTREAM_FILTERS if name in names]
 
 
 # Compiled and plain: any values that the columns may hold
@@ -138,6 +193,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "typical_weight": st.floats(0, 1),
     "level_milli": st.integers(1, 1000),
     "resource_scored_weight": st.integers(0, 3),
+    "template_profile": st.integers(0, SIZES["profile"] - 1),
+    "profile_points": st.integers(1, SIZES["point"]),
+    "profile_score": st.integers(0, 100),
     "resource_wide": st.integers(0, 2),
     "resource_everywhere": st.integers(0, 1),
     "resource_balanced": st.integers(0, 1),
@@ -160,7 +218,7 @@ def filled(draw: st.DrawFn, names: list[str], devices: bool) -> Cluster:
     return cluster
 
 
-@pytest.mark.parametrize(("plugin", "point"), KERNELS, ids=name_of)
+@pytest.mark.parametrize(("plugin", "point"), AMOUNTS, ids=name_of)
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_a_kernel_runs_compiled_and_plain_alike(plugin: Plugin, point: str, data: st.DataObject) -> None:
@@ -173,22 +231,114 @@ def test_a_kernel_runs_compiled_and_plain_alike(plugin: Plugin, point: str, data
         own = [template, first, data.draw(st.integers(first, SIZES["node"]))] + [2] * (point == "filter")
     else:
         node = data.draw(st.integers(0, SIZES["node"] - 1))
-        own = [template, node, data.draw(st.sampled_from([1, -1]) if point == "reserve" else st.integers(0, 1 << 62))]
+        own = [template, node]
+        if point != "hopeless":
+            own.append(data.draw(st.sampled_from([1, -1]) if point == "reserve" else st.integers(0, 1 << 62)))
         if point == "assign":  # it is asked only where the pod fits
             free = cluster.node_device_free[node, : cluster.node_device_count[node]]
             fitting = (free >= cluster.template_device_milli[template]).sum()
             if fitting == 0:
                 return
             cluster.template_device_count[template] = min(max(cluster.template_device_count[template], 1), fitting)
+    both_alike(function, cluster, *own)
+
+
+def both_alike(function: Callable[..., Any], cluster: Cluster, *own: Any) -> None:
+    """Call both forms on copies; the columns are then as they leave them."""
+    names = parameters(function)[len(own) :]
     results: list[Any] = []
     for form in (function, plain(function)):
         columns = {name: cluster.columns[name].copy() for name in names}
-        returned = form(*own, *columns.values())
-        results.append((returned, columns))
-    (returned, columns), (plainly, expected) = results
+        arguments = [value.copy() if isinstance(value, np.ndarray) else value for value in own]
+        results.append((form(*arguments, *columns.values()), arguments, columns))
+    (returned, arguments, columns), (plainly, expected_arguments, expected) = results
     assert returned == plainly
+    for value, expected_value in zip(arguments, expected_arguments, strict=True):
+        assert np.array_equal(value, expected_value)
     for name in names:
         assert np.array_equal(columns[name], expected[name]), name
+        cluster.columns[name][...] = columns[name]
+    for value, changed in zip(own, arguments, strict=True):
+        if isinstance(value, np.ndarray):
+            value[...] = changed
+
+
+# Compiled and plain: lists and counters as runs of pods leave them
+
+
+@cache
+def halfway(seed: int) -> Simulation:
+    """A run that has come to its third second, so that pods are on nodes and others wait."""
+    made = random_simulation(Random(seed), Settings(compiled=False, until_us=3_000_000))
+    made.compile()
+    made.run()
+    return made
+
+
+def sums_of(rng: Random, simulation: Simulation) -> Any:
+    return np.array([rng.choice([0, 7, 7, -1]) for _ in range(simulation.cluster.sizes["node"])], np.int32)
+
+
+def exercise(plugin: Plugin, point: str, simulation: Simulation, rng: Random) -> None:
+    """Call a kernel as the cycle would, in both forms."""
+    cluster, function = simulation.cluster, getattr(plugin, point)
+    nodes, templates = cluster.sizes["node"], list(range(cluster.sizes["template"]))
+    running = [
+        (int(cluster.pod_template[pod]), int(cluster.pod_node[pod]))
+        for pod in np.flatnonzero(cluster.pod_state == RUNNING)
+    ]
+    first = rng.randrange(nodes)
+    for template in templates:
+        if point == "filter":
+            cluster.scan_reject[:] = [rng.choice([0, 0, 1 << 30]) for _ in range(nodes)]
+            both_alike(function, cluster, template, 0, nodes, 2)
+            both_alike(function, cluster, template, first, first + 1, 2)
+        elif point == "late":
+            both_alike(function, cluster, template, 0, nodes, 2, sums_of(rng, simulation))
+            both_alike(function, cluster, template, first, first + 1, 2, sums_of(rng, simulation))
+        elif point == "hopeless":
+            both_alike(function, cluster, template, first)
+        elif point in ("raw", "points"):
+            sums = sums_of(rng, simulation)
+            assert plugin.raw is not None
+            said = call(plugin.raw, cluster, template, sums, compiled=False) if point == "points" else False
+            if point == "raw":
+                both_alike(function, cluster, template, sums)
+            elif said:
+                both_alike(function, cluster, template, 3, sums)
+        elif point == "hint":
+            for other in templates:
+                for added in (0, 1):
+                    both_alike(function, cluster, template, other, added)
+        elif point == "reserve":
+            sums = np.zeros(nodes, np.int32)
+            if plugin.late is not None:
+                call(plugin.late, cluster, template, 0, nodes, 2, sums, compiled=False)
+            for node in np.flatnonzero(sums >= 0)[:1].tolist():
+                both_alike(function, cluster, template, node, 1)
+                both_alike(function, cluster, template, node, -1)
+    for template, node in running if point in ("reserve", "remember", "recall") else ():
+        slot = rng.randrange(2)
+        if point != "reserve":
+            assert plugin.remember is not None and plugin.reserve is not None
+            both_alike(plugin.remember, cluster, node, slot)
+            call(plugin.reserve, cluster, template, node, -1, compiled=False)
+            both_alike(plugin.recall, cluster, node, slot)  # type: ignore[arg-type]
+        both_alike(function if point == "reserve" else plugin.reserve, cluster, template, node, -1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("plugin", "point"), LISTS, ids=name_of)
+def test_a_kernel_over_lists_runs_compiled_and_plain_alike(plugin: Plugin, point: str) -> None:
+    times = 0
+    for seed in range(24):
+        simulation = copy.copy(halfway(seed))
+        if plugin.used is None or not plugin.used(simulation.building):
+            continue
+        simulation.cluster = copy.copy(simulation.cluster)
+        simulation.cluster.columns = {name: array.copy() for name, array in simulation.cluster.columns.items()}
+        exercise(plugin, point, simulation, Random(seed))
+        times += 1
+    assert times >= 8
 
 
 def test_a_kernel_that_differs_would_be_found() -> None:
@@ -196,7 +346,7 @@ def test_a_kernel_that_differs_would_be_found() -> None:
     fit: Callable[..., Any] = plugins.found()["NodeResourcesFit"].filter  # type: ignore[assignment]
     names = parameters(fit)[4:]
     cluster = small()
-    cluster.template_request[0, 0] = 5
+    cluster.template_fit_request[0, 0] = 5
     fit(0, 0, 3, 2, *cluster.arguments(names))
     assert cluster.scan_reject.tolist() == [1 << 2] * 3
     assert small().scan_reject.tolist() == [0] * 3
