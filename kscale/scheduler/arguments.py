@@ -56,6 +56,8 @@ def fill(intake: Intake, building: Building, profile: Profile) -> None:
     for plugin in plugins:
         if plugin.fill is not None:
             plugin.fill(building, cluster)
+        if plugin.raw is not None and not plugin.lists:
+            cluster.template_domains[:] = 1
         for table in plugin.lists:
             bounds = cluster.columns[f"template_{table}_first"], cluster.columns[f"template_{table}_last"]
             cluster.template_domains[bounds[0] < bounds[1]] = 1

@@ -200,6 +200,14 @@ class Labels:
         self._integers = np.array([0 if value is None else value for value in integers], np.int64)
         self._is_integer = np.array([value is not None for value in integers], bool)
 
+    def texts(self, key: str) -> list[str | None]:
+        """Return the value of a label on every node; None where it is missing."""
+        code = self.keys.get(key)
+        if code is None:
+            return [None] * self.columns.shape[1]
+        values = list(self.values)
+        return [values[value] if value >= 0 else None for value in self.columns[code].tolist()]
+
     def matches(self, term: Term) -> npt.NDArray[np.bool_]:
         """Return which nodes match ``term``: its requirements run one by one over whole columns.
 
