@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from kscale.kernels import kernel
 from kscale.scheduler.plugins import Plugin
 from kscale.state.building import Building
