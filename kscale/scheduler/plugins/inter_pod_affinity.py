@@ -248,10 +248,10 @@ def company_points(template: int, weight: int, sums: Any, scan_wide: Any) -> Non
     for node in range(len(sums)):
         if sums[node] >= 0:
             lowest, highest = min(lowest, scan_wide[node]), max(highest, scan_wide[node])
-    span = float(highest - lowest)
+    span = float(highest - lowest) if highest > lowest else 1.0
     for node in range(len(sums)):
         if sums[node] >= 0:
-            points = np.int64(100.0 * (float(scan_wide[node] - lowest) / span)) if highest > lowest else np.int64(0)
+            points = np.int64(100.0 * (float(scan_wide[node] - lowest) / span))
             scan_wide[node] = points
             sums[node] += np.int32(weight * points)
 
