@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import polars as pl
 
 from kscale import kernels
+from kscale.engine.clock import NEVER
 from kscale.engine.pods import UNKNOWN_START
+from kscale.errors import InputError
 from kscale.scheduler.arguments import GATED, NO_PROFILE
 from kscale.simulation import Objects, Settings, Simulation, compose
 from kscale.state.descriptions import NodeDescriptions, PodTemplate
@@ -105,24 +108,46 @@ def simulation_of(inventory: Inventory, settings: Settings, *, given: bool) -> S
     With ``given`` each pending pod is tried once, in input order: what does not fit stays unplaced, victims vanish at
     once and the pod that they made room for is bound in the same step.
     """
+    if not inventory.nodes:
+        raise InputError("has no Node", file=", ".join(inventory.inputs)[:200] or None, expected="one node or more")
     taken = frames(inventory, given=given)
     return Simulation(taken.trace, taken.nodes, replace(settings, inflate=given), objects=taken.objects)
 
 
-def plain_seconds(inventory: Inventory) -> float:
-    """Return an estimate of how long a run over an inventory takes as plain Python."""
+#: Why pods wait where nothing is scheduled.
+UNTRIED = "Not tried: nothing was scheduled"
+_UNTRIED = 3
+
+
+def hold_pending(simulation: Simulation, inventory: Inventory) -> dict[int, str]:
+    """Keep pending pods out of the queue, before the run starts; return why those of each template wait."""
+    held = simulation.cluster.template_held
+    waiting = {}
+    for template in set(inventory.pods.template[inventory.pending].tolist()):
+        if held[template] == 0:
+            held[template] = _UNTRIED
+            waiting[template] = UNTRIED
+    return waiting
+
+
+def plain_seconds(inventory: Inventory, tries: int | None = None) -> float:
+    """Return an estimate of how long a run over an inventory takes as plain Python.
+
+    ``tries`` is how often a pod is tried; each pending pod once where it is not given.
+    """
     evicting = len({template.priority for template in inventory.templates}) > 1
-    tries = len(inventory.pending) * max(len(inventory.nodes), 1)
+    looks = (len(inventory.pending) if tries is None else tries) * len(inventory.nodes)
     bound = len(inventory.pods) - len(inventory.pending)
-    return tries * (_PER_NODE_EVICTING if evicting else _PER_NODE) + bound * _PER_BOUND
+    return looks * (_PER_NODE_EVICTING if evicting else _PER_NODE) + bound * _PER_BOUND
 
 
-def choose_form(inventory: Inventory, settings: Settings, *, given: bool = False) -> Settings:
+def choose_form(inventory: Inventory, settings: Settings, *, given: bool = False, tries: int | None = None) -> Settings:
     """Return the settings with the form that is done sooner: compiled code, or plain Python, which starts at once.
 
     Both come to the same results. Compiling takes half a minute for every new combination of what a run makes use of.
+    ``tries`` is how often a pod is tried; each pending pod once where it is not given.
     """
-    seconds = plain_seconds(inventory)
+    seconds = plain_seconds(inventory, tries)
     if not settings.compiled or seconds >= _PLAIN_SECONDS or not inventory.nodes:
         return settings
     if seconds >= _LOAD_SECONDS and _cached(inventory, settings, given=given):
@@ -135,6 +160,15 @@ def _cached(inventory: Inventory, settings: Settings, *, given: bool) -> bool:
     simulation = simulation_of(inventory, settings, given=given)
     names = frozenset(simulation.cluster.columns)
     return kernels.cached(compose(names, simulation.profile, settings.memo, simulation.kind)[0])
+
+
+def run(simulation: Simulation, progress: Callable[[int, int], None] | None = None) -> None:
+    """Run until nothing more can happen, and end at least a microsecond later: means over no time say nothing."""
+    simulation.start()
+    simulation.advance(NEVER - 1, progress)
+    last = max(int(simulation.cluster.cluster_now_us[0]), 1)
+    simulation.settings = replace(simulation.settings, until_us=last)
+    simulation.finish(last)
 
 
 @dataclass(frozen=True)

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-import kscale
-from kscale import report
-from kscale.engine import ledger, runfolder
+from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
 from kscale.errors import InputError
+from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
 from kscale.scheduler.profile import DEFAULT
 from kscale.simulation import Settings, Simulation
-from kscale.templates import described_templates
+from kscale.state.descriptions import DEFAULT_SCHEDULER
 from kscale.traces import Options, Trace
 from kscale.traces.common import opening, transform
+from kscale.writing import Stages, Told, configuration_notes, input_of, write_run
 
 #: Pods per second of the real algorithm with its own sampling, by number of nodes (facts of v1.34.1, measured by CPU
 #: time on two cores: adaptive percentage, parallelism 16). Between the sizes it is interpolated on logarithms.
 REAL_RATES = ((100, 3195.0), (1000, 911.0), (5000, 757.0))
 NOT_MODELLED = (
-    "Not modelled: preemption, controllers, the API server's cost, kubelets and image pulls (a pod starts when bound).",
+    "Not modelled: controllers, the API server's cost, kubelets and image pulls (a pod starts when bound).",
 )
 
 
@@ -55,6 +53,7 @@ class Plan:
     lenient: bool = False
     machine_unit: str | None = None
     max_input: int = 2 << 30
+    config: Path | None = None
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
@@ -67,6 +66,10 @@ class Plan:
             text = _duration(value) if name.endswith("_us") else str(value)
             words += [f"--{option}"] if value is True else [f"--{option}", text]
         return shlex.join(words)
+
+    def options(self) -> dict[str, Any]:
+        """Return every option, as run.json holds them."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
 
 
 def _duration(us: int) -> str:
@@ -85,42 +88,27 @@ class Workload:
     inputs: list[Input]
     notes: list[str]
     dropped: dict[str, int]
-
-
-@dataclass
-class Stages:
-    """Wall seconds by stage, and a place to tell what is going on."""
-
-    tell: Callable[[str], None] = lambda line: None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def stage(self, name: str, line: str) -> Iterator[None]:
-        """Time a stage, and tell that it begins."""
-        self.tell(line)
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+    configuration: SchedulerConfiguration | None = None
 
 
 def prepare(plan: Plan) -> Workload:
     """Read the plan's inputs and put them in the order and load asked for. Raises InputError."""
     options = Options(plan.lenient, plan.max_input, plan.machine_unit)
-    inputs = [_input("trace", plan.trace)]
+    inputs = [input_of("trace", plan.trace)]
     read = opening.open_trace(plan.trace, plan.format, options)
     nodes = opening.read_nodes(plan.nodes, options)
     if Path(plan.nodes).is_file():
-        inputs.append(_input("nodes", Path(plan.nodes)))
+        inputs.append(input_of("nodes", Path(plan.nodes)))
     read = opening.check_models(read, nodes, plan.trace, options)
     notes = [*read.notes]
     read, nodes = _without_unstated_storage(read, nodes, notes)
     trace = read
     if plan.pod_order is not None:
-        inputs.append(_input("pod_order", plan.pod_order))
+        inputs.append(input_of("pod_order", plan.pod_order))
         trace = transform.order_pods(trace, transform.read_order(plan.pod_order, "pods", options), file=plan.pod_order)
         notes.append("The pods are replayed in the order of --pod-order; a row that repeats is a clone, named ~1, ~2 …")
     if plan.node_order is not None:
-        inputs.append(_input("node_order", plan.node_order))
+        inputs.append(input_of("node_order", plan.node_order))
         nodes = transform.order_nodes(
             nodes, transform.read_order(plan.node_order, "nodes", options), file=plan.node_order
         )
@@ -137,15 +125,35 @@ def prepare(plan: Plan) -> Workload:
         raise InputError(
             "has no times, so it cannot be replayed in time", file=plan.trace, expected="--inflate for this trace"
         )
-    elif trace.specs["priority"].n_unique() > 1:
-        notes.append("Priorities order the queue; preemption is not modelled.")
-    return Workload(trace, nodes, read, inputs, [*notes, *NOT_MODELLED], dict(read.dropped))
+    configuration = None
+    if plan.config is not None:
+        inputs.append(input_of("config", plan.config))
+        configuration = _configuration(plan.config)
+        notes += configuration_notes(configuration)
+    if trace.specs["priority"].n_unique() > 1:
+        notes.append(_about_priorities(plan, configuration))
+    return Workload(trace, nodes, read, inputs, [*notes, *NOT_MODELLED], dict(read.dropped), configuration)
 
 
-def _input(role: str, path: Path) -> Input:
-    with runfolder.machine_errors(path):
-        found = runfolder.digest_file(path) if path.is_file() else None
-    return Input(role, str(path), found.sha256 if found else "", found.bytes if found else 0)
+def _about_priorities(plan: Plan, configuration: SchedulerConfiguration | None) -> str:
+    """Return what is to be said where the priorities of pods differ."""
+    if plan.inflate:
+        return "Preemption is not modelled with --inflate: no pod is evicted for one of higher priority."
+    if configuration and not any("DefaultPreemption" in p.points["postFilter"] for p in configuration.profiles):
+        return "Priorities order the queue; the configuration disables DefaultPreemption."
+    return "Priorities order the queue, and pods are evicted for others of higher priority; they do not come back."
+
+
+def _configuration(path: Path) -> SchedulerConfiguration:
+    """Return the configuration of a file that has a profile for the pods of a trace. Raises InputError."""
+    found = read_configuration(path)
+    names = [profile.name for profile in found.profiles]
+    if DEFAULT_SCHEDULER not in names:
+        raise InputError(
+            f"has no profile for the pods of a trace, only {', '.join(names)[:200]}", file=path,
+            field="profiles[0].schedulerName", expected=DEFAULT_SCHEDULER,
+        )  # fmt: skip
+    return found
 
 
 def _without_unstated_storage(trace: Trace, nodes: pl.DataFrame, notes: list[str]) -> tuple[Trace, pl.DataFrame]:
@@ -195,6 +203,7 @@ def replay(
         settings = Settings(
             plan.policy, plan.inflate, plan.ends, plan.until_us, plan.sample_us,
             scheduler_us(plan.scheduler_rate, work.nodes.height), plan.seed, plan.check,
+            configuration=work.configuration,
         )  # fmt: skip
         with stages.stage("prepare", f"{work.trace.pods.height:,} pods on {work.nodes.height:,} nodes"):
             simulation = Simulation(work.trace, work.nodes, settings, typical=work.typical)
@@ -203,81 +212,5 @@ def replay(
         with stages.stage("simulate", "simulating"):
             total = work.trace.pods.height
             simulation.run(None if progress is None else lambda now, arrived: progress(now, arrived, total))
-        with stages.stage("record", "writing the tables"):
-            pods, counts, resources = write_tables(folder, simulation, work)
-            fingerprint = ledger.fingerprint(pods)
-        del pods
-        run = _run(plan, work, simulation, stages, counts, resources, fingerprint)
-        with stages.stage("report", "drawing the report"):
-            summary = report.summarize(folder, run)
-            report.write(folder, run, summary)
-        runfolder.seal(folder, run)
-    return run, summary
-
-
-def write_tables(
-    folder: Path, simulation: Simulation, work: Workload
-) -> tuple[pl.DataFrame, dict[str, int], list[str]]:
-    """Write every table of the run folder; return the pods, their counts, and the names of the resources."""
-    cluster, intake = simulation.cluster, simulation.intake
-    asked, offered = cluster.template_request.max(axis=0, initial=0), cluster.resource_allocatable
-    kept = [
-        row for row, name in enumerate(intake.resources)
-        if name in ("cpu", "memory", "pods") or asked[row] > 0 or offered[row] > 0
-    ]  # fmt: skip
-    names = [intake.resources[row] for row in kept]
-    pods = simulation.pods()
-    devices = simulation.devices if simulation.with_devices else None
-    timeline = simulation.ledger.timeline_frame(intake.resources, offered.tolist(), devices)
-    unused = [name for name in intake.resources if name not in names]
-    timeline = timeline.drop(
-        [f"{kind}_{ledger.column_name(n)}" for n in unused for kind in ("allocatable", "requested")]
-    )
-    spec = work.trace.pods["spec"].to_numpy()
-    stays = simulation.stays(spec, kept)
-    tables = {
-        "pods": pods, "timeline": timeline, "nodes": stays, "node_timeline": simulation.node_timeline.frame(kept),
-        "templates": described_templates(simulation, work.trace, pods, kept),
-    }  # fmt: skip
-    for name, frame in tables.items():
-        frame.write_parquet(folder / f"{name}.parquet")
-    ledger.events(pods).write_parquet(folder / "events.parquet")
-    status = dict(pods["status"].value_counts().iter_rows())
-    counts = {
-        word: int(status.get(word, 0)) for word in ("running", "succeeded", "failed", "waiting", "refused", "evicted")
-    }
-    counts = {
-        "arrived": pods.height, **counts, "bound": int(pods["node"].count()),
-        "attempts": int(cluster.cluster_attempts[0]),
-        "nodes": len(intake.nodes), "templates": work.trace.specs.height, "rows_dropped": sum(work.dropped.values()),
-    }  # fmt: skip
-    return pods, counts, [ledger.column_name(name) for name in names]
-
-
-def _run(
-    plan: Plan, work: Workload, simulation: Simulation, stages: Stages, counts: dict[str, int], resources: list[str],
-    fingerprint: str,
-) -> Run:  # fmt: skip
-    configuration = {name: str(value) if isinstance(value, Path) else value for name, value in vars(plan).items()}
-    timing = dict(stages.seconds)
-    timing["pods_per_second"] = counts["arrived"] / max(timing["simulate"], 1e-9)
-    return Run(
-        schema_version=runfolder.SCHEMA_VERSION,
-        kscale_version=kscale.__version__,
-        command=plan.command(),
-        inputs=work.inputs,
-        configuration=configuration,
-        plugins=simulation.profile.listing(),
-        seed=plan.seed,
-        counts=counts,
-        resources=resources,
-        devices=simulation.with_devices,
-        horizon_us=simulation.ended_us,
-        sample_us=0 if plan.inflate else simulation.sample_us,
-        scheduler_us_per_pod=float(simulation.cluster.cluster_scheduler_us[0]),
-        notes=work.notes,
-        dropped=work.dropped,
-        invariants={"control_points": simulation.control_points, "violations": 0} if plan.check else {},
-        timing=timing,
-        fingerprint=fingerprint,
-    )
+        told = Told(plan.command(), work.inputs, plan.options(), plan.seed, work.notes, work.dropped)
+        return write_run(folder, simulation, told, stages)

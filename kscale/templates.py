@@ -13,7 +13,7 @@ from kscale.state.quantities import format_quantity
 from kscale.traces import Trace
 
 #: Templates with unplaced pods that are explained, those with the most first: an explanation scores every node.
-_MOST_EXPLAINED = 200
+MOST_EXPLAINED = 200
 
 
 def described_templates(simulation: Simulation, trace: Trace, pods: pl.DataFrame, kept: list[int]) -> pl.DataFrame:
@@ -26,7 +26,7 @@ def described_templates(simulation: Simulation, trace: Trace, pods: pl.DataFrame
     reason: list[str | None] = [None] * count
     nearest: list[str | None] = [None] * count
     lacks: list[str | None] = [None] * count
-    for template in np.argsort(-unplaced, kind="stable")[:_MOST_EXPLAINED]:
+    for template in np.argsort(-unplaced, kind="stable")[:MOST_EXPLAINED]:
         if unplaced[template] == 0:
             break
         totals = simulation.explain(int(template))

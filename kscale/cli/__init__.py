@@ -40,6 +40,7 @@ COMMANDS = (
             "kscale replay pods.parquet --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi,zone=a:200' --out run",
             "kscale replay openb_pods.csv --nodes openb_nodes.csv --inflate --policy FGD --seed 42 --out run",
             "kscale replay jobs.swf --nodes '64cpu,256Gi:500' --until 7d --load 1.5 --out run",
+            "kscale replay pods.csv --nodes nodes.csv --config scheduler.yaml --out run",
         ),
     ),
     Command(
@@ -49,10 +50,27 @@ COMMANDS = (
         ("kscale demo", "kscale demo --out demo  # then open demo/report.html"),
     ),
     Command(
+        "schedule",
+        "kscale.cli.schedule:schedule",
+        "Place pending pods against nodes and bound pods.",
+        (
+            "kscale schedule -f - < cluster.json  # from kubectl get nodes,pods,pv,pvc,sc,pdb,pc,svc,rs,sts -A -o json",
+            "kscale schedule -f cluster.json -f new-pods.yaml --config scheduler.yaml",
+            "kscale schedule -f dump/ -n shop -l app=web -o json",
+            "kscale schedule -f cluster.json -f new-pods.yaml -o objects | kubectl apply -f -",
+            "kscale schedule -f dump/ --out placed  # then open placed/report.html",
+        ),
+    ),
+    Command(
         "report",
         "kscale.cli.report:report",
-        "Check a run folder and print its summary.",
-        ("kscale report run", "kscale report run -o json", "kscale report run -o markdown > report.md"),
+        "Print the summary of a run folder, or of a cluster as it stands.",
+        (
+            "kscale report run",
+            "kscale report run -o json",
+            "kscale report run -o markdown > report.md",
+            "kscale report -f cluster.json --out today  # then open today/report.html",
+        ),
     ),
     Command(
         "trace info",
@@ -94,6 +112,7 @@ COMMANDS = (
 
 _FIRST_STEPS = (
     "kscale demo",
+    "kscale schedule -f cluster.json -f new-pods.yaml",
     "kscale trace info pods.csv --nodes nodes.csv",
     "kscale replay pods.csv --nodes nodes.csv --out run",
     "kscale replay pods.csv --nodes '96cpu,512Gi,8xA100:40;64cpu,256Gi:200' --out run",

@@ -32,6 +32,7 @@ def replay(
     until: str | None = None,
     sample: str | None = None,
     scheduler_rate: str | None = None,
+    config: Path | None = None,
     pod_order: Path | None = None,
     node_order: Path | None = None,
     check: Flag = False,
@@ -74,6 +75,8 @@ def replay(
         Virtual time between rows of the timeline; a 500th of the horizon where it is not given.
     scheduler_rate
         Pods per second that the scheduler decides on, or ``real``; without it a decision takes no time.
+    config
+        KubeSchedulerConfiguration: the pods of a trace are those of its profile ``default-scheduler``.
     pod_order
         Row indices of the trace, one a line or .npy: the pods to replay, in this order.
     node_order
@@ -93,10 +96,10 @@ def replay(
 
     plan = Plan(
         trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
-        compress=compress, seed=seed, until_us=_parsed("--until", parse_duration, until),
-        sample_us=_parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
+        compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
+        sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
         node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
-        max_input=_parsed("--max-input", parse_quantity, max_input) or 0,
+        max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
     )  # fmt: skip
     return run(plan, quiet=quiet)
 
@@ -104,9 +107,9 @@ def replay(
 def run(plan: Plan, *, quiet: bool = False) -> int:
     """Replay a plan with progress on standard error and the end summary on standard output."""
     from kscale.cli.progress import Reporter
-    from kscale.replay import Stages
     from kscale.replay import replay as do
     from kscale.report import terminal
+    from kscale.writing import Stages
 
     _check(plan)
     with Reporter(quiet=quiet) as reporter:
@@ -132,15 +135,26 @@ def _check(plan: Plan) -> None:
     clash = next((name for name, value in untimed.items() if value is not None), None)
     if plan.inflate and clash:
         raise InputError(f"{clash} says nothing with --inflate, which has no time", expected="one of the two")
-    out = plan.out.resolve()
-    if out in (Path.cwd(), *Path.cwd().parents):
-        raise InputError("is the working folder, or holds it", file=plan.out, field="--out", expected="a new name")
-    for path in (plan.trace, Path(plan.nodes), plan.pod_order, plan.node_order):
-        if path is not None and out in path.resolve().parents:
-            raise InputError("holds an input, which would be lost", file=plan.out, field="--out", expected="a new name")
+    if plan.config is not None and plan.policy != "default":
+        raise InputError(
+            f"--config says nothing with --policy {plan.policy}, which replaces its score plug-ins",
+            expected="one of the two",
+        )
+    check_out(plan.out, plan.trace, Path(plan.nodes), plan.pod_order, plan.node_order, plan.config)
 
 
-def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:
+def check_out(out: Path, *inputs: Path | None) -> None:
+    """Refuse a run folder that would take the place of the working folder or of an input. Raises InputError."""
+    whole = out.resolve()
+    if whole in (Path.cwd(), *Path.cwd().parents):
+        raise InputError("is the working folder, or holds it", file=out, field="--out", expected="a new name")
+    for path in inputs:
+        if path is not None and whole in path.resolve().parents:
+            raise InputError("holds an input, which would be lost", file=out, field="--out", expected="a new name")
+
+
+def parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:
+    """Return what ``parse`` makes of an option's value. Raises InputError that names the option."""
     if text is None:
         return None
     try:

@@ -1,46 +1,101 @@
-"""``kscale report``: check a run folder and print what it says."""
+"""``kscale report``: check a run folder and print what it says; or report on a cluster as it stands."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kscale.cli.options import Output
+from kscale.cli.options import Output, Quiet
+from kscale.cli.schedule import Objects
+from kscale.errors import InputError
+
+if TYPE_CHECKING:
+    from kscale.report.summary import Summary
 
 
-def report(run: Path, /, *, output: Output = "table") -> None:
+def report(
+    run: Path | None = None,
+    /,
+    *,
+    filename: Objects = (),
+    out: Path | None = None,
+    max_input: str = "2Gi",
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
     """Check every file of a run folder against its digest, and print the run's summary.
 
-    ``-o json``, ``yaml`` and ``csv`` give the headline numbers by name; ``-o markdown`` gives report.md.
+    With ``-f``, report on Kubernetes objects as they stand instead: bound pods on their nodes, pending ones waiting;
+    nothing is scheduled. ``-o json``, ``yaml`` and ``csv`` give the headline numbers by name; ``-o markdown`` gives
+    report.md.
 
     Parameters
     ----------
     run
         Run folder.
+    filename
+        File or folder of Kubernetes objects, JSON or YAML; ``-`` is standard input. May be given several times.
+    out
+        With ``-f``: run folder to write, with report.html; an older run folder of this name is replaced.
+    max_input
+        With ``-f``: most bytes of a file, unpacked.
     output
         Form of the output.
+    quiet
+        No notes on standard error.
     """
-    import polars as pl
-
+    if (run is None) == (not filename):
+        raise InputError(
+            "RUN and -f are both given" if filename else "RUN is missing",
+            expected="kscale report RUN, or kscale report -f OBJECTS",
+        )
+    if run is None:
+        _dump(filename, out, max_input, output, quiet=quiet)
+        return
+    if out is not None:
+        raise InputError("says nothing of a run folder, which has its report", field="--out", expected="-f OBJECTS")
     from kscale import report as room
-    from kscale.cli.tables import show
     from kscale.engine import runfolder
-    from kscale.report import terminal
 
     found = runfolder.load(run)
     if output == "markdown":
         sys.stdout.write((run / "report.md").read_text(encoding="utf-8"))
         return
-    summary = room.summarize(run, found)
+    _print(room.summarize(run, found), run, output)
+
+
+def _dump(filename: tuple[str, ...], out: Path | None, max_input: str, output: Output, *, quiet: bool) -> None:
+    from kscale.cli.progress import Reporter
+    from kscale.cli.replay import check_out, parsed
+    from kscale.cli.schedule import tell_notes
+    from kscale.schedule import Plan, stand
+    from kscale.state.quantities import parse_quantity
+    from kscale.writing import Stages
+
+    plan = Plan(filename, out=out, max_input=parsed("--max-input", parse_quantity, max_input) or 0)
+    if out is not None:
+        check_out(out, *(Path(name) for name in filename))
+    with Reporter(quiet=quiet) as reporter:
+        placed = stand(plan, Stages(reporter.stage), page=output == "markdown")
+    if not quiet:
+        tell_notes(placed.notes)
+    if output == "markdown":
+        sys.stdout.write(placed.page)
+        return
+    _print(placed.summary, out, output)
+
+
+def _print(summary: Summary, folder: Path | None, output: Output) -> None:
+    """Print a summary; its page stands in ``folder``."""
+    import polars as pl
+
+    from kscale.cli.tables import show
+    from kscale.report import terminal
+
     if output in ("table", "wide"):
-        sys.stdout.write("\n".join(terminal.lines(summary, run)) + "\n")
+        sys.stdout.write("\n".join(terminal.lines(summary, folder)) + "\n")
         return
     names, values = list(summary.headline), [None if v is None else float(v) for v in summary.headline.values()]
-    show(
-        {
-            "headline": pl.DataFrame(
-                {"metric": names, "value": values}, schema={"metric": pl.String, "value": pl.Float64}
-            )
-        },
-        output,
-    )
+    schema = {"metric": pl.String, "value": pl.Float64}
+    show({"headline": pl.DataFrame({"metric": names, "value": values}, schema=schema)}, output)

@@ -39,6 +39,11 @@ def inflates(run: Run) -> bool:
     return bool(run.configuration.get("inflate")) or (run.sample_us == 0 and run.horizon_us > 0)
 
 
+def stands(run: Run) -> bool:
+    """Whether the run is of a cluster as it stands (``kscale report -f``): nothing was scheduled."""
+    return run.configuration.get("order") == "none"
+
+
 def resources(folder: Path, run: Run) -> tuple[Resource, ...]:
     """Return the resources of which the nodes have any, in the order of the tables, GPUs last."""
     lazy = runfolder.table(folder, "timeline")

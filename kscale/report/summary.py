@@ -66,7 +66,10 @@ def summarize(folder: Path, run: Run) -> Summary:
     supplied = supply.measure(folder, run, found, templates, waited)
     pooled = pools.measure(folder, run, found, templates, supplied)
     left = unplaced.measure(folder, run, found, templates)
-    judged = verdict.judge(arrived, found, supplied, waited, left, pooled)
+    if reading.stands(run):
+        judged = verdict.stands(arrived, placed, found, supplied, pooled)
+    else:
+        judged = verdict.judge(arrived, found, supplied, waited, left, pooled)
     return Summary(
         run,
         inflate,

@@ -73,6 +73,19 @@ def judge(
     )
 
 
+def stands(arrived: int, placed: int, found: tuple[Resource, ...], supply: Supply, pools: Pools) -> Verdict:
+    """Return what is to be said of a cluster as it stands, in which nothing was scheduled."""
+    binding = max(found, key=lambda r: supply.peaks[r.key].percent, default=None) if supply.peaks else None
+    full = _margin(binding, supply, pools, grow=False).replace(" at the peak", "").replace(" at its peak", "")
+    if placed == arrived:
+        return Verdict(FITS, f"As it stands: all {text.plural(arrived, 'pod')} are on nodes", full, binding)
+    head = f"As it stands: {text.number(placed)} of {text.plural(arrived, 'pod')} on nodes, "
+    head += f"{text.number(arrived - placed)} pending"
+    return Verdict(
+        NOTHING, head, f"{full} Nothing was scheduled: kscale schedule places pending pods.".strip(), binding
+    )
+
+
 def _bound_by(unplaced: Unplaced, binding: Resource | None, supply: Supply, pools: Pools) -> str:
     reason, pods = unplaced.reasons[0]
     words = f"What bounds it: {reason} ({text.plural(pods, 'pod')})"
