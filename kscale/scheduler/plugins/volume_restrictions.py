@@ -61,12 +61,12 @@ def conflict(one: Disk, other: Disk) -> bool:
 def _plan(building: Building) -> None:
     count = len(building.templates)
     users: dict[str, list[int]] = {}
-    disks: dict[Disk, list[int]] = {}
+    disks: dict[tuple[str, tuple[str, ...]], list[tuple[Disk, int]]] = {}
     for index, template in enumerate(building.templates):
         for name in template.description.claims:
             users.setdefault(name, []).append(index)
         for disk in template.disks:
-            disks.setdefault(disk, []).append(index)
+            disks.setdefault(_alike(disk), []).append((disk, index))
     codes = {name: code for code, name in enumerate(users)}
     claims = building.nodes.surroundings.claims
     for index, template in enumerate(building.templates):
@@ -76,13 +76,16 @@ def _plan(building: Building) -> None:
                 mask = np.zeros(count, bool)
                 mask[users[name]] = True
                 building.append("sole", index, counter=building.watched(mask))
-        mask = np.zeros(count, bool)
-        for disk in template.disks:
-            for other, holders in disks.items():
-                if conflict(disk, other):
-                    mask[holders] = True
-        if mask.any():
+        if template.disks:
+            mask = np.zeros(count, bool)
+            for disk in template.disks:
+                mask[[holder for other, holder in disks[_alike(disk)] if conflict(disk, other)]] = True
             building.append("disk_against", index, counter=building.counter(NODE, mask))
+
+
+def _alike(disk: Disk) -> tuple[str, tuple[str, ...]]:
+    """Return what disks that conflict have in common."""
+    return disk.kind, disk.names[:_MONITORS]
 
 
 def _fill(building: Building, cluster: Any) -> None:
