@@ -95,7 +95,9 @@ def test_a_trial_gives_the_set_back() -> None:
 
 
 owned = st.lists(
-    st.tuples(st.sampled_from(["TCP", "UDP"]), st.sampled_from([ANY, "10.0.0.1", "10.0.0.2"]), st.sampled_from([80, 81])),
+    st.tuples(
+        st.sampled_from(["TCP", "UDP"]), st.sampled_from([ANY, "10.0.0.1", "10.0.0.2"]), st.sampled_from([80, 81])
+    ),
     max_size=3, unique=True,
 )  # fmt: skip
 

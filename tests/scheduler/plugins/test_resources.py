@@ -261,7 +261,7 @@ points = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 10).map(lambda n
 
 @settings(deadline=None, max_examples=200)
 @given(
-    points.map(lambda shape: sorted({at: points for at, points in shape}.items())),
+    points.map(lambda shape: sorted(dict(shape).items())),
     st.integers(0, 3), st.integers(1, 3), parts(), parts(), st.sampled_from([0, 1, 100, 1 << 40]),
 )  # fmt: skip
 def test_ratio_is_exact(
