@@ -91,5 +91,5 @@ def next_due(
         due = min(due, cluster_scheduler_free_us[0], cluster_next_flush_us[0])
     # Timers alone do not keep a run going: pods that rest when nothing more arrives or ends are left waiting.
     if due < NEVER and queue_size[RESTING] > 0:
-        due = min(due, cluster_next_leftover_us[0])
+        due = min(due, cluster_next_leftover_us[0], cluster_next_flush_us[0])
     return max(due, cluster_now_us[0])

@@ -205,7 +205,10 @@ if cluster_woken_in_flight[0] != 0 or pod_nominated[pod] >= 0:
     requeue(pod, now_us)
 else:
     pod_state[pod] = {RESTING_STATE}
-    rest(pod, now_us)
+    if template_breaks[pod_template[pod]] != 0:
+        break_off(pod, now_us)
+    else:
+        rest(pod, now_us)
 """
 
 _FINISH_TRY = f"""

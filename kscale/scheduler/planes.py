@@ -43,6 +43,7 @@ def fill(intake: Intake, profile: Profile) -> Verdicts:
         bar = first_bar(nodes, description, profile)
         if bar is not None:
             bars[row] = bar
+            cluster.template_breaks[cluster.template_description == row] = bar[1].code == "Error"
             verdict[:] = reasons.setdefault((bar[0], bar[1].reason), len(reasons)) + 1
         elif (named := left_in(nodes, description, profile)) is not None:
             verdict[~named] = 1

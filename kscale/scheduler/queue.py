@@ -214,8 +214,9 @@ def back_off(
 
 
 #: The lists of resting pods: those that only a change of nodes may help; the end of any pod; the end of any pod or a
-#: pod that comes and fits a hint; only what fits a hint.
-RESTS_FOR_NODES, RESTS_FOR_ENDS, RESTS_FOR_ENDS_OR_HINT, RESTS_FOR_HINT = range(4)
+#: pod that comes and fits a hint; only what fits a hint. The last one holds those whose try broke off in an error: they
+#: wait their back-off out.
+RESTS_FOR_NODES, RESTS_FOR_ENDS, RESTS_FOR_ENDS_OR_HINT, RESTS_FOR_HINT, RESTS_BROKEN = range(5)
 
 
 def define(composer: Composer, profile: Profile) -> None:
@@ -240,6 +241,7 @@ def define(composer: Composer, profile: Profile) -> None:
     composer.define("settle_events", "now_us", _SETTLE_EVENTS)
     composer.define("wake_leftover", "now_us", _WAKE_LEFTOVER)
     composer.define("flush_backoff", "now_us", _FLUSH_BACKOFF)
+    composer.define("break_off", "pod, now_us", _BREAK_OFF)
     composer.define("pop_next", "", _POP_NEXT)
 
 
@@ -301,7 +303,22 @@ _FLUSH_BACKOFF = f"""
 while queue_size[{BACKOFF}] > 0 and not is_backing_off(queue_backoff[0], now_us):
     pod = pop_backoff()
     push_active(pod)
-cluster_next_flush_us[0] = now_us + {SECOND} if queue_size[{BACKOFF}] > 0 else {NEVER}
+pod = queue_resting[{RESTS_BROKEN}]
+while pod >= 0:
+    after = pod_next[pod]
+    if not is_backing_off(pod, now_us):
+        unrest(pod)
+        push_active(pod)
+        pod_state[pod] = {QUEUED}
+    pod = after
+waiting = queue_size[{BACKOFF}] > 0 or queue_resting[{RESTS_BROKEN}] >= 0
+cluster_next_flush_us[0] = now_us + {SECOND} if waiting else {NEVER}
+"""
+
+_BREAK_OFF = f"""
+pod_rests_for[pod] = {RESTS_BROKEN}
+rest(pod, now_us)
+cluster_next_flush_us[0] = min(cluster_next_flush_us[0], (now_us // {SECOND} + 1) * {SECOND})
 """
 
 _POP_NEXT = f"""
@@ -309,7 +326,7 @@ if queue_size[{ACTIVE}] > 0:
     pod = pop_active()
 else:
     pod = pop_backoff()
-    if queue_size[{BACKOFF}] == 0:
+    if queue_size[{BACKOFF}] == 0 and queue_resting[{RESTS_BROKEN}] < 0:
         cluster_next_flush_us[0] = {NEVER}
 return pod
 """

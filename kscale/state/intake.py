@@ -138,7 +138,7 @@ def take_in(
             **_SMALL, **building.lay_out([*tables, "budget", "budget_of", "trial"]),
             "resource": len(resources), "node": node_count, "template": template_count, "pod": sizes.pod,
             "description": max(len(descriptions), 1), "device": max(devices, 1), "key": len(described.labels.keys),
-            "tag": max(asked, devices) + 1, "queues": 5, "rest": 4, "arrival": sizes.arrival, "ledger": sizes.ledger,
+            "tag": max(asked, devices) + 1, "queues": 5, "rest": 5, "arrival": sizes.arrival, "ledger": sizes.ledger,
             "timeline": sizes.timeline, "diagnosis": sizes.diagnosis, "reason": len(resources) + reasons, "memo": slots,
             "log": 1 << max(2 * max(node_count, 1) - 1, 1).bit_length(), "event": sizes.event, **(dimensions or {}),
         },

@@ -40,6 +40,7 @@ COLUMNS = (
     Column("profile", "int64", "The profile that schedules it."),
     Column("preempts", "uint8", "0 with preemptionPolicy Never.", path="spec.preemptionPolicy"),
     Column("held", "uint8", "Why it is never tried: 1 for scheduling gates, 2 for no profile of its scheduler."),
+    Column("breaks", "uint8", "1 when each of its tries breaks off in an error."),
     Column("domains", "uint8", "1 when some filter or score of it looks at other pods by domain."),
     Column("counting_first", "int64", "Its first row of counting."),
     Column("counting_last", "int64", "The row after its last."),
