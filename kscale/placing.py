@@ -76,7 +76,9 @@ def frames(inventory: Inventory, *, given: bool) -> Frames:
         _specs(inventory.templates, asked),
     )  # fmt: skip
     bound = pods.node >= 0
-    begun = np.where(bound | given, pods.start_us, UNKNOWN_START)
+    # Every pod that is bound has begun before the run, at whose start time is 0.
+    relative = pods.start_us - (pods.start_us[bound].max(initial=0) + 1)
+    begun = np.where(bound | given, relative, UNKNOWN_START)
     return Frames(
         trace, _nodes(inventory.nodes, asked), Objects(describe_nodes(inventory), inventory.templates, pods.node, begun)
     )
