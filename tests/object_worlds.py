@@ -104,7 +104,8 @@ class World:
         """ReplicaSets that may own pods."""
         return [
             {
-                "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": f"rs-{app}", "namespace": "default"},
+                "apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "metadata": {"name": f"rs-{app}", "namespace": "default"},
                 "spec": {
                     "replicas": 3, "selector": {"matchLabels": {"app": app}},
                     "template": {"metadata": {"labels": {"app": app}}, "spec": {"containers": []}},

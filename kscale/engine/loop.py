@@ -54,7 +54,9 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("arrive", "now_us", _ARRIVE + (_SORT_OBJECTS if kind.objects else "come(pod, now_us)"))
     composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
     composer.define("come_back", "pod, now_us", _COME_BACK if waits else _REFUSE)
-    composer.define("end", "pod, now_us", _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else ""))
+    end = _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
+    end = end.replace("LEAVE", _LEAVE_NOMINATED if kind.preempts else "pass")
+    composer.define("end", "pod, now_us", end)
     bound = _SUCCEED + ("denominate(pod)" if kind.preempts else "") if waits else "bind(pod, node, now_us)"
     composer.define("succeed", "pod, node, now_us", bound)
     composer.define("finish_try", "pod, now_us", _FINISH_TRY)
@@ -119,6 +121,8 @@ if pod_state[pod] == {EVICTED}:
     free_row(pod)
 el"""
 
+_LEAVE_NOMINATED = "denominate(pod)"
+
 # A pod in flight whose try found a node is bound first and ends then; one that found none leaves like any that waits.
 _END = f"""
 EVICTED_FIRSTif pod_state[pod] == {RUNNING}:
@@ -134,8 +138,12 @@ elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
     cluster_failed_pods[0] += 1
     pod_ended_us[pod] = now_us
     to_ledger(pod, {STATUS_FAILED})
+    LEAVE
     if pod_state[pod] == {RESTING_STATE}:
         unrest(pod)
+        free_row(pod)
+    elif pod_state[pod] == {HELD}:
+        cluster_held_pods[0] -= 1
         free_row(pod)
     else:
         pod_state[pod] = {GONE}

@@ -93,6 +93,8 @@ def _fill_template(intake: Intake, building: Building, index: int, template: Pod
     configuration = building.configuration(template)
     if configuration is None:
         return
+    if "NodeResourcesFit" not in configuration.points["filter"]:
+        cluster.template_fit_request[index] = 0
     for place, name in enumerate(intake.resources):
         group = name.partition("/")[0]
         ignored = name in configuration.ignored_resources or group in configuration.ignored_groups

@@ -215,10 +215,11 @@ for turn in range(3):
 return passing
 """
 
+# A node that is rejected anyway is asked too: with its nominated pods another filter may be the first to reject it.
 _HEED_NOMINATED = """
 for waiting in range(cluster_nominated[0]):
     node = pod_nominated[nominated_pod[waiting]]
-    if nominated_pod[waiting] != pod and sums[node] >= 0:
+    if nominated_pod[waiting] != pod and sums[node] != -1:
         passing = passes(pod, template, node)
         if not passing:
             if scan_reject[node] != 0:
