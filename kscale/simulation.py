@@ -117,6 +117,7 @@ class Simulation:
         )  # fmt: skip
         self.building.pods_of = np.bincount(trace.pods["spec"].to_numpy(), minlength=len(self.building.templates))
         self.profile: Profile = self._plan()
+        planes.share(self.building, self.profile)
         kinds = typical_of(typical or trace) if self.with_devices else []
         levels = sorted({kind.gpu_milli for kind, _ in kinds if kind.gpu_count})
         reasons = len(self.profile.reasons([]))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from kscale.scheduler.configuration import ProfileConfiguration
 from kscale.scheduler.plugins import Bar, Plugin
+from kscale.scheduler.plugins.images import IMAGES
 from kscale.scheduler.plugins.node_affinity import AFFINITY, LEFT_OUT, named_nodes
 from kscale.scheduler.profile import Profile
+from kscale.state.building import Building
 from kscale.state.descriptions import NodeDescriptions, PodDescription
 from kscale.state.intake import Intake
 
@@ -64,6 +66,22 @@ def fill(intake: Intake, profile: Profile) -> Verdicts:
             counted[names[code - 1]] = counted.get(names[code - 1], 0) + times_seen
         counts.append(counted)
     return Verdicts([text for _, text in reasons], [name for name, _ in reasons], counts, bars)
+
+
+def share(building: Building, profile: Profile) -> None:
+    """Leave out of descriptions what no plane depends on, so that more templates share a row of planes.
+
+    Claims only bar a pod, and are looked at one by one by the plug-ins for volumes; images that no node has score nothing.
+    """
+    scored = any(plugin is IMAGES for plugin, _ in profile.scores)
+    known = {name for images in building.nodes.image_sets for name, _ in images} if scored else set()
+    for description in dict.fromkeys(template.description for template in building.templates):
+        images = description.images if known.intersection(description.images) else ()
+        claims = description.claims
+        if claims and first_bar(building.nodes, description, profile) is None:
+            claims = ()
+        if (images, claims) != (description.images, description.claims):
+            building.shared[description] = replace(description, images=images, claims=claims)
 
 
 def _configuration(profile: Profile, description: PodDescription) -> ProfileConfiguration | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kscale.state.descriptions import NodeDescriptions, PodTemplate, Selector
+from kscale.state.descriptions import NodeDescriptions, PodDescription, PodTemplate, Selector
 from kscale.state.labels import Labels
 from kscale.state.tables import Cluster
 
@@ -32,7 +32,8 @@ class Building:
     def __init__(self, nodes: NodeDescriptions, templates: list[PodTemplate], resources: list[str]) -> None:
         self.nodes, self.templates, self.resources = nodes, templates, resources
         self.labels = Labels([dict(template.labels) for template in templates])
-        self.namespace = np.array([template.namespace for template in templates], dtype=object)
+        self._codes = {name: code for code, name in enumerate(sorted({t.namespace for t in templates}))}
+        self.namespace = np.array([self._codes[template.namespace] for template in templates], np.int64)
         self.terminating = np.array([template.terminating for template in templates], dtype=bool)
         self.pods_of: npt.NDArray[np.int64] | None = None
         self.kept: dict[str, Any] = {}
@@ -47,6 +48,8 @@ class Building:
         self._lists: dict[str, list[tuple[int, dict[str, int]]]] = {}
         self._peers: dict[bytes, int] = {}
         self._peer_rows: list[npt.NDArray[np.uint8]] = []
+        self.shared: dict[PodDescription, PodDescription] = {}
+        self._namespaces: dict[Selector, set[str]] = {}
         self._marks: dict[str, dict[int, int]] = {}
         self._sizes: dict[str, int] = {}
         self._selected: dict[tuple[Selector, tuple[str, ...] | None], Mask] = {}
@@ -114,18 +117,23 @@ class Building:
             for requirement in selector.requirements:
                 found &= self.labels.matches((requirement,))
             if namespaces is not None:
-                found &= np.isin(self.namespace, list(namespaces))
+                codes = [self._codes[name] for name in namespaces if name in self._codes]
+                found &= self.namespace == codes[0] if len(codes) == 1 else np.isin(self.namespace, codes)
             self._selected[key] = found
         return found
 
     def namespaces(self, selector: Selector) -> set[str]:
         """Return the namespaces whose labels a selector selects, of those that are known."""
+        if selector in self._namespaces:
+            return self._namespaces[selector]
         known = self.nodes.surroundings.namespaces
         labels = Labels(list(known.values()))
         found = np.ones(len(known), bool)
         for requirement in selector.requirements:
             found &= labels.matches((requirement,))
-        return {name for name, good in zip(known, found.tolist(), strict=True) if good}
+        names = {name for name, good in zip(known, found.tolist(), strict=True) if good}
+        self._namespaces[selector] = names
+        return names
 
     def peers(self, members: Mask) -> int:
         """Return the row of a set of templates; -1 for none at all."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -281,6 +282,23 @@ class NodeDescriptions:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def images(self) -> dict[str, tuple[npt.NDArray[np.int64], int, float]]:
+        """Per image: the image sets that hold it, its size in bytes, and the share of nodes that have it.
+
+        kube-scheduler keeps one size per image: that of the first node that it saw with it.
+        """
+        found: dict[str, tuple[list[int], int]] = {}
+        order = dict.fromkeys(self.image_set.tolist())
+        for row in order:
+            for name, size in dict(reversed(self.image_sets[row])).items():
+                found.setdefault(name, ([], size))[0].append(row)
+        counts = np.bincount(self.image_set, minlength=len(self.image_sets))
+        return {
+            name: (np.array(rows, np.int64), size, float(counts[rows].sum()) / float(max(len(self), 1)))
+            for name, (rows, size) in found.items()
+        }
 
     def matches(self, term: Term) -> npt.NDArray[np.bool_]:
         """Return which nodes match a term of node affinity, ``matchFields`` included; an empty term matches none."""

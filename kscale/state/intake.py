@@ -123,7 +123,8 @@ def take_in(
     resources, described = building.resources, building.nodes
     if len(resources) + reasons > MOST_REASONS:
         raise InputError(f"there are {len(resources)} resources", expected=f"at most {MOST_REASONS - reasons}")
-    descriptions = list(dict.fromkeys(template.description for template in building.templates))
+    told = [building.shared.get(template.description, template.description) for template in building.templates]
+    descriptions = list(dict.fromkeys(told))
     models = sorted(set(_column(nodes, "gpu_model", "").to_list()) - {""})
     devices = int(_column(nodes, "gpu_count").max() or 0)  # type: ignore[arg-type]
     asked = int(_column(specs, "gpu_count").max() or 0)  # type: ignore[arg-type]
@@ -147,7 +148,7 @@ def take_in(
     intake = Intake(cluster, resources, models, described, descriptions)
     _fill_nodes(intake, nodes)
     index = {description: row for row, description in enumerate(descriptions)}
-    _fill_templates(intake, specs, building.templates, [index[t.description] for t in building.templates])
+    _fill_templates(intake, specs, building.templates, [index[description] for description in told])
     building.fill(cluster)
     _fill_rest(intake)
     return intake

@@ -15,27 +15,22 @@ _LEAST, _MOST_PER_CONTAINER = 23 << 20, 1000 << 20
 
 COLUMNS = {
     "description": (
-        Column("image_points", "int64", "Points for the images on the node.", dims=("description", "node")),
+        Column("image_points", "uint8", "Points for the images on the node.", dims=("description", "node")),
     )
 }
 
 
 def points(nodes: NodeDescriptions, pod: PodDescription) -> npt.NDArray[np.int64]:
     """Score 0 to 100: each image's size times the share of nodes that have it, summed over containers and clamped."""
-    if not pod.images or not len(nodes):
+    sums = np.zeros(len(nodes.image_sets), np.int64)
+    for image in pod.images:
+        if image in nodes.images:
+            holders, size, share = nodes.images[image]
+            sums[holders] += int(float(size) * share)
+    if not pod.images:
         return np.zeros(len(nodes), np.int64)
-    has = np.array([[image in dict(images) for image in pod.images] for images in nodes.image_sets], bool)
-    spread = has[nodes.image_set].sum(axis=0)
-    scaled = np.zeros(has.shape, np.int64)
-    for place, image in enumerate(pod.images):
-        # kube-scheduler keeps one size per image: that of the first node that it saw with it.
-        holders = np.flatnonzero(has[nodes.image_set, place])
-        if len(holders):
-            size = dict(nodes.image_sets[nodes.image_set[holders[0]]])[image]
-            scaled[has[:, place], place] = int(float(size) * (float(spread[place]) / float(len(nodes))))
     most = _MOST_PER_CONTAINER * len(pod.images)
-    sums = np.clip(scaled.sum(axis=1), _LEAST, most)
-    by_set = 100 * (sums - _LEAST) // (most - _LEAST)
+    by_set = 100 * (np.clip(sums, _LEAST, most) - _LEAST) // (most - _LEAST)
     return np.asarray(by_set, np.int64)[nodes.image_set]
 
 

@@ -14,14 +14,14 @@ COLUMNS = (
     ),
     Column(
         "intolerable",
-        "int32",
+        "int16",
         "PreferNoSchedule taints of the node that are not tolerated.",
         "taints",
         dims=("description", "node"),
     ),
     Column(
         "preference",
-        "int64",
+        "int32",
         "Sum of the weights of the preferred node affinity terms that match.",
         dims=("description", "node"),
     ),
