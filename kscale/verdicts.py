@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -89,9 +88,14 @@ class Verdicts:
 
     def rejects(self, plugin: Plugin) -> npt.NDArray[np.bool_]:
         """Return which nodes a filter rejects when it runs alone."""
-        if plugin.mask:
-            return self._masks[plugin.name][0] >= 0
-        return np.asarray(self._reject[self._simulation.profile.filters.index(plugin)] != 0)
+        return np.asarray(self._rejecting[self.filters.index(plugin)])
+
+    @cached_property
+    def _rejecting(self) -> npt.NDArray[np.bool_]:
+        """Which nodes each filter rejects when it runs alone."""
+        sieves = self._simulation.profile.filters
+        rows = [self._masks[p.name][0] >= 0 if p.mask else self._reject[sieves.index(p)] != 0 for p in self.filters]
+        return np.array(rows, bool).reshape(len(rows), len(self._sums))
 
     @cached_property
     def _masks(self) -> dict[str, tuple[npt.NDArray[np.int64], list[str]]]:
@@ -100,33 +104,55 @@ class Verdicts:
 
     def status(self, node: int) -> Status:
         """Return the verdict on a node: that of the first filter to reject it."""
-        if self.left_out[node]:
+        return self.statuses[node]
+
+    @cached_property
+    def statuses(self) -> list[Status]:
+        """The verdict on each node."""
+        profile, filters = self._simulation.profile, self.filters
+        if not filters:
+            return [Status()] * len(self._sums)
+        first = np.where(self._rejecting.any(axis=0), self._rejecting.argmax(axis=0), len(filters))
+        bits = np.zeros(len(first), np.int64)
+        for place, plugin in enumerate(filters):
+            mine = first == place
+            if mine.any():
+                row = self._masks[plugin.name][0] if plugin.mask else self._reject[profile.filters.index(plugin)]
+                bits[mine] = row[mine]
+        first[self.left_out] = -1
+        known: dict[tuple[int, int, bool], Status] = {}
+        result = []
+        for key in zip(first.tolist(), bits.tolist(), self._beyond.tolist(), strict=True):
+            if key not in known:
+                known[key] = self._status_of(*key)
+            result.append(known[key])
+        return result
+
+    def _status_of(self, place: int, found: int, beyond: bool) -> Status:
+        """Return the verdict of a filter by its place: the reason that a mask gives, or the bits of one on usage."""
+        if place < 0:
             return Status("", UNRESOLVABLE, (LEFT_OUT,))
-        sieves = self._simulation.profile.filters
-        return self._first(node, lambda plugin: int(self._reject[sieves.index(plugin), node]))
+        if place == len(self.filters):
+            return Status()
+        plugin = self.filters[place]
+        if plugin.mask:
+            return Status(plugin.name, UNRESOLVABLE, (self._masks[plugin.name][1][found],))
+        profile = self._simulation.profile
+        hopeless = found & profile.unresolvable_bits != 0 or (plugin.name == "NodeResourcesFit" and beyond)
+        return Status(plugin.name, UNRESOLVABLE if hopeless else UNSCHEDULABLE, self._reasons(found))
 
-    def _first(self, node: int, bits_of: Callable[[Plugin], int]) -> Status:
-        """Return the verdict of the first filter to reject a node; ``bits_of`` gives the bits of those on usage."""
-        for plugin in self.filters:
-            if plugin.mask:
-                rejected, texts = self._masks[plugin.name]
-                if rejected[node] >= 0:
-                    return Status(plugin.name, UNRESOLVABLE, (texts[rejected[node]],))
-            elif bits := bits_of(plugin):
-                return self._usage_status(plugin, node, bits)
-        return Status()
+    def _reasons(self, bits: int) -> tuple[str, ...]:
+        texts = self._simulation.profile.reasons(self._simulation.intake.resources)
+        return tuple(sorted(text for bit, text in enumerate(texts) if bits >> bit & 1))
 
-    def _usage_status(self, plugin: Plugin, node: int, bits: int) -> Status:
-        profile, intake = self._simulation.profile, self._simulation.intake
-        texts = profile.reasons(intake.resources)
-        reasons = tuple(sorted(text for bit, text in enumerate(texts) if bits >> bit & 1))
-        hopeless = bits & profile.unresolvable_bits != 0
-        if plugin.name == "NodeResourcesFit":
-            request = self._simulation.cluster.template_fit_request[self.template]
-            over = (request > self._left[:, node]) & (request > self._simulation.cluster.node_allocatable[:, node])
-            over[intake.resources.index("pods")] = False
-            hopeless = hopeless or bool(over.any())
-        return Status(plugin.name, UNRESOLVABLE if hopeless else UNSCHEDULABLE, reasons)
+    @cached_property
+    def _beyond(self) -> npt.NDArray[np.bool_]:
+        """The nodes that could not hold the pod if they were empty."""
+        cluster, resources = self._simulation.cluster, self._simulation.intake.resources
+        request = cluster.template_fit_request[self.template][:, None]
+        over = (request > self._left) & (request > cluster.node_allocatable)
+        over[resources.index("pods")] = False
+        return np.asarray(over.any(axis=0))
 
     @property
     def may_evict(self) -> bool:
@@ -148,8 +174,18 @@ class Verdicts:
             count, broken = int(cluster.cluster_preemption[4]), int(cluster.cluster_preemption[1])
             return Eviction(tuple(cluster.pod_trace_row[cluster.scan_chosen[:count]].tolist()), broken)
         late = -1 - int(cluster.scan_check[node]) if cluster.scan_check[node] < 0 else 0
-        bits = (int(cluster.scan_reject[node]) & ~_DESCRIBED) | late
-        return Eviction(reasons=self._first(node, lambda plugin: bits & simulation.profile.bits(plugin)).reasons)
+        return Eviction(reasons=self._first_reasons(node, (int(cluster.scan_reject[node]) & ~_DESCRIBED) | late))
+
+    def _first_reasons(self, node: int, bits: int) -> tuple[str, ...]:
+        """Return the reasons of the first filter to reject a node, with these bits of the filters on usage."""
+        for plugin in self.filters:
+            if plugin.mask:
+                rejected, texts = self._masks[plugin.name]
+                if rejected[node] >= 0:
+                    return (texts[rejected[node]],)
+            elif mine := bits & self._simulation.profile.bits(plugin):
+                return self._reasons(mine)
+        return ()
 
     def _lower(self, node: int) -> bool:
         """Tell whether some pod on the node has a lower priority."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from kscale.errors import InputError
-from kscale.placing import outcomes, simulation_of
+from kscale.placing import choose_form, outcomes, simulation_of
 from kscale.scheduler.configuration import parse_configuration
 from kscale.simulation import Settings, Simulation
 from kscale.state.manifests import Inventory, inventory_of
@@ -28,6 +30,8 @@ COUNTS = (
 Engine = Literal["scan"]
 _SUFFIXES = (".json", ".json.gz")
 _SECOND_US = 1_000_000
+#: So many recordings are not worth compiling for, unless they are large.
+_FEW = 4
 _Value = TypeVar("_Value")
 
 
@@ -76,14 +80,16 @@ def recordings(folder: Path) -> list[Path]:
 
 
 def verify(
-    folder: Path, *, engine: Engine = "scan", compiled: bool = True,
+    folder: Path, *, engine: Engine = "scan", compiled: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Comparison]:  # fmt: skip
     """Compare every recording below ``folder``; return the counts per family. Raises InputError.
 
     The family is the name of the folder that holds a recording. ``progress`` is told the files that are done, and all.
+    Where ``compiled`` is not given, plain Python decides on few small recordings, which is done sooner.
     """
     files = recordings(folder)
+    compiled = True if compiled is None and len(files) > _FEW else compiled
     result: dict[str, Comparison] = {}
     for done, file in enumerate(files):
         family = file.absolute().parent.name
@@ -101,8 +107,9 @@ def total(families: dict[str, Comparison]) -> Comparison:
     return result
 
 
-def verify_file(file: Path, *, engine: Engine = "scan", compiled: bool = True) -> Comparison:
+def verify_file(file: Path, *, engine: Engine = "scan", compiled: bool | None = None) -> Comparison:
     """Compare one recording. Raises InputError."""
+    assert engine == "scan"
     recording = read_recording(file)
     try:
         return _compare(recording, compiled, f"{file.absolute().parent.name}/{file.name}")
@@ -111,14 +118,15 @@ def verify_file(file: Path, *, engine: Engine = "scan", compiled: bool = True) -
         raise InputError(error.problem, file=where, row=error.row, field=error.field, expected=error.expected) from None
 
 
-def _compare(recording: Recording, compiled: bool, name: str) -> Comparison:
+def _compare(recording: Recording, compiled: bool | None, name: str) -> Comparison:
     scenario, result = recording.scenario, recording.result
     inventory = inventory_of(scenario.objects, scenario.pending)
     _check(inventory, result)
     settings = Settings(
-        every=True, compiled=compiled, detailed=not result.compact,
+        every=True, compiled=compiled is not False, detailed=not result.compact,
         configuration=parse_configuration(scenario.config) if scenario.config else None,
     )  # fmt: skip
+    settings = choose_form(inventory, settings, given=True) if compiled is None else settings
     simulation = simulation_of(inventory, settings, given=True)
     simulation.compile()
     comparing = _Comparing(simulation, inventory, result, name)
@@ -222,22 +230,21 @@ class _Comparing:
 
     def _filters(self, number: int, pod: RecordedPod, verdicts: Verdicts) -> None:
         assert pod.filter is not None and pod.mask is not None
-        names, nodes = self.result.profiles[pod.profile].filter, range(len(pod.filter))
-        recorded, found = [self.statuses[index] for index in pod.filter], [verdicts.status(node) for node in nodes]
+        names = self.result.profiles[pod.profile].filter
+        recorded, found = [self.statuses[index] for index in pod.filter], verdicts.statuses
         self.count(
             "verdicts", number, recorded, found,
             lambda node, a, b: f"on node {self._node(node)} the recorded verdict is {_said(a)}, kscale says {_said(b)}",
         )  # fmt: skip
         bits = {name: 1 << place for place, name in enumerate(names)}
-        rejects = [(bits[plugin.name], verdicts.rejects(plugin)) for plugin in verdicts.filters if plugin.name in bits]
-        masks = [
-            -1 if verdicts.left_out[node] else sum(bit for bit, rejected in rejects if rejected[node])
-            for node in nodes
-        ]  # fmt: skip
+        rejecting = np.zeros(len(pod.filter), np.int64)
+        for plugin in verdicts.filters:
+            rejecting |= np.where(verdicts.rejects(plugin), bits.get(plugin.name, 0), 0)
+        masks = np.where(verdicts.left_out, -1, rejecting).tolist()
 
         def alone(mask: int) -> str:
-            rejecting = [name for place, name in enumerate(names) if mask >> place & 1]
-            return "left out by the pod's own terms" if mask < 0 else f"rejected by {' and '.join(rejecting) or 'none'}"
+            said = [name for place, name in enumerate(names) if mask >> place & 1]
+            return "left out by the pod's own terms" if mask < 0 else f"rejected by {' and '.join(said) or 'none'}"
 
         self.count(
             "masks", number, pod.mask, masks,

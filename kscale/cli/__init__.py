@@ -62,9 +62,35 @@ COMMANDS = (
         ),
     ),
     Command(
+        "explain",
+        "kscale.cli.explain:explain",
+        "Explain where one pod goes, or why nowhere.",
+        (
+            "kscale explain web-7f6d -f cluster.json",
+            "kscale explain shop/web-7f6d -f dump/ --config scheduler.yaml -o wide",
+            "kscale explain web-7f6d -n shop -f cluster.json --after queue -o json",
+        ),
+    ),
+    Command(
+        "fit",
+        "kscale.cli.fit:fit",
+        "Tell how many more of a pod fit, on each node and in all.",
+        (
+            "kscale fit web-7f6d -f cluster.json",
+            "kscale fit --pod new.yaml -f cluster.json -o json",
+            "kscale fit shop/web shop/worker --together -f dump/ --limit 500",
+        ),
+    ),
+    Command(
+        "verify",
+        "kscale.cli.verify:verify",
+        "Compare decisions with those of the real kube-scheduler.",
+        ("kscale verify tests/golden/scheduler", "kscale verify recordings/ -o json"),
+    ),
+    Command(
         "report",
         "kscale.cli.report:report",
-        "Print the summary of a run folder, or of a cluster as it stands.",
+        "Print the summary of a run folder or of a cluster.",
         (
             "kscale report run",
             "kscale report run -o json",
