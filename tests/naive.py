@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kscale.state.labels import parse_labels, parse_preferred_terms, parse_taints, parse_terms, parse_tolerations
+from tests.preempting import Resident, cost_of, helpless, victims_on
 
 SECOND = 1_000_000
 LEFTOVER_PERIOD = 30 * SECOND
@@ -547,9 +548,14 @@ def place(
 
 def message(states: Sequence[NodeState], spec: Spec) -> str:
     """Why the pod fits nowhere, in kube-scheduler's words."""
-    reasons = Counter(reason for state in states for reason in feasible(state, spec))
+    return told([rejection(state, spec) for state in states])
+
+
+def told(rejections: Sequence[tuple[str, list[str]] | None]) -> str:
+    """What is said of all nodes, from why each rejects the pod."""
+    reasons = Counter(reason for found in rejections if found for reason in found[1])
     parts = sorted(f"{count} {reason}" for reason, count in reasons.items())
-    return f"0/{len(states)} nodes are available:" + (f" {', '.join(parts)}." if parts else "")
+    return f"0/{len(rejections)} nodes are available:" + (f" {', '.join(parts)}." if parts else "")
 
 
 # The queue
@@ -667,6 +673,8 @@ class Result:
     ended_us: int | None = None
     attempts: int = 0
     reason: str | None = None  # of the last failed try
+    victims: int = 0  # pods that were evicted for it
+    preempted_by: int | None = None  # the pod it was evicted for
 
 
 @dataclass
@@ -700,6 +708,8 @@ class Simulation:
         self.ends: list[tuple[int, int, int]] = []  # (time, decision, pod) of running pods that end
         self.decisions = 0
         self.now = 0
+        self.preempts = not inflate and len({pod.spec.priority for pod in pods}) > 1
+        self.nominated: dict[int, int] = {}  # pods that wait for a node that was cleared for them
 
     def next_time(self) -> int | None:
         """The time of the next event, None when all is over; those who rest do not keep the run going."""
@@ -737,6 +747,7 @@ class Simulation:
             end_us = self.recorded_end(entry)
             if end_us is not None and end_us <= self.now:
                 self.queue.remove(entry)
+                self.nominated.pop(entry.index, None)
                 result = self.results[entry.index]
                 result.status, result.ended_us = "failed", self.now
                 if self.trying and self.trying.entry is entry:
@@ -764,15 +775,74 @@ class Simulation:
         """Try a pod; the result counts when the scheduler is done with it."""
         spec = self.pods[entry.index].spec
         self.results[entry.index].attempts += 1
-        found = place(self.states, spec, self.profile, self.typical)
-        rejections = [rejection(state, spec) for state in self.states]
+        rejections = [self.rejects(node, entry.index) for node in range(len(self.states))]
+        fits = [node for node, found in enumerate(rejections) if not found]
+        if self.nominated.get(entry.index) in fits:  # whatever others score
+            fits = [self.nominated[entry.index]]
+        found = place([self.states[node] for node in fits], spec, self.profile, self.typical)
+        where = (fits[found[0]], found[1]) if found else None
         curable = any(r[0] in CURED_BY_AN_END for r in rejections if r)
-        if found:
-            self.states[found[0]].take(spec, found[1])
-        reason = "" if found else message(self.states, spec)
-        self.trying = Try(entry, self.now + self.cost, found, reason, curable)
+        if where:
+            self.states[where[0]].take(spec, where[1])
+        elif self.preempts:
+            self.preempt(entry.index, rejections)
+        reason = "" if where else told(rejections)
+        self.trying = Try(entry, self.now + self.cost, where, reason, curable)
         if self.cost == 0:
             self.finish(self.trying)
+
+    def rejects(self, node: int, index: int) -> tuple[str, list[str]] | None:
+        """Why a pod cannot go to a node: first as if those were there that wait for it, and are no less important.
+
+        Which devices these will take is not known yet: they take none.
+        """
+        spec, state = self.pods[index].spec, self.states[node]
+        others = [
+            self.pods[other].spec for other, wanted in self.nominated.items()
+            if other != index and wanted == node and self.pods[other].spec.priority >= spec.priority
+        ]  # fmt: skip
+        for other in others:
+            state.take(other)
+        found = rejection(state, spec)
+        for other in others:
+            state.give(other)
+        return found or rejection(state, spec)
+
+    def preempt(self, index: int, rejections: Sequence[tuple[str, list[str]] | None]) -> None:
+        """Evict others for the pod, on the node where that costs least, and let it wait for that node."""
+        spec = self.pods[index].spec
+        self.nominated.pop(index, None)
+        residents: list[list[Resident]] = [[] for _ in self.states]
+        for other, result in enumerate(self.results):
+            if result.status == "running" and result.node is not None:
+                assert result.bound_us is not None and result.decision is not None
+                residents[result.node].append(
+                    Resident(other, self.pods[other].spec, result.devices, result.bound_us, result.decision)
+                )
+        found = {}
+        for node, rejected in enumerate(rejections):
+            if rejected and not helpless(self.states[node], spec, *rejected):
+                victims = victims_on(self.states[node], spec, residents[node], lambda n=node: self.rejects(n, index))
+                if victims:
+                    found[node] = victims
+        if not found:
+            return
+        cleared = min(found, key=lambda node: (cost_of(found[node]), node))
+        for victim in found[cleared]:
+            self.evict(victim, cleared, index)
+        self.results[index].victims += len(found[cleared])
+        for other, node in [*self.nominated.items()]:
+            if node == cleared and self.pods[other].spec.priority < spec.priority:
+                del self.nominated[other]
+        self.nominated[index] = cleared
+
+    def evict(self, victim: Resident, node: int, preemptor: int) -> None:
+        """A running pod makes room."""
+        self.states[node].give(victim.spec, victim.devices)
+        self.ends = [end for end in self.ends if end[2] != victim.index]
+        result = self.results[victim.index]
+        result.status, result.ended_us, result.preempted_by = "evicted", self.now, preemptor
+        self.queue.pod_ended(self.now)
 
     def finish(self, tried: Try) -> None:
         """The scheduler is done with a pod: bind it, or let it rest."""
@@ -786,12 +856,13 @@ class Simulation:
             if self.inflate:
                 result.status = "refused"
             else:
-                cured = tried.cured_by_an_end and tried.pod_ended
+                cured = (tried.cured_by_an_end and tried.pod_ended) or tried.entry.index in self.nominated
                 self.queue.fail(tried.entry, self.now, tried.cured_by_an_end, cured)
 
     def bind(self, index: int, where: tuple[int, tuple[int, ...]]) -> None:
         """A pod is bound and starts."""
         pod, result = self.pods[index], self.results[index]
+        self.nominated.pop(index, None)
         result.status, (result.node, result.devices) = "running", where
         result.decision, result.bound_us, result.started_us = self.decisions, self.now, self.now
         self.decisions += 1

@@ -43,6 +43,8 @@ def compare(world: World, simulation: Simulation, expected: list[naive.Result], 
         assert (row["status"], row["attempts"], row["reason"]) == (result.status, result.attempts, result.reason)
         assert row["node"] == (None if result.node is None else world.nodes[result.node]["name"])
         assert (tuple(row["devices"]), row["decision"]) == (result.devices, result.decision)
+        preemptor = None if result.preempted_by is None else f"default/{world.pods[result.preempted_by]['name']}"
+        assert (row["preempted_by"], row["victims"]) == (preemptor, result.victims)
         if times:
             for name in ("arrived_us", "bound_us", "started_us", "ended_us", "first_failed_us"):
                 assert row[name] == getattr(result, name), name
