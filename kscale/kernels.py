@@ -22,30 +22,70 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numba
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 # Kernels allocate nothing, so they need no reference counts (_nrt): composed modules compile in half the time.
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+# Composed modules call kernels, Python does not: without what unpacks Python's arguments, a quarter less to compile.
+_ENTRY: dict[str, Any] = {**_FLAGS, "no_cfunc_wrapper": True}
+_INNER: dict[str, Any] = {**_ENTRY, "no_cpython_wrapper": True}
 _KEPT_CACHES = 4
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Make ``function`` a kernel: compiled when a composed module calls it. Its plain form is ``plain(kernel)``."""
-    return numba.njit(**_FLAGS)(function)
+    """Make ``function`` a kernel: compiled when a composed module calls it.
+
+    Its plain form is ``plain(kernel)``; ``callable_form(kernel)`` is for tests, which call kernels from Python.
+    """
+    return numba.njit(**_INNER)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Make ``function`` a kernel that is inlined into its callers: for arithmetic on scalars inside loops."""
-    return numba.njit(inline="always", **_FLAGS)(function)
+    return numba.njit(inline="always", **_INNER)(function)
+
+
+@cache
+def callable_form(function: Callable[..., Any]) -> Any:
+    """Return a kernel compiled in a form that Python can call."""
+    return numba.njit(**_FLAGS)(plain(function))
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the plain Python function behind a kernel."""
     return getattr(function, "py_func", function)
+
+
+def _plain_throughout(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the plain function behind a kernel, in a world where the kernels that it calls are plain as well.
+
+    Called from plain Python they would be compiled one by one, at every start, and cost more than they do.
+    """
+    found = plain(function)
+    if found is function:
+        return function
+    return FunctionType(
+        found.__code__, _plain_world(found.__module__), found.__name__, found.__defaults__, found.__closure__
+    )
+
+
+def _plain_world(module: str) -> dict[str, Any]:
+    """Return what is global in a module, its kernels and those that it imports plain throughout; made once."""
+    if module not in _WORLDS:
+        known = vars(sys.modules[module])
+        world = _WORLDS[module] = dict(known)
+        for name, value in known.items():
+            if isinstance(value, Dispatcher):
+                world[name] = _plain_throughout(value)
+    return _WORLDS[module]
+
+
+_WORLDS: dict[str, dict[str, Any]] = {}
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:
@@ -130,5 +170,5 @@ def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain."""
     if not compiled:
         # Random bits are made of products that wrap, which plain numpy scalars warn of.
-        return np.errstate(over="ignore"), plain
-    return numba.njit(cache=True, **_FLAGS), lambda function: function
+        return np.errstate(over="ignore"), _plain_throughout
+    return numba.njit(cache=True, **_ENTRY), lambda function: function

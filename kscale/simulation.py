@@ -224,13 +224,14 @@ class Simulation:
         self._names = dict(entries)
         module = kernels.load(text, compiled=self.settings.compiled)
         self._entries = {name: getattr(module, name) for name in self._names}
-        self._measure_all(module)
         # A first call with nothing to do compiles every entry.
         self._call("run", -1, 1)
         rows = self.cluster.timeline_rows.copy()
         self._call("sample", 0)
         self.cluster.timeline_rows[:] = rows
         self._call("explain", 0)
+        if self.with_devices:
+            self._call("measure_all")
 
     def detail(self, template: int) -> None:
         """Fill the table ``detail`` for a template, as things stand; the settings must be ``detailed``."""
@@ -251,12 +252,6 @@ class Simulation:
             module = kernels.load(text, compiled=self.settings.compiled)
             self._names |= names
             self._entries |= {name: getattr(module, name) for name in names}
-
-    def _measure_all(self, module: Any) -> None:
-        if self.with_devices:
-            arguments = self.cluster.arguments(cycle.measure_columns())
-            for node in range(self.cluster.sizes["node"]):
-                module.measure(node, *arguments)
 
     def _call(self, entry: str, *arguments: Any) -> Any:
         if self._generation != self.cluster.generation:
@@ -417,7 +412,10 @@ def compose(columns: frozenset[str], profile: Profile, memo: bool, kind: loop.Ki
     composer.define(
         "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
     )
-    return composer.source(), {name: composer.columns_of(name) for name in ("run", "sample", "explain")}
+    if kind.devices:
+        composer.define("measure_all", "", "for node in range(len(scan_total)):\n    measure(node)", entry=True)
+    entries = ("run", "sample", "explain", *(("measure_all",) if kind.devices else ()))
+    return composer.source(), {name: composer.columns_of(name) for name in entries}
 
 
 @cache

@@ -72,7 +72,9 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
     composer.define("take_next", "", "pod = pop_next()\nreturn pod" if waits else "pod = pop_active()\nreturn pod")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
-    composer.define("run", "until_us, budget", text.replace("END_DUE", _END_DUE if waits else "pass"), entry=True)
+    text = text.replace("END_DUE", _END_DUE if waits else "pass")
+    text = text.replace("DROP_EVICTED", _DROP_EVICTED if waits and kind.preempts else "pass")
+    composer.define("run", "until_us, budget", text, entry=True)
     composer.define("record_now", "now_us", f"record(now_us, {int(kind.devices)})")
     composer.define("sample", "now_us", "record_now(now_us)", entry=True)
 
@@ -319,6 +321,12 @@ _END_DUE = f"""
         if queue_size[{CALENDAR}] > 0 and queue_calendar_us[0] <= due:
             continue"""
 
+# What was evicted keeps no run going until the time at which it would have ended.
+_DROP_EVICTED = f"""
+        while queue_size[{CALENDAR}] > 0 and pod_state[queue_calendar[0]] == {EVICTED}:
+            pod = calendar_pop()
+            free_row(pod)"""
+
 # An instant is taken up again in the phase in which a call left it, so that returning changes no result.
 _RUN = f"""
 while True:
@@ -327,6 +335,7 @@ while True:
     if cluster_phase[0] == 0:
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
+        DROP_EVICTED
         due = next_due()
         if due >= {NEVER}:
             return {DONE}

@@ -9,7 +9,7 @@ without memo: every pod scores every node. Both choose the same nodes.
 from __future__ import annotations
 
 from kscale.composer import Composer
-from kscale.kernels import parameters, plain
+from kscale.kernels import plain
 from kscale.scheduler import preemption, queue
 from kscale.scheduler.counting import count_pod, count_trial
 from kscale.scheduler.fragmentation import measure_node
@@ -306,8 +306,3 @@ _COUNTED_SCAN = """
 count_reasons(scan_total, scan_reason_count)
 return scan_reason_count
 """
-
-
-def measure_columns() -> list[str]:
-    """Return the columns that ``measure`` takes after the node."""
-    return parameters(measure_node)[1:]

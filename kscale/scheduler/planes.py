@@ -71,7 +71,8 @@ def fill(intake: Intake, profile: Profile) -> Verdicts:
 def share(building: Building, profile: Profile) -> None:
     """Leave out of descriptions what no plane depends on, so that more templates share a row of planes.
 
-    Claims only bar a pod, and are looked at one by one by the plug-ins for volumes; images that no node has score nothing.
+    Claims only bar a pod, and are looked at one by one by the plug-ins for volumes; images that no node has score
+    nothing.
     """
     scored = any(plugin is IMAGES for plugin, _ in profile.scores)
     known = {name for images in building.nodes.image_sets for name, _ in images} if scored else set()

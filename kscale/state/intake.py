@@ -255,9 +255,9 @@ def derive(cluster: Cluster) -> None:
     cluster.node_left[:] = cluster.node_allocatable - cluster.node_requested
     most = cluster.node_allocatable.max(axis=1, initial=0)
     # What is a multiple of 2^k has k zero bits less to carry: mebibytes stay exact far beyond 2^46 bytes.
-    bits = np.bitwise_or.reduce(cluster.node_allocatable, axis=1) | np.bitwise_or.reduce(
-        cluster.template_request | cluster.template_nonzero_request, axis=0
-    )
+    of_nodes = cluster.node_allocatable | cluster.node_requested | cluster.node_nonzero_requested
+    of_pods = cluster.template_request | cluster.template_nonzero_request | cluster.template_scored_request
+    bits = np.bitwise_or.reduce(of_nodes, axis=1) | np.bitwise_or.reduce(of_pods, axis=0)
     most = most // np.maximum(bits & -bits, 1)
     cluster.resource_wide[:] = (most >= WIDE).astype(np.uint8) + (most >= VERY_WIDE)
     cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from kscale.scheduler import cycle
 from kscale.simulation import Settings, Simulation
 from kscale.state.intake import Sizes
 from kscale.traces import NODES, PODS, SPECS, Trace
-from tests.engine.columns import small
 
 MI = 1 << 20
 SIZES = Sizes(pod=2, arrival=2, ledger=2, timeline=2, diagnosis=2)
@@ -35,9 +33,3 @@ def test_totals_are_weighted_sums_or_tell_why_a_node_does_not_fit() -> None:
     # Node 4: left of memory 50: 50; shares 0.5 and 0.5: 100. The resources' bits: cpu 1, memory 2, pods 8.
     assert simulation.intake.resources == ["cpu", "memory", "ephemeral-storage", "pods"]
     assert simulation.explain(0).tolist() == [62 + 87, -1, -1, -1 - 3, 50 + 100, -1 - 8]
-
-
-def test_the_measures_columns_are_those_after_the_node() -> None:
-    names = cycle.measure_columns()
-    assert names[0] == "node_allocatable"
-    assert set(names) <= set(small().columns)
