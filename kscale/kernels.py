@@ -146,16 +146,17 @@ def load(text: str, *, compiled: bool = True) -> ModuleType:
     name = _name(text)
     if compiled and name in sys.modules:
         return sys.modules[name]
+    if not compiled:
+        module = ModuleType(name + "_plain")
+        module.__dict__["COMPILED"] = False
+        exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+        return module
     path = cache_folder() / f"{name}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".py", delete=False) as file:
             file.write(text)
         os.replace(file.name, path)
-    if not compiled:
-        module = ModuleType(name + "_plain")
-        module.__dict__["COMPILED"] = False
-        exec(compile(text, str(path), "exec"), module.__dict__)
-        return module
     numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

@@ -121,15 +121,23 @@ def is_better(
 
 @kernel
 def keep_victims(
-    node: int, count: int, scan_victim: Any, scan_verdict: Any, scan_chosen: Any, cluster_preemption: Any
-) -> None:
-    """Keep the victims of a node as the best so far, the most important first."""
+    node: int, count: int, pod_template: Any, pod_begun_us: Any, template_priority: Any, scan_victim: Any,
+    scan_verdict: Any, scan_chosen: Any, cluster_preemption: Any,
+) -> None:  # fmt: skip
+    """Keep the victims of a node as the best so far: the most important first, of equals one that breaks a budget."""
     cluster_preemption[0] = node
     kept = 0
-    for place in range(count):
-        if scan_verdict[place] & _EVICTED:
-            scan_chosen[kept] = scan_victim[place]
-            kept += 1
+    for kind in range(1, -1, -1):
+        for place in range(count):
+            if scan_verdict[place] & _EVICTED and (scan_verdict[place] & _BREAKS) == kind:
+                pod, at = scan_victim[place], kept
+                while at > 0 and _more_important(
+                    pod, scan_chosen[at - 1], pod_template, pod_begun_us, template_priority
+                ):
+                    scan_chosen[at] = scan_chosen[at - 1]
+                    at -= 1
+                scan_chosen[at] = pod
+                kept += 1
 
 
 @kernel
