@@ -120,11 +120,13 @@ def stand(plan: Plan, stages: Stages | None = None, *, page: bool = False) -> Pl
 
 def _place(plan: Plan, stages: Stages, progress: Callable[[int, int, int], None] | None) -> tuple[Placed, Told]:
     """Read the objects and let the scheduler run over them."""
-    given, idle = plan.order == "given", plan.order == "none"
+    idle = plan.order == "none"
     with stages.stage("read", f"reading {', '.join(plan.objects)[:200]}"):
         configuration = None if plan.config is None else read_configuration(plan.config)
         inventory = take_inventory(plan.objects, ReadOptions(plan.max_input))
     pending = len(inventory.pending)
+    # Without pending pods the orders are the same, and a run of nothing but arrivals would have none.
+    given = plan.order == "given" and pending > 0
     with stages.stage("prepare", f"{pending:,} pending pods on {len(inventory.nodes):,} nodes"):
         kinds = len(set(inventory.pods.template[inventory.pending].tolist()))
         tries = min(kinds, MOST_EXPLAINED) if idle else None

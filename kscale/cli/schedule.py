@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from kscale.cli.options import Quiet
 from kscale.cli.terminal import tell
-from kscale.errors import InputError
+from kscale.errors import InputError, one_line
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from kscale.placing import Outcome
     from kscale.schedule import Placed, Plan
 
-Objects = Annotated[tuple[str, ...], Parameter(name=["-f", "--filename"], negative="")]
+
+def _files(type_: object, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Read file names: ``-`` is one, other options are none."""
+    for token in tokens:
+        if token.value.startswith("-") and token.value != "-":
+            raise InputError("has no value", field=token.keyword, expected="a file or folder, or - for standard input")
+    return tuple(token.value for token in tokens)
+
+
+Objects = Annotated[
+    tuple[str, ...], Parameter(name=["-f", "--filename"], negative="", allow_leading_hyphen=True, converter=_files)
+]
 Verbose = Annotated[bool, Parameter(name=["-v", "--verbose"], negative="", show_default=False)]
 Forms = Literal["table", "wide", "json", "yaml", "csv", "objects"]
 #: Reasons why pods were not placed that a table tells.
 _MOST_REASONS = 8
+#: Rows of a table that is laid out for the terminal's width.
+_MOST_FOLDED = 1000
 #: Set by the API server: objects that carry them cannot be applied anew.
 _SET_BY_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
@@ -99,7 +115,10 @@ def schedule(
         number for number, found in enumerate(placed.outcomes)
         if namespace in (None, found.namespace) and (wanted is None or _selects(wanted, _source(placed, number)))
     ]  # fmt: skip
-    _show(placed, shown, output)
+    if output in ("table", "wide") and not shown:
+        tell("no pending pod is selected" if placed.outcomes else "no pending pods")
+    else:
+        _show(placed, shown, output)
     if placed.run is not None and plan.out is not None:
         tell(f"report: {plan.out / 'report.html'}", stderr=True)
     return 0
@@ -171,17 +190,19 @@ def _objects(placed: Placed, shown: list[int]) -> str:
     victims: list[str] = []
     for number in shown:
         outcome = placed.outcomes[number]
-        if outcome.node is None:
-            continue
         victims += outcome.victims
+        if outcome.node is None or outcome.evicted:
+            continue
         source = {key: value for key, value in _source(placed, number).items() if key != "status"}
         meta, spec = source.get("metadata"), source.get("spec")
         kept = {k: v for k, v in (meta if isinstance(meta, dict) else {}).items() if k not in _SET_BY_SERVER}
         items.append(
             source | {"metadata": kept, "spec": {**(spec if isinstance(spec, dict) else {}), "nodeName": outcome.node}}
         )
-    if victims:
-        tell(f"to be evicted before these are applied: {', '.join(victims)}", stderr=True)
+    pending = {f"{one.namespace}/{one.name}" for one in placed.outcomes}
+    running = [name for name in victims if name not in pending]
+    if running:
+        tell(f"to be evicted before these are applied: {', '.join(running)}", stderr=True)
     try:
         return yaml_text({"apiVersion": "v1", "kind": "List", "items": items})
     except RecursionError:
@@ -205,13 +226,33 @@ def _tables(found: list[Outcome], form: Forms) -> None:
     schema = {"pod": pl.String, **text}
     pods = pl.DataFrame({"pod": [f"{one.namespace}/{one.name}" for one in found], **places}, schema=schema)
     if form == "wide":
-        show({"pods": pods.with_columns(victims, message)}, "wide")
+        _show_pods(pods.with_columns(victims, message), "wide")
     else:
         if any(one.victims for one in found):
             pods = pods.with_columns(victims=pl.Series([len(one.victims) for one in found]))
-        show({"pods": pods}, "table")
+        if any(one.evicted for one in found):
+            pods = pods.with_columns(evicted=pl.Series(["evicted later" if one.evicted else "" for one in found]))
+        _show_pods(pods, "table")
         _show_unplaced(found)
-    tell(_summary(found))
+    for line in _summary(found):
+        tell(line)
+
+
+def _show_pods(pods: pl.DataFrame, form: Literal["table", "wide"]) -> None:
+    """Print the pods as a table: many of them as plain lines, which is fifty times as fast."""
+    from kscale.cli.tables import show
+
+    if pods.height <= _MOST_FOLDED:
+        show({"pods": pods}, form)
+        return
+    columns = [[name, *(_cell(value) for value in pods[name])] for name in pods.columns]
+    widths = [max(map(len, cells)) for cells in columns]
+    padded = [[cell.ljust(width) for cell in cells] for cells, width in zip(columns, widths, strict=True)]
+    sys.stdout.write("pods\n" + "".join(f"{'  '.join(row).rstrip()}\n" for row in zip(*padded, strict=True)) + "\n")
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else one_line(str(value), 1 << 20)
 
 
 def _show_unplaced(found: list[Outcome]) -> None:
@@ -220,7 +261,7 @@ def _show_unplaced(found: list[Outcome]) -> None:
 
     from kscale.cli.tables import show
 
-    counts = Counter((one.status, one.message) for one in found if one.node is None)
+    counts = Counter((one.status, one.message) for one in found if one.node is None or one.evicted)
     rows = [(count, status, message) for (status, message), count in counts.most_common(_MOST_REASONS)]
     if rows:
         schema = {"pods": pl.Int64, "status": pl.String, "message": pl.String}
@@ -229,17 +270,15 @@ def _show_unplaced(found: list[Outcome]) -> None:
         tell(f"({_counted(len(counts) - len(rows), 'more reason')} with -o wide)", style="dim")
 
 
-def _summary(found: list[Outcome]) -> str:
-    """Return in one line what became of the pods."""
-    if not found:
-        return "no pending pods"
-    words = Counter(one.status for one in found)
-    evicted = sum(len(one.victims) for one in found)
-    placed = words["scheduled"] + words["preempted"]
-    left = [f"{words[word]:,} {word}" for word in ("unschedulable", "gated", "no_profile", "error") if words[word]]
+def _summary(found: list[Outcome]) -> list[str]:
+    """Return what became of the pods, in a line or two."""
+    words = Counter("evicted" if one.evicted else one.status for one in found)
+    gone = sum(len(one.victims) for one in found)
     by = [f"{words['preempted']:,} of them by preemption"] if words["preempted"] else []
-    line = ", ".join([f"{placed:,} of {_counted(len(found), 'pending pod')} placed", *by, *left])
-    return f"{line}; {_counted(evicted, 'pod')} evicted" if evicted else line
+    left = [f"{words[word]:,} {word}" for word in ("unschedulable", "gated", "no_profile", "error") if words[word]]
+    placed = f"{words['scheduled'] + words['preempted']:,} of {_counted(len(found), 'pending pod')} placed"
+    again = f", {words['evicted']:,} of which had just been placed" if words["evicted"] else ""
+    return [", ".join([placed, *by, *left]), *([f"{_counted(gone, 'pod')} evicted{again}"] if gone else [])]
 
 
 def _counted(count: int, word: str) -> str:
