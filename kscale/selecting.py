@@ -40,7 +40,10 @@ def find_pod(inventory: Inventory, name: str, namespace: str | None = None) -> i
 def _near(inventory: Inventory, name: str, namespace: str | None) -> str:
     """Return ``; did you mean …?`` for pods whose names begin so, or are close; nothing where there are none."""
     pods = inventory.pods
-    among = {found: row for row, found in enumerate(pods.names) if namespace in (None, pods.namespaces[row])}
+    among: dict[str, int] = {}
+    for row, found in enumerate(pods.names):
+        if namespace in (None, pods.namespaces[row]):
+            among.setdefault(found, row)
     if not among and namespace is not None:
         spaces = difflib.get_close_matches(namespace, sorted(set(pods.namespaces)), 1)
         return f", and no pods in the namespace '{namespace}'" + (f"; did you mean '{spaces[0]}'?" if spaces else "")

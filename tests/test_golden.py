@@ -1,64 +1,75 @@
-"""kscale against decisions recorded from the real kube-scheduler: node, status, and why a pod fits nowhere."""
+"""Decisions recorded from the real kube-scheduler v1.34.1, made again: every verdict, score and placement is the same.
+
+``tests/golden/scheduler`` holds a selection (``tests/golden/select.py``); ``KSCALE_DATA`` names the folder of all.
+"""
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.golden.recordings import FAMILIES, FILE, Expected, NotModelled, play, recordings
+from kscale.verify import Comparison, total, verify, verify_file
+from tests.golden.select import HERE, MOST_BYTES
 
-#: Family: recordings, pods compared, those of them that fit nowhere, those with the reasons compared as well.
+#: Family: recordings kept here, and their pods.
 KEPT = {
-    "fit_cpu_mem": (8, 650, 74, 74),
-    "taints": (8, 670, 10, 10),
-    "node_selector_affinity": (8, 670, 148, 112),
-    "unschedulable": (4, 350, 11, 11),
-    "node_name": (4, 350, 116, 68),
-    "dense_fill": (2, 700, 0, 0),
-}
+    "dense_fill": (1, 200), "fit_cpu_mem": (8, 820), "image_locality": (8, 620), "interpod_affinity": (5, 400),
+    "mixed": (16, 1510), "mixed_large": (2, 700), "node_name": (3, 270), "node_selector_affinity": (3, 200),
+    "ports": (1, 40), "preemption": (8, 430), "scale_deploy": (1, 3000), "scale_mixed": (1, 1500),
+    "scale_simple": (1, 5000), "scheduling_gates": (1, 40), "strategies": (14, 910), "taints": (1, 40),
+    "topology_spread": (4, 340), "unschedulable": (1, 40), "volumes": (6, 290),
+}  # fmt: skip
+#: What is compared of them.
+COMPARED = {
+    "nodes": 16_350, "statuses": 16_350, "verdicts": 254_945, "masks": 249_336, "raw": 663_546, "normalised": 663_546,
+    "totals": 115_978, "ties": 5_510, "candidates": 31_240, "victims": 238,
+}  # fmt: skip
 ALL = {
-    "fit_cpu_mem": (24, 1854, 216, 216),
-    "taints": (24, 1920, 39, 39),
-    "node_selector_affinity": (24, 1920, 386, 310),
-    "unschedulable": (12, 960, 26, 26),
-    "node_name": (12, 960, 268, 149),
-    "dense_fill": (4, 1350, 0, 0),
-}
+    "dense_fill": (12, 3900), "fit_cpu_mem": (24, 1920), "image_locality": (24, 1920), "interpod_affinity": (24, 1920),
+    "mixed": (48, 3840), "mixed_large": (8, 2040), "node_name": (12, 960), "node_selector_affinity": (24, 1920),
+    "ports": (24, 1580), "preemption": (24, 1340), "scale_deploy": (2, 6000), "scale_mixed": (1, 1500),
+    "scale_simple": (1, 5000), "scheduling_gates": (4, 160), "strategies": (36, 2370), "taints": (24, 1920),
+    "topology_spread": (24, 1920), "unschedulable": (12, 960), "volumes": (24, 1160),
+}  # fmt: skip
+#: Small ones that show much, for plain kernels.
+PLAIN = ("interpod_affinity", "mixed", "preemption", "scheduling_gates", "strategies", "topology_spread", "volumes")
 
 
-def compared(found: Iterable[dict[str, Any]]) -> tuple[int, int, int, int]:
-    """Compare the recordings that are modelled, and count as in the tables above."""
-    count, pods = 0, list[Expected]()
-    for recording in found:
-        try:
-            expected, result = play(recording)
-        except NotModelled:
-            continue
-        for one, other in zip(expected, result, strict=True):
-            assert other == one, recording["scenario"]["name"]
-        count += 1
-        pods += expected
-    refused = [pod for pod in pods if pod.status == "refused"]
-    return count, len(pods), len(refused), sum(pod.reason is not None for pod in refused)
+def counts(families: dict[str, Comparison]) -> dict[str, tuple[int, int]]:
+    """Recordings and pods by family; everything must have been equal."""
+    for comparison in families.values():
+        assert comparison.first == "" and comparison.agrees and comparison.equal == comparison.compared
+    return {family: (comparison.files, comparison.pods) for family, comparison in families.items()}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_recordings_kept_here(family: str) -> None:
-    with gzip.open(FILE) as stream:
-        kept = json.load(stream)
-    assert len(kept) == sum(numbers[0] for numbers in KEPT.values())
-    assert compared(each for each in kept if each["scenario"]["name"].startswith(f"{family}/")) == KEPT[family]
+def test_the_recordings_kept_here_are_few_bytes() -> None:
+    files = [file for file in HERE.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= MOST_BYTES
+    assert len(files) == sum(number for number, _ in KEPT.values())
+
+
+@pytest.mark.slow
+def test_the_recordings_kept_here() -> None:
+    """Compiled once, with every plug-in."""
+    families = verify(HERE, compiled=True)
+    assert counts(families) == KEPT
+    assert total(families).compared == COMPARED
+
+
+@pytest.mark.parametrize("family", PLAIN)
+def test_small_recordings_with_plain_kernels(family: str) -> None:
+    file = min((HERE / family).glob("*.json.gz"), key=lambda file: (file.stat().st_size, file.name))
+    comparison = verify_file(file, compiled=False)
+    assert comparison.first == "" and comparison.agrees and comparison.pods >= 10
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ALL)
 def test_all_recordings(family: str) -> None:
     if "KSCALE_DATA" not in os.environ:
         pytest.skip("KSCALE_DATA does not name the folder that holds golden/")
-    assert compared(recordings(Path(os.environ["KSCALE_DATA"]), family)) == ALL[family]
+    folder = Path(os.environ["KSCALE_DATA"]) / "golden" / "scheduler" / family
+    assert counts(verify(folder, compiled=True)) == {family: ALL[family]}

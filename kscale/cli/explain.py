@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from kscale.cli.options import Quiet
-from kscale.cli.schedule import Objects
+from kscale.cli.schedule import Objects, tell_notes
 from kscale.cli.terminal import console, tell
 
 if TYPE_CHECKING:
@@ -82,10 +82,12 @@ def explain(
     from kscale.selecting import find_pod
 
     with Reporter(quiet=quiet) as reporter:
-        inventory, configuration = read(filename, config, max_input, reporter, quiet=quiet)
+        inventory, configuration, notes = read(filename, config, max_input, reporter)
         row = find_pod(inventory, pod, namespace)
         reporter.stage("looking at all nodes (the first look at many of them compiles the loop: about a minute)")
         found = do(inventory, row, configuration, after=after)
+    if not quiet:
+        tell_notes(notes)
     if output == "json":
         sys.stdout.write(json.dumps(data(found), indent=2) + "\n")
     elif output == "yaml":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from kscale.cli.options import Flag, Output, Quiet, Whole
-from kscale.cli.schedule import Objects
+from kscale.cli.schedule import Objects, tell_notes
 from kscale.cli.terminal import tell
 from kscale.errors import InputError
 
@@ -75,10 +75,12 @@ def fit(
         raise InputError("PODS is missing", expected="names of pods, or --pod FILE")
     with Reporter(quiet=quiet) as reporter:
         named = _names_in(pod)
-        inventory, configuration = read([*filename, *map(str, pod)], config, max_input, reporter, quiet=quiet)
+        inventory, configuration, notes = read([*filename, *map(str, pod)], config, max_input, reporter)
         rows = _rows(inventory, pods, namespace, named)
         reporter.stage("placing clones (of many, the first run compiles the loop: about half a minute)")
         found = do(inventory, rows, configuration, limit=limit, together=together)
+    if not quiet:
+        tell_notes(notes)
     if output in ("json", "yaml"):
         rows_of = {"pods": [_row(room) for room in found]}
         if output == "json":

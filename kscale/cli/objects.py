@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 
 def read(
-    paths: Sequence[str], config: Path | None, max_input: str, reporter: Reporter, *, quiet: bool
-) -> tuple[Inventory, SchedulerConfiguration | None]:
-    """Return what objects amount to, and the scheduler's configuration; tell what was filled in or ignored.
+    paths: Sequence[str], config: Path | None, max_input: str, reporter: Reporter
+) -> tuple[Inventory, SchedulerConfiguration | None, list[str]]:
+    """Return what objects amount to, the scheduler's configuration, and what was filled in or is ignored.
 
     Raises InputError and MachineError.
     """
     from kscale.cli.replay import parsed
-    from kscale.cli.schedule import tell_notes
     from kscale.schedule import notes_of
     from kscale.scheduler.configuration import read_configuration
     from kscale.state.manifests import ReadOptions, take_inventory
@@ -31,6 +30,4 @@ def read(
     configuration = None if config is None else read_configuration(config)
     reporter.stage(f"reading {', '.join(paths)[:200]}")
     inventory = take_inventory(paths, options)
-    if not quiet:
-        tell_notes([*notes_of(inventory), *configuration_notes(configuration)])
-    return inventory, configuration
+    return inventory, configuration, [*notes_of(inventory), *configuration_notes(configuration)]
