@@ -23,7 +23,7 @@ test-compiled: $(READY)
 
 test-plain: $(READY)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not data and not browser and not slow and not compiled" \
-		tests/test_simulation.py tests/engine tests/scheduler tests/state $(PYTEST_PLAIN)
+		tests/test_simulation.py tests/test_object_worlds.py tests/test_queue_worlds.py tests/engine tests/scheduler tests/state $(PYTEST_PLAIN)
 
 lint: $(READY) ## Check style, types and the floors.
 	$(BIN)/ruff check .

@@ -62,6 +62,12 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
         composer.define("refresh", "template", _REFRESH_SCAN)
         composer.define("counted", "template", _COUNTED_SCAN)
     composer.define("check", "template, node", _check(profile))
+    skips = [
+        f"scan_skip[{profile.filters.index(plugin)}] = skips_{index}(template)"
+        for index, plugin in enumerate(profile.late_filters)
+        if plugin.skips is not None
+    ]
+    composer.define("note_skips", "template", "\n".join(skips) or "pass")
     composer.define("sift", "template, sums", "\n".join(_late_lines(profile, "0", "len(sums)", "sums")) or "pass")
     if profile.preempts:
         preemption.define(composer, profile, waits=waits)
@@ -78,6 +84,8 @@ def _use_plugins(composer: Composer, profile: Profile) -> None:
         composer.use(f"filter_{index}", plugin.filter)
     for index, plugin in enumerate(profile.late_filters):
         composer.use(f"late_{index}", plugin.late)
+        if plugin.skips is not None:
+            composer.use(f"skips_{index}", plugin.skips)
     for place, plugin in profile.usage_scores:
         composer.use(f"score_{place}", plugin.score)
     for place, plugin in profile.summed_scores:
@@ -137,6 +145,8 @@ def _late_lines(profile: Profile, first: str, last: str, sums: str) -> list[str]
     lines = []
     for index, plugin in enumerate(profile.late_filters):
         guard = profile.guard(plugin)
+        if plugin.skips is not None:
+            guard = f"{guard[:-1] + ' and' if guard else 'if'} scan_skip[{profile.filters.index(plugin)}] == 0:"
         lines += [guard] if guard else []
         lines.append(
             f"{'    ' if guard else ''}late_{index}(template, {first}, {last}, {profile.first_bit(plugin)}, {sums})"
@@ -216,6 +226,7 @@ def _weigh(profile: Profile, nominates: bool) -> str:
         lines += _summed_lines(profile, place, plugin)
     body = "\n".join(f"    {line}" for line in lines)
     return f"""
+note_skips(template)
 totals = refresh(template)
 cluster_summed[0] = 0
 if {" or ".join(conditions)}:

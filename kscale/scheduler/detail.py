@@ -77,7 +77,7 @@ _TRY_EVICTING = "totals = scan_sums\nnode = preempt(-1, template, totals, first,
 
 
 def _verdicts(profile: Profile) -> list[str]:
-    lines = ["nodes = len(scan_total)"]
+    lines = ["nodes = len(scan_total)", "note_skips(template)"]
     for index, plugin in enumerate(profile.usage_filters):
         lines += ["clear_rejects()", f"filter_{index}(template, 0, nodes, {profile.first_bit(plugin)})"]
         lines.append(f"keep_rejects({profile.filters.index(plugin)})")

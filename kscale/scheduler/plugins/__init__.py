@@ -68,6 +68,8 @@ class Plugin:
         filter: kernel ``(template, first, last, reason, columns…)`` that sets bits from ``reason`` in ``scan_reject``.
         late: kernel ``(template, first, last, reason, sums, columns…)`` that puts -1 - (1 << bit) into ``sums`` for the
             nodes it rejects, of those that are not negative; bits from ``reason``.
+        skips: kernel ``(template, columns…)``, asked once for a try: whether ``late`` is left out of it, also in trials
+            with other pods (kube-scheduler's Skip of PreFilter).
         reasons: the texts of these bits, from the names of the resources.
         unresolvable: the indices of reasons that no preemption helps.
         hopeless: kernel ``(template, node, columns…)`` that tells whether its rejection is one that none helps.
@@ -101,6 +103,7 @@ class Plugin:
     normalise: str = "highest"
     filter: Callable[..., Any] | None = None
     late: Callable[..., Any] | None = None
+    skips: Callable[..., Any] | None = None
     reasons: Callable[[list[str]], list[str]] | None = None
     unresolvable: tuple[int, ...] = ()
     hopeless: Callable[..., Any] | None = None

@@ -217,6 +217,20 @@ def unwelcome(
 
 
 @kernel
+def has_no_company(
+    template: int, template_together_first: Any, template_together_last: Any, template_apart_first: Any,
+    template_apart_last: Any, apart_counter: Any, apart_existing: Any, counter_total: Any,
+) -> Any:  # fmt: skip
+    """Tell whether nothing is to be filtered: no own required terms, and no anti-affinity of pods that are there."""
+    if template_together_first[template] < template_together_last[template]:
+        return np.uint8(0)
+    for entry in range(template_apart_first[template], template_apart_last[template]):
+        if apart_existing[entry] == 0 or counter_total[apart_counter[entry]] > 0:
+            return np.uint8(0)
+    return np.uint8(1)
+
+
+@kernel
 def company(
     template: int, sums: Any,
     template_preference_first: Any, template_preference_last: Any, preference_counter: Any, preference_weight: Any,
@@ -281,8 +295,8 @@ def _reasons(resources: list[str]) -> list[str]:
 
 
 INTER_POD = Plugin(
-    "InterPodAffinity", rank=130, late=unwelcome, reasons=_reasons, unresolvable=(0,), raw=company,
-    points=company_points, normalise="own", hint=may_welcome, plan=_plan,
+    "InterPodAffinity", rank=130, late=unwelcome, skips=has_no_company, reasons=_reasons, unresolvable=(0,),
+    raw=company, points=company_points, normalise="own", hint=may_welcome, plan=_plan,
     lists=("together", "apart", "preference"), used=_used, weight=2,
     standard=True,
 )  # fmt: skip

@@ -9,6 +9,7 @@ COLUMNS = (
     Column("total", "int32", "Totals of a template that has no memo slot.", dims=("node",)),
     Column("sums", "int32", "Totals with the normalised plug-ins.", dims=("node",)),
     Column("wide", "int64", "Raw, then normalised score of the plug-in that was asked last.", dims=("node",)),
+    Column("skip", "uint8", "1 when the filter is left out of the present try.", dims=("sieve",)),
     Column("place", "int64", "Nodes that a score looks at, one after the other.", dims=("node",)),
     Column("double", "float64", "Raw score before it is rounded; -1 is left out.", dims=("node",)),
     Column("check", "int32", "0, or below when the filters that look at domains reject the node.", dims=("node",)),
