@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from kscale.engine.ledger import column_name
+from kscale.scheduler.arguments import GATED, NO_PROFILE
 from kscale.simulation import Simulation
 from kscale.state.quantities import format_quantity
 from kscale.traces import Trace
@@ -29,6 +30,9 @@ def described_templates(simulation: Simulation, trace: Trace, pods: pl.DataFrame
     for template in np.argsort(-unplaced, kind="stable")[:MOST_EXPLAINED]:
         if unplaced[template] == 0:
             break
+        if cluster.template_held[template] in (GATED, NO_PROFILE):
+            reason[template] = simulation.held_message(int(template))
+            continue
         totals = simulation.explain(int(template))
         if (totals >= 0).any():
             continue

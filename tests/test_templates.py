@@ -157,7 +157,7 @@ def test_a_template_whose_next_pod_would_fit_has_no_reason() -> None:
 
 
 def test_only_the_templates_with_the_most_unplaced_pods_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templates, "_MOST_EXPLAINED", 1)
+    monkeypatch.setattr(templates, "MOST_EXPLAINED", 1)
     specs = [spec(cpu_milli=9000), spec(cpu_milli=10_000), spec(cpu_milli=11_000)]
     rows = described([node("a")], specs, 0, 1, 1, 2)
     assert [row["nearest_lacks"] for row in rows] == [None, "2 cpu", None]
