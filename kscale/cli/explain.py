@@ -208,7 +208,7 @@ def _tell_scores(found: Explanation, fitting: list[NodeVerdict], *, wide: bool) 
             columns[_SHORT.get(name, name)] = [score.points * score.weight for score in scores]
     show({f"{_counted(len(fitting), 'node')} where it fits": pl.DataFrame(columns)}, "wide" if wide else "table")
     if len(fitting) > len(shown):
-        tell(f"({len(fitting) - len(shown):,} more with -o wide)", style="dim")
+        tell(f"({len(fitting) - len(shown):,} more nodes with -o wide)", style="dim")
     if not wide:
         # Held together by spaces at which no line is broken.
         legend = [f"{_SHORT[name]}\xa0{name}\xa0×\xa0{weights[name]}" for name in plugins if name in _SHORT]
@@ -273,7 +273,7 @@ def _tell_evictions(found: Explanation, helped: list[NodeVerdict], *, wide: bool
     title = f"{_counted(len(helped), 'node')} where evicting pods makes room"
     show({title: pl.DataFrame(rows, schema=schema)}, "wide" if wide else "table")
     if len(helped) > len(shown):
-        tell(f"({len(helped) - len(shown):,} more with -o wide)", style="dim")
+        tell(f"({len(helped) - len(shown):,} more nodes with -o wide)", style="dim")
 
 
 def _counted(count: int, word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _MOST = 20
 #: Most clones that may be asked for.
 _LARGEST = 10_000_000
+#: Seconds between lines of progress.
+_LINE_EVERY = 5.0
 
 
 def fit(
@@ -78,7 +81,7 @@ def fit(
         inventory, configuration, notes = read([*filename, *map(str, pod)], config, max_input, reporter)
         rows = _rows(inventory, pods, namespace, named)
         reporter.stage("placing clones (of many, the first run compiles the loop: about half a minute)")
-        found = do(inventory, rows, configuration, limit=limit, together=together)
+        found = do(inventory, rows, configuration, limit=limit, together=together, progress=_Lines(quiet=quiet))
     if not quiet:
         tell_notes(notes)
     if output in ("json", "yaml"):
@@ -91,6 +94,18 @@ def fit(
             sys.stdout.write(yaml_text(rows_of))
     else:
         _tables(found, output, limit)
+
+
+class _Lines:
+    """Tells on standard error, now and then, how many clones are placed."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet, self._last = quiet, time.monotonic()
+
+    def __call__(self, placed: int) -> None:
+        if not self._quiet and time.monotonic() - self._last >= _LINE_EVERY:
+            self._last = time.monotonic()
+            tell(f"{placed:,} placed", stderr=True, style="dim")
 
 
 def _names_in(files: tuple[Path, ...]) -> list[str]:
@@ -137,7 +152,8 @@ def _tables(found: list[Room], form: Output, limit: int) -> None:
         return
     for room in found:
         least = "at least " if room.limited else ""
-        tell(f"{room.pod}: {least}{room.count:,} more {'fits' if room.count == 1 else 'fit'}", style="bold")
+        where = f", on {len(room.nodes):,} node{'' if len(room.nodes) == 1 else 's'}" if room.nodes else ""
+        tell(f"{room.pod}: {least}{room.count:,} more {'fits' if room.count == 1 else 'fit'}{where}", style="bold")
         stopped = room.message or (f"the limit of {limit:,} was reached" if room.limited else "")
         tell(f"the next one: {stopped}")
         tell("")
@@ -146,6 +162,7 @@ def _tables(found: list[Room], form: Output, limit: int) -> None:
         order = sorted(room.nodes.items(), key=lambda item: -item[1])
         shown = order[:most]
         columns = {"node": [name for name, _ in shown], "fits": [count for _, count in shown]}
-        show({f"on {len(order):,} node{'' if len(order) == 1 else 's'}": pl.DataFrame(columns)}, form)
+        show({"by node": pl.DataFrame(columns)}, form)
         if len(order) > len(shown):
-            tell(f"({len(order) - len(shown):,} more with -o wide)\n", style="dim")
+            tell(f"({len(order) - len(shown):,} more nodes with -o wide)", style="dim")
+            tell("")

@@ -107,7 +107,7 @@ def test_many_nodes_are_told_by_reason(cli: Cli, tmp_path: Path) -> None:
     assert all(f"\nn{number:02} " in wide for number in range(60))
     write(tmp_path, [*(node(f"n{number:02}") for number in range(30)), pod("p", 1000)])
     many = cli("explain", "p", "-f", "cluster.json").out
-    assert "(10 more with -o wide)" in many and "n00 is the first of 30 nodes" in many
+    assert "(10 more nodes with -o wide)" in many and "n00 is the first of 30 nodes" in many
 
 
 def test_what_comes_before_it_and_a_configuration(cli: Cli, cluster: Path) -> None:

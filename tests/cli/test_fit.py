@@ -48,10 +48,13 @@ def test_json_and_yaml(cli: Cli, cluster: Path) -> None:
 def test_tables(cli: Cli, cluster: Path) -> None:
     done = cli("fit", "p", "q", "-f", "cluster.json")
     assert done.code == 0
-    assert f"default/p: 11 more fit\nthe next one: {EVENT}\n" in done.out and "default/q: 0 more fit\n" in done.out
-    assert "on 2 nodes\nnode  fits\na2       8\na1       3\n" in "\n".join(map(str.rstrip, done.out.splitlines()))
+    assert (
+        f"default/p: 11 more fit, on 2 nodes\nthe next one: {EVENT}\n" in done.out
+        and "default/q: 0 more fit\n" in done.out
+    )
+    assert "by node\nnode  fits\na2       8\na1       3\n" in "\n".join(map(str.rstrip, done.out.splitlines()))
     limited = cli("fit", "p", "-f", "cluster.json", "--limit", 1).out
-    assert "default/p: at least 1 more fits\nthe next one: the limit of 1 was reached\n" in limited
+    assert "default/p: at least 1 more fits, on 1 node\nthe next one: the limit of 1 was reached\n" in limited
     assert (
         cli("fit", "p", "q", "-f", "cluster.json", "-o", "csv").out == "pod,node,fits\ndefault/p,a1,3\ndefault/p,a2,8\n"
     )
@@ -60,9 +63,9 @@ def test_tables(cli: Cli, cluster: Path) -> None:
 
 def test_many_nodes(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path, [*(node(f"n{number:02}") for number in range(30)), pod("p", 2000)])
-    assert "(10 more with -o wide)" in cli("fit", "p", "-f", "cluster.json").out
+    assert "(10 more nodes with -o wide)" in cli("fit", "p", "-f", "cluster.json").out
     wide = cli("fit", "p", "-f", "cluster.json", "-o", "wide").out
-    assert all(f"\nn{number:02} " in wide for number in range(30)) and "more with" not in wide
+    assert all(f"\nn{number:02} " in wide for number in range(30)) and "more nodes with" not in wide
 
 
 def test_pods_of_a_file(cli: Cli, cluster: Path) -> None:
