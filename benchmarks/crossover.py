@@ -15,7 +15,6 @@ from benchmarks.table import markdown, number
 from kscale import kernels
 from kscale.composer import Composer
 from kscale.scheduler import cycle
-from kscale.scheduler.profile import profile
 from kscale.simulation import Settings, Simulation
 
 _ONE_BY_ONE = "for node in range(count):\n    score_range(template, node, node + 1, scan_total)"
@@ -27,7 +26,7 @@ def costs(nodes: int) -> tuple[float, float]:
     trace, frame = made(Made("uniform", pods=2_000, nodes=nodes, days=0.1))
     run = Simulation(trace, frame, Settings())
     composer = Composer(run.cluster.columns)
-    cycle.define(composer, profile(devices=run.with_devices), devices=run.with_devices)
+    cycle.define(composer, run.profile, devices=run.with_devices)
     composer.define("alone", "template, count", _ONE_BY_ONE, entry=True)
     composer.define("full", "template, count", _FULL, entry=True)
     module = kernels.load(composer.source())

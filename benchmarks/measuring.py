@@ -20,8 +20,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.making import Source, made
+from benchmarks.objects import inventory
 from benchmarks.workloads import Expected, Workload
 from kscale.engine import ledger
+from kscale.placing import simulation_of
 from kscale.simulation import Settings, Simulation
 from kscale.traces.common import opening
 
@@ -228,7 +230,68 @@ class Growth(Job):
         return super().figures() | {"growth_percent": 100 * spread} | {f"us_at_{n}": c * 1e6 for n, c in each.items()}
 
 
-_JOBS: dict[str, type[Job]] = {"run": Run, "command": Command, "read": Read, "growth": Growth, "help": Help}
+class Place(Job):
+    """Pending pods of Kubernetes objects, each once, in the order given; decoded before."""
+
+    def once(self) -> None:
+        assert self.row.objects is not None
+        known = inventory(self.row.objects)
+        reset_peak()
+        began, cpu_began = time.perf_counter(), time.process_time()
+        self.run = simulation_of(known, Settings(), given=True)
+        self.run.compile()
+        started = time.perf_counter()
+        self.run.run()
+        ended = time.perf_counter()
+        self.samples.append(Sample(ended - began, time.process_time() - cpu_began, ended - started, peak_mb()))
+
+    def finish(self) -> None:
+        self.found = happened(self.run)
+
+    def figures(self) -> dict[str, float]:
+        loop = min(sample.loop_seconds for sample in self.samples)
+        return super().figures() | {"pods_per_second": self.run.trace.pods.height / loop}
+
+
+# Reads a dump and tells its cost, the memory beyond the interpreter with the package loaded included.
+_READER = """
+import json, resource, sys, time
+from kscale.state.manifests import take_inventory
+began = time.perf_counter()
+found = take_inventory([sys.argv[1]])
+seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+counts = {"pods": len(found.pods), "pending": len(found.pending), "nodes": len(found.nodes)}
+print(json.dumps({"counts": counts, "cost": [seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6]}))
+"""
+
+
+class Dump(Job):
+    """A dump of Kubernetes objects is read, in a process of its own."""
+
+    def once(self) -> None:
+        assert self.row.objects is not None
+        with tempfile.TemporaryDirectory() as name:
+            file = Path(name) / "dump.json"
+            sizes = ["--pods", str(self.row.objects.pods), "--nodes", str(self.row.objects.nodes)]
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.dump", *sizes, str(file)], check=True, capture_output=True
+            )
+            told = subprocess.run([sys.executable, "-c", _READER, str(file)], stdout=subprocess.PIPE, check=True)
+        done = msgspec.json.decode(told.stdout)
+        seconds, cpu_seconds, peak = done["cost"]
+        self.samples.append(Sample(seconds, cpu_seconds, peak_mb=peak))
+        self.found = Expected(done["counts"])
+
+
+_JOBS: dict[str, type[Job]] = {
+    "run": Run,
+    "command": Command,
+    "read": Read,
+    "growth": Growth,
+    "help": Help,
+    "place": Place,
+    "dump": Dump,
+}
 
 
 def job(row: Workload) -> Job:

@@ -85,7 +85,7 @@ def test_scores_are_exact_on_both_sides_of_2_to_the_47(seed: int) -> None:
     run.compile()
     run.run()
     cluster, compared = run.cluster, 0
-    assert [plugin.name for plugin, _ in run.profile.usage_scores] == [
+    assert [plugin.name for _, plugin in run.profile.usage_scores] == [
         "NodeResourcesFit",
         "NodeResourcesBalancedAllocation",
     ]

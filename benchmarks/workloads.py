@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmarks.making import Made, Published, Source
+from benchmarks.objects import Objects
 
 #: What a limit is held against; the words are what tables print.
 UNITS = {
@@ -33,9 +34,11 @@ class Workload:
         name: as ``pytest benchmarks -k`` takes it.
         doc: one sentence.
         measure: ``run`` (the simulation, in this process), ``command`` (``kscale replay`` with its report, in a process
-            of its own), ``read`` (a reader), ``growth`` (the run at several sizes), ``help`` (``kscale --help``).
+            of its own), ``read`` (a reader), ``growth`` (the run at several sizes), ``place`` (Kubernetes objects, each
+            pending pod once in the order given), ``dump`` (a dump of objects is read), ``help`` (``kscale --help``).
         source: what it makes.
         sizes: what ``growth`` makes instead.
+        objects: what ``place`` places, and the numbers of pods and nodes of a ``dump``.
         labels: words to choose rows by.
         policy, inflate, memo, sample_us: as in ``kscale.simulation.Settings``.
         expected: what happens.
@@ -47,9 +50,10 @@ class Workload:
 
     name: str
     doc: str
-    measure: Literal["run", "command", "read", "growth", "help"]
+    measure: Literal["run", "command", "read", "growth", "place", "dump", "help"]
     source: Source | None = None
     sizes: tuple[Made, ...] = ()
+    objects: Objects | None = None
     labels: tuple[str, ...] = ()
     policy: str = "default"
     inflate: bool = False
@@ -187,6 +191,19 @@ WORKLOADS: tuple[Workload, ...] = (
              expected=_OPENB_RUN, **_FIRST),
     Workload("first-like-openb", "The same on a made trace.", "command", LIKE_OPENB_TIMED,
              expected=_LIKE_OPENB_RUN, **_FIRST),
+    Workload("place-simple", "5,000 pods of 20 templates on 5,000 nodes of four shapes, as objects.", "place",
+             objects=Objects("simple", 5_000, 5_000, 20), labels=("objects",), limits={"pods_per_second": 9_500},
+             expected=Expected({"attempts": 5_000, "running": 5_000},
+                               "debc08d0b67b6125b81512c6b096d5f6af510a4f9305ebfc06eeba4e46bfe9ca")),
+    Workload("place-deploy", "3,000 pods of 60 ReplicaSets with Services, spread, affinity, taints; 1,000 nodes.",
+             "place", objects=Objects("deploy", 1_000, 3_000, 60), labels=("objects",),
+             limits={"pods_per_second": 30_000}, expected=Expected(
+                 {"attempts": 3_000, "running": 3_000},
+                 "d4ad81a84aa79f33792aa81b5c5e89dc207f1aad12d47c98eace5107249fc602")),
+    Workload("dump", "Reads a dump of 150,000 pods and 5,000 nodes as kubectl gives them, 937 MB.", "dump",
+             objects=Objects("simple", 5_000, 150_000, 1), labels=("objects",), rounds=2, full=True,
+             limits={"seconds": 15, "peak_mb": 3_937},
+             expected=Expected({"pods": 150_000, "pending": 1_500, "nodes": 5_000})),
     Workload("help", "`kscale --help`.", "help", labels=("command",), limits={"seconds": 0.3}),
     Workload("read-openb", "Reads the published pod list of openb.", "read", OPENB_TIMED, expected=Expected(
         {"pods": 8152, "specs": 151, "arrival_us": 94_122_763_871_000_000,
