@@ -1,4 +1,4 @@
-"""``kscale schedule``, ``kscale report -f`` and ``kscale replay --config``: forms, filters, folders, wrong input."""
+"""``kscale schedule``, ``kscale report -f`` and ``kscale replay --config``: forms, filters, folders, recordings."""
 
 from __future__ import annotations
 
@@ -14,48 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from kscale.cli.yamls import yaml_text
 from kscale.engine import runfolder
 from kscale.engine.runfolder import digest_file
 from tests.cli import recorded
-from tests.state.manifests.making import OBJECTS, node, pod, thing
-from tests.state.manifests.test_mutations import ODD, PLACES, changed
+from tests.cli.objects import PENDING, RUNNING, WORDS, WORLD, listed, sized
+from tests.state.manifests.making import node
 
 KEYS = ["namespace", "name", "status", "node", "victims", "message"]
-
-
-def sized(name: str, cpu: str, *, labels: dict[str, str] | None = None, on: str = "", **spec: Any) -> dict[str, Any]:
-    """A pod that asks for cpu; ``on`` a node, or pending."""
-    made = pod(name, meta={"labels": labels or {}}, **spec)
-    made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
-    if on:
-        made["spec"]["nodeName"] = on
-        made["status"] = {"phase": "Running"}
-    return made
-
-
-#: Two nodes of 4 cpu: what is running on them, and a pod for every word.
-RUNNING = [sized("low", "3", on="n1", priority=1), sized("calm", "3", on="n2", priority=9)]
-PENDING = [
-    sized("small", "1", labels={"app": "web"}),
-    sized("urgent", "3", priority=5, labels={"app": "db", "tier": "back"}),
-    sized("large", "64"),
-    sized("gated", "1", schedulingGates=[{"name": "example.com/wait"}]),
-    sized("foreign", "1", schedulerName="theirs"),
-    {**sized("other", "500m"), "metadata": {"name": "other", "namespace": "shop", "labels": {"app": "web"}}},
-]
-WORLD = [node("n1"), node("n2"), *RUNNING, *PENDING, thing("ConfigMap", "settings", meta={"namespace": "default"})]
-WORDS = {
-    "small": "scheduled", "urgent": "preempted", "large": "unschedulable", "gated": "gated", "foreign": "no_profile",
-    "other": "scheduled",
-}  # fmt: skip
-
-
-def listed(objects: list[dict[str, Any]]) -> str:
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
 
 
 @pytest.fixture
@@ -310,105 +277,6 @@ def test_a_replay_refuses_a_configuration_that_it_cannot_use(cli, world):
     done = cli(*words, "--policy", "FGD")
     assert done.code == 2 and "--config says nothing with --policy FGD" in done.line
     assert not (world / "run").exists()
-
-
-def deep(levels: int) -> str:
-    return f'{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "d"}}, "spec": {"[" * levels + "]" * levels}}}'
-
-
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(9)
-)
-BAD: dict[str, tuple[str | bytes, str]] = {
-    "empty": ("", "has no objects"),
-    "no node": (listed([pod("a")]), "has no Node"),
-    "no kind": ('{"metadata": {}}', "has no kind"),
-    "cut": (listed([node("n1"), pod("a")])[:-20], "cannot be read as JSON"),
-    "not utf-8": (b"kind: Pod\nmetadata: {name: \xff}\n", "is not UTF-8 text"),
-    "bomb": (BOMB, "aliases"),
-    "deep": (deep(100_000), "is nested too deeply"),
-    "twice": (listed([node("n1"), pod("a"), pod("a")]), "is there twice"),
-    "type": (listed([node("n1"), pod("a", priority="high")]), "item 2 (Pod default/a), field 'spec.priority'"),
-    "word": (listed([node("n1"), pod("a", preemptionPolicy="Sometimes")]), "field 'spec.preemptionPolicy'"),
-    "amount": (listed([node("n1"), sized("a", "9" * 40)]), "out of range"),
-    "unit": (listed([node("n1"), sized("a", "1 core")]), "resources.requests.cpu"),
-    "long": (listed([node("n1"), pod("a" * 10_000_000)]), "metadata.name"),
-    "list": ("[" * 20 + "]" * 20, "is a list"),
-    "binary": (bytes(range(256)), "dump"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("command", ["schedule", "report"])
-def test_bad_objects_are_one_line(cli, tmp_path, name, command):
-    text, said = BAD[name]
-    (tmp_path / "dump").write_bytes(text if isinstance(text, bytes) else text.encode())
-    done = cli(command, "-f", "dump", "--out", "made/run")
-    assert done.code == 2
-    assert said in done.line and "dump" in done.line and "expected" in done.line.lower() and len(done.line) < 620
-    assert [path.name for path in tmp_path.iterdir()] == ["dump"]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["schedule"], "-f is missing; expected kscale schedule -f …"),
-        (["schedule", "-f"], "field '-f': has no value"),
-        (["schedule", "-f", "--out", "x"], "field '-f': has no value"),
-        (["schedule", "-f", "nope.json"], "nope.json: does not exist"),
-        (["schedule", "-f", "dump.json", "-o", "jsn"], "there is no 'jsn'; did you mean 'json'?"),
-        (["schedule", "-f", "dump.json", "--order", "que"], "there is no 'que'; did you mean 'queue'?"),
-        (["schedule", "-f", "dump.json", "-l", "a=b,"], "field '--selector': ends with a comma"),
-        (["schedule", "-f", "dump.json", "-l", "a b"], "field '--selector': cannot be read at 'a b'"),
-        (["schedule", "-f", "dump.json", "-l", "a=" + "x" * 64], "is not a label value"),
-        (["schedule", "-f", "dump.json", "-n", "A B"], "is not a namespace"),
-        (["schedule", "-f", "dump.json", "--config", "nope.yaml"], "nope.yaml: does not exist"),
-        (["schedule", "-f", "dump.json", "--config", "dump.json"], "field 'kind': is 'List'"),
-        (["schedule", "-f", "dump.json", "--max-input", "10"], "is larger than 10 bytes"),
-        (["schedule", "-f", "dump.json", "--max-input", "x"], "--max-input"),
-        (["schedule", "-f", "dump.json", "--out", "."], "is the working folder"),
-        (["schedule", "-f", "full/dump.json", "--out", "full"], "holds an input"),
-        (["schedule", "-f", "dump.json", "--out", "full"], "is not a run folder"),
-        (["report"], "RUN is missing; expected kscale report RUN, or kscale report -f OBJECTS"),
-        (["report", "full", "-f", "dump.json"], "RUN and -f are both given"),
-        (["report", "full", "--out", "x"], "field '--out'"),
-        (["report", "-f", "dump.json", "--out", "."], "is the working folder"),
-    ],
-)
-def test_wrong_usage_is_one_line(cli, dump, words, said):
-    (dump / "full").mkdir()
-    (dump / "full" / "dump.json").write_text("{}")
-    done = cli(*words)
-    assert done.code == 2 and said in done.line, done
-    assert sorted(path.name for path in dump.iterdir()) == ["dump.json", "full"]
-
-
-def test_a_pod_nested_too_deeply_is_told(cli, tmp_path):
-    made = json.loads(listed([node("n1"), pod("a")]))
-    made["items"][1]["spec"]["unknown"] = json.loads("[" * 600 + "]" * 600)
-    (tmp_path / "dump").write_text(json.dumps(made))
-    assert cli("schedule", "-f", "dump", "-o", "json").code == 0
-    done = cli("schedule", "-f", "dump", "-o", "objects", "-q")
-    assert done.code == 0 or ("nested too deeply" in done.line and done.code == 2)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from([*ODD, ...])), min_size=1, max_size=2),
-    st.sampled_from(["queue", "given"]),
-    st.sampled_from(["json", "objects", "table"]),
-)
-def test_odd_values_end_in_a_result_or_in_one_line(
-    cli: Any, tmp_path: Path, changes: Any, order: str, form: str
-) -> None:
-    objects = [json.loads(json.dumps(one)) for one in OBJECTS]
-    for (i, path), odd in changes:
-        changed(objects, i, path, odd)
-    (tmp_path / "dump").write_text(listed([*objects, node("spare"), pod("plain"), pod("first", priority=10)]))
-    done = cli("schedule", "-f", "dump", "--order", order, "-o", form, "-q")
-    assert done.code == 0 or (done.code == 2 and "dump" in done.line and len(done.line) < 620)
-    if done.code == 0 and form == "json":
-        assert {"plain", "first"} <= {row["name"] for row in json.loads(done.out)["pods"]}
 
 
 EACH = 2
