@@ -1,7 +1,7 @@
 """Runs the commands of the README's console blocks and compares what they print; ``--write`` puts the output in.
 
 Each block is a command behind ``$ `` and its output on stdout. Figures that depend on the machine (pods/s) are not
-compared. The commands run in an empty folder that sees ``traces/``.
+compared. The commands run in an empty folder that sees ``traces/`` and ``tests/``.
 """
 
 import os
@@ -30,7 +30,8 @@ def main() -> int:
         "COLUMNS": "80",
     }
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "traces").symlink_to(ROOT / "traces")
+        for name in ("traces", "tests"):
+            (Path(folder) / name).symlink_to(ROOT / name)
         for found in BLOCK.finditer(text):
             command, expected = found[1], found[2]
             done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
