@@ -13,7 +13,8 @@ _START = """
 import time
 from benchmarks.making import made
 from benchmarks.workloads import LIKE_OPENB_TIMED
-from kscale.simulation import Settings, Simulation, compose
+from kscale.composition import compose
+from kscale.simulation import Settings, Simulation
 trace, nodes = made(LIKE_OPENB_TIMED)
 run = Simulation(trace, nodes, Settings())
 began = time.perf_counter()

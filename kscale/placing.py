@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from kscale import kernels
+from kscale.composition import compose
 from kscale.engine.clock import NEVER
 from kscale.engine.pods import UNKNOWN_START
 from kscale.errors import InputError
 from kscale.scheduler.arguments import GATED, NO_PROFILE
-from kscale.simulation import Objects, Settings, Simulation, compose
+from kscale.simulation import Objects, Settings, Simulation
 from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.labels import Labels, Taint
 from kscale.state.manifests import Inventory, NodeObject
@@ -25,9 +26,11 @@ HELD = {GATED: "gated", NO_PROFILE: "no_profile"}
 #: Seconds: runs that plain Python is estimated to take so long are compiled; up to the first, without a look at what
 #: is compiled already, because loading that takes as long.
 _LOAD_SECONDS, _PLAIN_SECONDS = 1.0, 4.0
-#: Seconds that plain Python takes per pending pod and node, the same where pods may be evicted, and per bound pod
+#: Seconds that plain Python takes per pending pod and node, the same where many may be evicted, and per bound pod
 #: (measured on the recorded scenarios: 20 to 50 µs, and 80 to 350 µs).
 _PER_NODE, _PER_NODE_EVICTING, _PER_BOUND = 45e-6, 200e-6, 200e-6
+#: Share of a resource from which on pods are likely to be evicted.
+_FULL = 0.7
 _COLUMN_OF = {
     "cpu": "cpu_milli",
     "memory": "memory_bytes",
@@ -137,10 +140,23 @@ def plain_seconds(inventory: Inventory, tries: int | None = None) -> float:
 
     ``tries`` is how often a pod is tried; each pending pod once where it is not given.
     """
-    evicting = len({template.priority for template in inventory.templates}) > 1
+    evicting = len({template.priority for template in inventory.templates}) > 1 and _is_full(inventory)
     looks = (len(inventory.pending) if tries is None else tries) * len(inventory.nodes)
     bound = len(inventory.pods) - len(inventory.pending)
     return looks * (_PER_NODE_EVICTING if evicting else _PER_NODE) + bound * _PER_BOUND
+
+
+def _is_full(inventory: Inventory) -> bool:
+    """Return whether all pods ask for nearly as much as all nodes have, so that many are likely to evict others."""
+    counts = np.bincount(inventory.pods.template, minlength=len(inventory.templates))
+    asked: dict[str, int] = {}
+    for template, count in zip(inventory.templates, counts.tolist(), strict=True):
+        for name, amount in template.requests:
+            asked[name] = asked.get(name, 0) + amount * count
+    return any(
+        amount > _FULL * sum(node.allocatable.get(name, 0) for node in inventory.nodes)
+        for name, amount in asked.items()
+    )  # fmt: skip
 
 
 def choose_form(inventory: Inventory, settings: Settings, *, given: bool = False, tries: int | None = None) -> Settings:

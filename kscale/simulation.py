@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from kscale import kernels
-from kscale.composer import Composer
+from kscale.composition import compose, compose_detail
 from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
@@ -20,7 +19,7 @@ from kscale.engine.ledger import Ledger
 from kscale.engine.pods import UNKNOWN_START
 from kscale.engine.recording import NodeTimeline, stays
 from kscale.errors import GateError, InputError
-from kscale.scheduler import arguments, cycle, detail, planes, plugins
+from kscale.scheduler import arguments, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import DEFAULT, Profile, profile
@@ -400,30 +399,3 @@ def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
     models = specs["gpu_models"].fill_null("").to_list() if "gpu_models" in specs.columns else [""] * specs.height
     kinds = [TypicalPod(*row) for row in zip(*columns, models, strict=True)]
     return typical_pods(kinds, counts.tolist())
-
-
-@cache
-def compose(columns: frozenset[str], profile: Profile, memo: bool, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
-    """Return the loop's module as text, and the columns that its entries ``run``, ``sample`` and ``explain`` take."""
-    composer = Composer(columns)
-    loop.define_moves(composer, kind)
-    cycle.define(composer, profile, memo=memo, devices=kind.devices, waits=not kind.inflate)
-    loop.define(composer, kind)
-    composer.define(
-        "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
-    )
-    if kind.devices:
-        composer.define("measure_all", "", "for node in range(len(scan_total)):\n    measure(node)", entry=True)
-    entries = ("run", "sample", "explain", *(("measure_all",) if kind.devices else ()))
-    return composer.source(), {name: composer.columns_of(name) for name in entries}
-
-
-@cache
-def compose_detail(columns: frozenset[str], profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
-    """Return the module of ``detail`` and ``try_evicting`` as text, and the columns that they take."""
-    composer = Composer(columns)
-    loop.define_moves(composer, kind)
-    cycle.define(composer, profile, devices=kind.devices, waits=False)
-    detail.define(composer, profile)
-    entries = ("detail", "try_evicting") if profile.preempts else ("detail",)
-    return composer.source(), {name: composer.columns_of(name) for name in entries}
