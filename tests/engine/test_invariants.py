@@ -125,7 +125,7 @@ def crowded() -> Cluster:
     ]
     nodes = [{"cpu_milli": 1000, "memory_bytes": 1 << 30, "labels": f"zone={zone}"} for zone in "ab"]
     pods = [
-        {"spec": 0, "node": 0, "duration_us": 9 * S}, {"spec": 0, "node": 1, "duration_us": 9 * S}, {"spec": 1},
+        {"spec": 0, "node": 0, "duration_us": 20 * S}, {"spec": 0, "node": 1, "duration_us": 9 * S}, {"spec": 1},
         {"spec": 3}, {"spec": 2, "duration_us": S},
     ]  # fmt: skip
     made = simulation_of(nodes, templates, pods, Settings(scheduler_us=S, until_us=2_500_000), Sizes(pod=8, arrival=4))
@@ -173,13 +173,19 @@ def behind(cluster: Cluster) -> None:
     cluster.node_first_pod[0] = 2
 
 
+def forgotten(cluster: Cluster) -> None:
+    """A calendar without the evicted pod, whose row nobody gives back."""
+    assert 0 in cluster.queue_calendar
+    cluster.queue_calendar[cluster.queue_calendar == 0] = 4
+
+
 CROWDED_CASES = {
     "running": (add("cluster_running_pods", 0), "running pods are miscounted"),
     "waiting": (add("cluster_waiting_pods", 0, -1), "waiting pods are miscounted"),
     "held": (add("cluster_held_pods", 0), "held pods are miscounted"),
     "evicted": (add("cluster_evicted_pods", 0, -1), BALANCE),
     "evictions": (add("cluster_evictions", 0), "evicted pods are miscounted"),
-    "evicted for good": (wrong("queue_calendar", 2, 4), "an evicted pod never gives its row back"),
+    "evicted for good": (forgotten, "an evicted pod never gives its row back"),
     "counted": (add("tally_count", 0), "tally_count is not what the pods come to"),
     "counted elsewhere": (add("pod_node", 1, -1), "tally_count is not what the pods come to"),
     "total": (add("counter_total", 1), "counter_total is not what the pods come to"),
