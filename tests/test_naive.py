@@ -378,7 +378,7 @@ def test_a_pod_in_the_schedulers_hands_at_its_recorded_end():
 
 
 def test_priority_then_order_of_entering():
-    given = pods((cpu(3000), 0, 9 * S), *((cpu(3000, priority=p), S, 1) for p in (0, 5, 5, 1)))
+    given = pods((cpu(3000, priority=9), 0, 9 * S), *((cpu(3000, priority=p), S, 1) for p in (0, 5, 5, 1)))
     bound = [result.bound_us for result in run([node()], given)]
     # The four wait for the first; each runs 1 us.
     assert bound == [0, 9 * S + 3, 9 * S, 9 * S + 1, 9 * S + 2]
