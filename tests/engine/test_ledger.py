@@ -145,7 +145,7 @@ def test_pods_as_a_table() -> None:
 
 
 def test_evicted_pods_and_whom_they_were_evicted_for() -> None:
-    """b is evicted for d, which lives; before that, c was refused: the ledger takes what evictions write from then on."""
+    """c is refused; then b is evicted for d, which lives: from then on the ledger takes what evictions write."""
     cluster, ledger = small(), Ledger(4, tell)
     write(cluster, 0, trace_row=2, status=4, failed_us=1, attempts=1)
     ledger.drain(cluster)
@@ -258,8 +258,8 @@ def test_resources_in_column_names() -> None:
 
 def pods(*rows: dict[str, Any]) -> pl.DataFrame:
     fresh = {"namespace": "x", "node": None, "devices": [], "decision": None, "bound_us": None, "started_us": None,
-             "ended_us": None, "attempts": 1, "reason": None, "first_failed_us": None, "template": 0, "preempted_by": None,
-             "victims": 0}  # fmt: skip
+             "ended_us": None, "attempts": 1, "reason": None, "first_failed_us": None, "template": 0,
+             "preempted_by": None, "victims": 0}  # fmt: skip
     return pl.DataFrame([{**fresh, **row} for row in rows], schema=dtypes("pods"))
 
 
