@@ -27,8 +27,8 @@ HELD = {GATED: "gated", NO_PROFILE: "no_profile"}
 #: is compiled already, because loading that takes as long.
 _LOAD_SECONDS, _PLAIN_SECONDS = 1.0, 4.0
 #: Seconds that plain Python takes per pending pod and node, the same where many may be evicted, and per bound pod
-#: (measured on the recorded scenarios: 20 to 50 µs, and 80 to 350 µs).
-_PER_NODE, _PER_NODE_EVICTING, _PER_BOUND = 45e-6, 200e-6, 200e-6
+#: (measured on the recorded scenarios, on a busy machine: 20 to 50 µs, and 80 to 350 µs).
+_PER_NODE, _PER_NODE_EVICTING, _PER_BOUND = 30e-6, 150e-6, 150e-6
 #: Share of a resource from which on pods are likely to be evicted.
 _FULL = 0.7
 _COLUMN_OF = {

@@ -67,7 +67,8 @@ def test_the_estimate_grows_with_the_work() -> None:
     few, many = (inventory_of(nodes, [pod(f"p{i}") for i in range(count)]) for count in (10, 100))
     assert plain_seconds(many) == pytest.approx(10 * plain_seconds(few))
     assert plain_seconds(inventory_of([*nodes, *bound], [pod("a")])) > plain_seconds(inventory_of(nodes, [pod("a")]))
-    assert plain_seconds(inventory_of(nodes, [pod("a"), pod("b", priority=5)])) > 2 * plain_seconds(few) / 10
+    calm, tight = (inventory_of(nodes, [sized("a", cpu), sized("b", cpu, 5)]) for cpu in ("1", "15"))
+    assert plain_seconds(tight) > 2 * plain_seconds(calm) == pytest.approx(4 * plain_seconds(few) / 10)
     assert plain_seconds(many, tries=10) == plain_seconds(few)
 
 
