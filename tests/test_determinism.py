@@ -76,8 +76,8 @@ def test_threads_hash_seeds_and_folders_change_nothing(inputs: Path, tmp_path: P
 def play(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Replays the inputs with some fields of the plan set. Nothing is drawn; inflations run as plain Python."""
 
-    def _settings(policy: str, inflate: bool, *more: Any) -> Settings:
-        return Settings(policy, inflate, *more, compiled=not inflate)
+    def _settings(policy: str, inflate: bool, *more: Any, **named: Any) -> Settings:
+        return Settings(policy, inflate, *more, **named, compiled=not inflate)
 
     monkeypatch.setattr(replay, "Settings", _settings)
     monkeypatch.setattr(report, "write", lambda folder, run, summary: {})

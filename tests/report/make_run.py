@@ -59,6 +59,8 @@ def _pods(story: Story, cluster: Cluster, rec: list[dict]) -> pl.DataFrame:
         **{k: [r[k] for r in rec] for k in ("arrived_us", "bound_us", "started_us", "ended_us", "attempts", "reason")},
         "first_failed_us": [r["first"] for r in rec],
         "template": [p.template for p in story.pods],
+        "preempted_by": [None] * len(rec),
+        "victims": [0] * len(rec),
     }
     return pl.DataFrame(columns, schema={o.name: o.dtype for o in OUTPUTS["pods"]})
 
