@@ -31,6 +31,7 @@ _LOAD_SECONDS, _PLAIN_SECONDS = 1.0, 4.0
 _PER_NODE, _PER_NODE_EVICTING, _PER_BOUND = 30e-6, 150e-6, 150e-6
 #: Share of a resource from which on pods are likely to be evicted.
 _FULL = 0.7
+_HOUR_US = 3_600_000_000
 _COLUMN_OF = {
     "cpu": "cpu_milli",
     "memory": "memory_bytes",
@@ -181,10 +182,13 @@ def _cached(inventory: Inventory, settings: Settings, *, given: bool) -> bool:
 
 
 def run(simulation: Simulation, progress: Callable[[int, int], None] | None = None) -> None:
-    """Run until nothing more can happen, and end at least a microsecond later: means over no time say nothing."""
+    """Run until nothing more can happen, and stand still for the rest of an hour (a moment in given order).
+
+    All happens at once: without the hour there would be no shares of time, and no node-hours.
+    """
     simulation.start()
     simulation.advance(NEVER - 1, progress)
-    last = max(int(simulation.cluster.cluster_now_us[0]), 1)
+    last = max(int(simulation.cluster.cluster_now_us[0]), 1 if simulation.settings.inflate else _HOUR_US)
     simulation.settings = replace(simulation.settings, until_us=last)
     simulation.finish(last)
 

@@ -22,6 +22,7 @@ NOT_MODELLED = (
     "Not modelled: controllers, the API server's cost, kubelets and image pulls; pods run on and never end, and those "
     "that are evicted are gone at once."
 )
+STANDS_STILL = "Everything happens at one instant; the hour after it is there for shares of time and node-hours."
 #: Scheduled in virtual time by the queue's rules, each once in the order of the input, or not at all.
 Order = Literal["queue", "given", "none"]
 
@@ -144,9 +145,10 @@ def _place(plan: Plan, stages: Stages, progress: Callable[[int, int, int], None]
         total = len(inventory.pods)
         run(simulation, None if progress is None else lambda now, arrived: progress(now, arrived, total))
     notes = [*notes_of(inventory), *([] if idle else configuration_notes(configuration))]
+    about = [NOT_MODELLED] if given else [STANDS_STILL, NOT_MODELLED]
     told = Told(
-        plan.command(), _inputs(plan, inventory), plan.options(), notes=[*notes, NOT_MODELLED],
-        tried=0 if idle else pending, waiting=waiting,
+        plan.command(), _inputs(plan, inventory), plan.options(), notes=[*notes, *about],
+        tried=0 if idle else None, waiting=waiting,
     )  # fmt: skip
     found = [] if idle else outcomes(simulation, inventory)
     return Placed(inventory, simulation, found, notes, stages.seconds["simulate"]), told
