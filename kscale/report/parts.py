@@ -160,7 +160,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     run = summary.run
     checked = run.invariants
     invariants = (
-        f"checked {text.number(checked.get('checked', 0))} times, {text.number(checked.get('violated', 0))} violated"
+        f"checked {text.number(checked.get('control_points', 0))} times, {text.number(checked.get('violations', 0))} violated"
         if checked
         else "not checked in this run (--check checks them)"
     )

@@ -157,7 +157,7 @@ def checks(
         out.append(_none("Pods whose end came while they waited", run.counts.get("failed", 0), arrived))
     out += _node_loss(supply, pools) if arrived else []
     if run.invariants:
-        out.append(_none("Invariants violated", run.invariants.get("violated", 0)))
+        out.append(_none("Invariants violated", run.invariants.get("violations", 0)))
     if run.dropped:
         out.append(_none("Rows of the input left out (--lenient)", sum(run.dropped.values())))
     return sorted(out, key=lambda check: check.good)

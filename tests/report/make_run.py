@@ -158,7 +158,7 @@ def _run(story: Story, pods: pl.DataFrame, cluster: Cluster, devices: bool) -> R
         scheduler_us_per_pod=story.scheduler_us_per_pod,
         notes=story.notes,
         dropped=story.dropped,
-        invariants={"checked": 120, "violated": 0},
+        invariants={"control_points": 120, "violations": 0},
         timing={"read": 0.1, "compile": 0.0, "simulate": 0.21, "record": 0.05, "pods_per_second": 41234.5},
         fingerprint="5f" * 32,
     )
