@@ -158,10 +158,10 @@ def speed(summary: Summary) -> tuple[str, list[tuple[str, float]]]:
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """Return the rows of the trust box: name and value."""
     run = summary.run
-    checked = run.invariants
+    points, violations = (run.invariants.get(name, 0) for name in ("control_points", "violations"))
     invariants = (
-        f"checked {text.number(checked.get('control_points', 0))} times, {text.number(checked.get('violations', 0))} violated"
-        if checked
+        f"checked {text.number(points)} times, {text.number(violations)} violated"
+        if run.invariants
         else "not checked in this run (--check checks them)"
     )
     plugins = ", ".join(

@@ -20,7 +20,7 @@ from kscale.kernels import kernel
 from kscale.scheduler.plugins import Plugin
 from kscale.state.building import Building
 from kscale.state.descriptions import PodTemplate
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 NAME = "DynamicResources"
 #: Devices by class.
@@ -42,8 +42,7 @@ COLUMNS = {
     "device_claim": NewTable(
         "A claim for devices that pods share.",
         (
-            Column("part_first", "int64", "Its first row of part."),
-            Column("part_last", "int64", "The row after its last."),
+            *bounds("part"),
             Column("users", "int64", "Pods that have it.", "pods"),
             Column("node", "int64", "The node of its devices, while pods have it.", default=-1),
         ),
@@ -57,10 +56,8 @@ COLUMNS = {
     ),
     "cluster": (Column("device_trials", "int64", "Trials that have begun and not ended."),),
     "template": (
-        Column("demand_first", "int64", "Its first row of demand."),
-        Column("demand_last", "int64", "The row after its last."),
-        Column("sharing_first", "int64", "Its first row of sharing."),
-        Column("sharing_last", "int64", "The row after its last."),
+        *bounds("demand"),
+        *bounds("sharing"),
     ),
 }
 

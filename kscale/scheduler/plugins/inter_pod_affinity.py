@@ -14,7 +14,7 @@ from kscale.kernels import kernel
 from kscale.scheduler.plugins import Plugin
 from kscale.state.building import Building, Mask
 from kscale.state.descriptions import PodTemplate, PodTerm, Selector
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 #: Weight of required affinity of pods that are there where no profile takes the pod (its score is never asked).
 _HARD_WEIGHT = 1
@@ -39,15 +39,12 @@ COLUMNS = {
         ),
     ),
     "template": (
-        Column("together_first", "int64", "Its first row of together."),
-        Column("together_last", "int64", "The row after its last."),
+        *bounds("together"),
         Column("together_itself", "uint8", "1 when it matches all of its own required affinity terms."),
         Column("together_peers", "int64", "Templates whose pods may help its affinity when they come.", default=-1),
         Column("apart_peers", "int64", "Templates whose pods may help its anti-affinity when they go.", default=-1),
-        Column("apart_first", "int64", "Its first row of apart."),
-        Column("apart_last", "int64", "The row after its last."),
-        Column("preference_first", "int64", "Its first row of preference."),
-        Column("preference_last", "int64", "The row after its last."),
+        *bounds("apart"),
+        *bounds("preference"),
     ),
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from kscale.kernels import kernel
 from kscale.scheduler.plugins import Plugin
 from kscale.state.building import Building
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 _ANY = "0.0.0.0"
 
@@ -32,10 +32,8 @@ COLUMNS = {
         (Column("port", "int64", "A port that must not be taken."),),
     ),
     "template": (
-        Column("port_of_first", "int64", "Its first row of port_of."),
-        Column("port_of_last", "int64", "The row after its last."),
-        Column("port_against_first", "int64", "Its first row of port_against."),
-        Column("port_against_last", "int64", "The row after its last."),
+        *bounds("port_of"),
+        *bounds("port_against"),
     ),
 }
 

@@ -19,7 +19,7 @@ from kscale.scheduler.plugins.taints import untolerated
 from kscale.scheduler.totals import hundredths_of
 from kscale.state.building import NODE, Building, Mask
 from kscale.state.descriptions import PodTemplate, SpreadConstraint
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
@@ -46,10 +46,8 @@ COLUMNS = {
         ),
     ),
     "template": (
-        Column("spread_hard_first", "int64", "Its first row of spread_hard."),
-        Column("spread_hard_last", "int64", "The row after its last."),
-        Column("spread_soft_first", "int64", "Its first row of spread_soft."),
-        Column("spread_soft_last", "int64", "The row after its last."),
+        *bounds("spread_hard"),
+        *bounds("spread_soft"),
         Column("spread_peers", "int64", "Templates that its hard constraints select.", default=-1),
         Column("spread_all_keys", "uint8", "1 when a node without one of the soft keys gets no points."),
     ),

@@ -19,7 +19,7 @@ from kscale.scheduler.plugins import Bar, Plugin
 from kscale.scheduler.volumes import EVERYWHERE, NOWHERE, ONE_NODE, UNDECIDED, Binding, is_within, refusal
 from kscale.state.building import Building
 from kscale.state.descriptions import NodeDescriptions, PodDescription
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 NAME = "VolumeBinding"
 COLUMNS = {
@@ -37,8 +37,7 @@ COLUMNS = {
     "claim": NewTable(
         "A claim that waits for a pod to be placed.",
         (
-            Column("candidate_first", "int64", "Its first row of candidate."),
-            Column("candidate_last", "int64", "The row after its last."),
+            *bounds("candidate"),
             Column("provisions", "int64", "The nodes for which a volume can be made: see volume_reach.", default=-2),
             Column("volume", "int64", "The volume that is kept for it.", default=-1),
             Column("node", "int64", "The node for which its volume is to be made; -1 is not decided.", default=-1),
@@ -68,10 +67,8 @@ COLUMNS = {
         Column("binding_trials", "int64", "Trials that have begun and not ended."),
     ),
     "template": (
-        Column("bound_first", "int64", "Its first row of bound."),
-        Column("bound_last", "int64", "The row after its last."),
-        Column("waiting_first", "int64", "Its first row of waiting."),
-        Column("waiting_last", "int64", "The row after its last."),
+        *bounds("bound"),
+        *bounds("waiting"),
     ),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from kscale.kernels import kernel
 from kscale.scheduler.plugins import Plugin
 from kscale.state.building import Building
 from kscale.state.descriptions import PodTemplate, Surroundings
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 NAME = "NodeVolumeLimits"
 #: A volume: its driver, and what the driver knows it by.
@@ -56,8 +56,7 @@ COLUMNS = {
     ),
     "cluster": (Column("free_attachment", "int64", "The first free row of attachment.", default=-1),),
     "template": (
-        Column("mount_first", "int64", "Its first row of mount."),
-        Column("mount_last", "int64", "The row after its last."),
+        *bounds("mount"),
         Column("mounts", "uint8", "1 when its end may free a volume of a CSI driver."),
     ),
 }

@@ -15,7 +15,7 @@ from kscale.kernels import kernel
 from kscale.scheduler.plugins import Bar, Plugin
 from kscale.state.building import NODE, Building
 from kscale.state.descriptions import Disk, NodeDescriptions, PodDescription
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 ONE_POD = "ReadWriteOncePod"
 #: Kinds of disks that are never shared, not even to be read.
@@ -36,12 +36,9 @@ COLUMNS = {
         "An entry of a template's list of claims.", (Column("claim", "int64", "Code of the claim's name."),)
     ),
     "template": (
-        Column("disk_against_first", "int64", "Its first row of disk_against."),
-        Column("disk_against_last", "int64", "The row after its last."),
-        Column("sole_first", "int64", "Its first row of sole."),
-        Column("sole_last", "int64", "The row after its last."),
-        Column("mounted_first", "int64", "Its first row of mounted."),
-        Column("mounted_last", "int64", "The row after its last."),
+        *bounds("disk_against"),
+        *bounds("sole"),
+        *bounds("mounted"),
         Column("names_disks", "uint8", "1 when it names a disk that not every pod may share."),
         Column("namespace_code", "int64", "Code of its namespace."),
     ),

@@ -16,7 +16,7 @@ from kscale.scheduler.volumes import EVERYWHERE, is_within, reach_of
 from kscale.state.building import Building, Mask
 from kscale.state.descriptions import NodeDescriptions, PodDescription, PodTemplate, Surroundings
 from kscale.state.labels import Requirement
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 #: Labels of volumes that bind them to a place, and the labels of nodes that may stand in for them.
 PLACES = {
@@ -34,10 +34,7 @@ COLUMNS = {
         "What the places of a template's volumes come to, where they bind it at all.",
         (Column("reach", "int64", "The nodes there: see volume_reach."),),
     ),
-    "template": (
-        Column("place_first", "int64", "Its first row of place."),
-        Column("place_last", "int64", "The row after its last."),
-    ),
+    "template": (*bounds("place"),),
 }
 
 

@@ -46,6 +46,14 @@ class Column:
         return np.dtype(self.dtype)
 
 
+def bounds(table: str) -> tuple[Column, Column]:
+    """Return the columns of ``template`` that say where a template's list in ``table`` begins and ends."""
+    return (
+        Column(f"{table}_first", "int64", f"Its first row of {table}."),
+        Column(f"{table}_last", "int64", f"The row of {table} after its last."),
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """A table: its columns by name, and what one row of it is."""

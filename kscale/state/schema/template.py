@@ -1,6 +1,6 @@
 """A template: all that the scheduler reads of a pod's spec; pods of one spec share a row."""
 
-from kscale.state.schema import Column
+from kscale.state.schema import Column, bounds
 
 COLUMNS = (
     Column(
@@ -42,12 +42,9 @@ COLUMNS = (
     Column("held", "uint8", "Why it is never tried: 1 for scheduling gates, 2 for no profile of its scheduler."),
     Column("breaks", "uint8", "1 when each of its tries breaks off in an error."),
     Column("domains", "uint8", "1 when some filter or score of it looks at other pods by domain."),
-    Column("counting_first", "int64", "Its first row of counting."),
-    Column("counting_last", "int64", "The row after its last."),
-    Column("trial_first", "int64", "Its first row of trial."),
-    Column("trial_last", "int64", "The row after its last."),
-    Column("budget_of_first", "int64", "Its first row of budget_of."),
-    Column("budget_of_last", "int64", "The row after its last."),
+    *bounds("counting"),
+    *bounds("trial"),
+    *bounds("budget_of"),
     Column("slot", "int64", "Its row of the memo of totals; -1 has none, -2 was never asked for.", default=-2),
     Column("diagnosis", "int64", "Its latest diagnosis.", default=-1),
     Column(
