@@ -33,9 +33,17 @@ c,4,16Gi,0,,zone=b,0
 SHAPES = ("1,2Gi,0,,", "2,1Gi,0,,1", "500m,1Gi,1,500,", "1500m,3Gi,1,,", ",,0,,", "3,4Gi,0,,", "1,,2,1000,")
 
 
-def pods_file(pods: int = PODS) -> str:
-    """The text of a pod file: an arrival every 7 s, seven shapes in turn, durations that overlap."""
+def pods_file(pods: int = PODS, *, urgent: bool = False) -> str:
+    """The text of a pod file: an arrival every 7 s, seven shapes in turn, durations that overlap.
+
+    With ``urgent``, every third pod has a higher priority and every ninth a higher one still.
+    """
     lines = ["name,namespace,arrival,duration,end,cpu,memory,gpu_count,gpu_milli,resource.example.com/fpga"]
+    if urgent:
+        return "\n".join(
+            f"{line},{'priority' if i == 0 else 100 if i % 9 == 1 else 10 if i % 3 == 1 else 0}"
+            for i, line in enumerate(pods_file(pods).splitlines())
+        )
     for i in range(pods):
         arrival, duration = 7 * (i // 2), 20 + 13 * (i % 11)
         times = f"{arrival},," if i % 19 == 5 else f"{arrival},{duration},{arrival + duration}"
@@ -75,6 +83,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.setattr(replay, "Settings", functools.partial(Settings, compiled=False))
     monkeypatch.setattr(report, "write", lambda folder, run, summary: {})
     (tmp_path / "pods.csv").write_text(pods_file())
+    (tmp_path / "urgent.csv").write_text(pods_file(urgent=True))
     (tmp_path / "nodes.csv").write_text(NODES)
     count = 0
 
@@ -111,6 +120,29 @@ def test_the_world_has_pods_of_every_fate(play: Play) -> None:
     assert done.run.invariants["control_points"] > 100 and done.run.invariants["violations"] == 0
     assert done.run.counts["arrived"] == PODS + 1 and done.run.counts["bound"] == PODS
     assert done.run.counts["attempts"] == pods["attempts"].sum()
+
+
+def test_pods_of_higher_priority_evict_others(play: Play) -> None:
+    done = play("urgent.csv", check=True)
+    pods, counts = done.pods, done.run.counts
+    assert counts["evicted"] == done.status["evicted"] == 17
+    assert counts["arrived"] == PODS + 1 == sum(done.status.values())
+    evicted = pods.filter(pl.col("status") == "evicted")
+    assert (evicted["ended_us"] >= evicted["started_us"]).all() and evicted["node"].null_count() == 0
+    assert evicted["preempted_by"].null_count() == 0 and evicted["victims"].sum() > 0  # some had others evicted before
+    assert pods["preempted_by"].null_count() == PODS + 1 - counts["evicted"]
+    victims = pods.filter(pl.col("victims") > 0).select(
+        pl.concat_str("namespace", pl.lit("/"), "name").alias("name"), pl.col("victims").cast(pl.UInt32)
+    )
+    assert victims.sort("name").rows() == sorted(Counter(evicted["preempted_by"].to_list()).items())
+    told = [note for note in done.run.notes if "riorities" in note]
+    assert told == [
+        "Priorities order the queue, and pods are evicted for others of higher priority; they do not come back."
+    ]
+    again = play("urgent.csv")
+    assert again.run.fingerprint == done.run.fingerprint != play().run.fingerprint
+    inflated = play("urgent.csv", inflate=True)
+    assert inflated.run.counts["evicted"] == inflated.pods["victims"].sum() == 0
 
 
 def test_until_ends_the_run_and_changes_nothing_before(play: Play) -> None:
@@ -302,6 +334,7 @@ def matches(done: Done, table: str) -> None:
     ("nodes", "fields"),
     [
         (None, {}),
+        (None, {"trace": "urgent.csv"}),
         (None, {"inflate": True}),
         (None, {"inflate": True, "policy": "FGD"}),
         (None, {"ends": "recorded", "until_us": 60 * SECOND, "scheduler_rate": "10"}),
@@ -314,14 +347,17 @@ def test_tables_have_the_columns_of_the_data_dictionary(
     play: Play, tmp_path: Path, nodes: str | None, fields: dict[str, Any]
 ) -> None:
     (tmp_path / "plain.csv").write_text(PLAIN_PODS)
-    done = play("pods.csv" if nodes is None else "plain.csv", nodes, **fields)
+    done = play(**{"trace": "pods.csv" if nodes is None else "plain.csv", "nodes": nodes} | fields)
     assert done.run.devices == (nodes is None)
     for table in OUTPUTS:
         matches(done, table)
     assert set(done.run.files) == {f"{table}.parquet" for table in OUTPUTS}
 
 
-@pytest.mark.parametrize("fields", [{}, {"ends": "recorded"}, {"inflate": True}, {"scheduler_rate": "10"}])
+URGENT = {"trace": "urgent.csv"}
+
+
+@pytest.mark.parametrize("fields", [{}, {"ends": "recorded"}, {"inflate": True}, {"scheduler_rate": "10"}, URGENT])
 def test_events_are_the_changes_of_state_that_pods_tells(play: Play, fields: dict[str, Any]) -> None:
     done = play(**fields)
     events = done.table("events")
@@ -329,7 +365,7 @@ def test_events_are_the_changes_of_state_that_pods_tells(play: Play, fields: dic
     for row in done.pods.iter_rows(named=True):
         status, what = row["status"], f"{row['namespace']}/{row['name']}"
         failed = "Refused" if status == "refused" else "FailedScheduling"
-        ended = "Deleted" if status == "failed" else "Succeeded"
+        ended = {"failed": "Deleted", "evicted": "Evicted"}.get(status, "Succeeded")
         expected[row["arrived_us"], "Arrived", what, None, None] += 1
         expected[row["first_failed_us"], failed, what, None, row["reason"]] += 1
         expected[row["bound_us"], "Scheduled", what, row["node"], None] += 1
@@ -344,7 +380,16 @@ def test_events_are_the_changes_of_state_that_pods_tells(play: Play, fields: dic
         assert kinds == sorted(set(kinds))
 
 
-@pytest.mark.parametrize("fields", [{}, {"ends": "recorded"}, {"until_us": 105 * SECOND, "sample_us": 9 * SECOND}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"ends": "recorded"},
+        {"until_us": 105 * SECOND, "sample_us": 9 * SECOND},
+        URGENT,
+        URGENT | {"ends": "recorded"},
+    ],
+)
 def test_the_timeline_agrees_with_pods_at_every_sample(play: Play, fields: dict[str, Any]) -> None:
     done = play(**fields)
     timeline, pods = done.table("timeline"), done.pods
@@ -370,8 +415,9 @@ def test_the_timeline_agrees_with_pods_at_every_sample(play: Play, fields: dict[
     assert steps == [fields.get("sample_us", done.run.sample_us)]
 
 
-def test_nodes_tell_what_their_pods_held(play: Play) -> None:
-    done = play(until_us=150 * SECOND)
+@pytest.mark.parametrize("trace", ["pods.csv", "urgent.csv"])
+def test_nodes_tell_what_their_pods_held(play: Play, trace: str) -> None:
+    done = play(trace, until_us=150 * SECOND)
     pods, nodes, end = done.pods, done.table("nodes"), done.run.horizon_us
     on = pods["node"].to_list()
     held = (pods["ended_us"].fill_null(end) - pods["bound_us"]).fill_null(0).to_numpy()

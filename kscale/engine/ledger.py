@@ -165,7 +165,7 @@ def _device_lists(masks: np.ndarray[Any, Any]) -> pl.Series:
 
 
 #: The kinds of events in the order in which they come within an instant, as in the loop: ends before arrivals.
-_EVENT_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Evicted", "Scheduled", "Started")
+_EVENT_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted")
 
 
 def events(pods: pl.DataFrame) -> pl.DataFrame:
