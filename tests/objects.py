@@ -77,8 +77,23 @@ def selector(key: str, *values: str) -> Selector:
     return Selector((Requirement(key, "In" if values else "Exists", values),))
 
 
-def random_simulation(rng: Random, settings: Settings = DEFAULTS) -> Simulation:
-    """Return a run of a few pods that ask for everything there is to ask for, on a few nodes."""
+#: Templates that ask for everything: with them every plug-in is used, and all runs are of one kind.
+EVERYTHING = [
+    PodTemplate(
+        PodDescription(images=("i0",), claims=("default/c0", "default/c2")), labels=(("app", "x"),), priority=1,
+        ports=(("TCP", "0.0.0.0", 80),), spread=(SpreadConstraint(1, "zone", True, selector("app", "x")),),
+        anti_affinity=(PodTerm("zone", selector("app", "y"), ("default",)),), devices=(("gpu", 1),),
+        disks=(Disk("gcePersistentDisk", ("d",)),),
+    ),
+    PodTemplate(preferred_affinity=((1, PodTerm("zone", selector("app", "x"), ("default",))),)),
+]  # fmt: skip
+
+
+def random_simulation(rng: Random, settings: Settings = DEFAULTS, also: Sequence[PodTemplate] = ()) -> Simulation:
+    """Return a run of a few pods that ask for everything there is to ask for, on a few nodes.
+
+    No pod is of the templates ``also``.
+    """
     nodes = [
         {
             "cpu_milli": rng.choice([1000, 2000, 4000]), "memory_bytes": rng.choice([1, 2, 1 << 8]) << 30,
@@ -87,6 +102,7 @@ def random_simulation(rng: Random, settings: Settings = DEFAULTS) -> Simulation:
         }
         for _ in range(rng.randint(2, 6))
     ]  # fmt: skip
+    nodes[0]["images"] = (("i0", 1 << 28),)
     templates = [_random_template(rng) for _ in range(rng.randint(3, 7))]
     second = 1_000_000
     pods = [
@@ -98,7 +114,7 @@ def random_simulation(rng: Random, settings: Settings = DEFAULTS) -> Simulation:
         for _ in range(rng.randint(8, 20))
     ]  # fmt: skip
     sizes = Sizes(pod=4, arrival=8, ledger=4, timeline=4, diagnosis=4, event=2)
-    return simulation_of(nodes, templates, pods, settings, sizes, _random_surroundings(rng, len(nodes)))
+    return simulation_of(nodes, [*templates, *also], pods, settings, sizes, _random_surroundings(rng, len(nodes)))
 
 
 def _random_term(rng: Random) -> PodTerm:
@@ -159,7 +175,7 @@ def _random_surroundings(rng: Random, nodes: int) -> Surroundings:
     return Surroundings(
         {"default": {}, "other": {"team": "o"}}, {volume.name: volume for volume in volumes},
         {claim.name: claim for claim in claims}, {each.name: each for each in classes},
-        {node: (("csi", rng.choice([1, 2, None])),) for node in range(nodes) if rng.random() < 0.7},
+        {0: (("csi", 1),), **{n: (("csi", rng.choice([1, 2, None])),) for n in range(1, nodes, rng.choice([1, 2]))}},
         (DisruptionBudget("b", "default", selector("app", "x"), rng.randint(0, 2)),),
         {name: tuple((node, rng.randint(1, 4)) for node in range(nodes)) for name in ("gpu", "nic")},
     )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kscale.scheduler.plugins import UPSTREAM_FILTERS
 from kscale.simulation import Settings, Simulation
 from kscale.state.intake import Sizes
 from tests import naive
+from tests.objects import EVERYTHING, random_simulation
 from tests.worlds import World, worlds
 
 #: Small buffers, so that every reason to come back from the loop occurs.
@@ -109,3 +113,42 @@ def test_random_chooses_among_the_nodes_that_fit(world: World, seed: int) -> Non
     expected = world.naive(profile="LeastAllocated", inflate=True)
     first = [result.status for result in expected][:1]
     assert [("running", "", "", "", "refused")[code] for code in simulation.ledger.fields["status"][:1]] == first
+
+
+# Runs over objects: with and without memo, compiled and plain, in one call and in many
+
+
+KINDS = {"in time": Settings(), "each once": Settings(inflate=True), "slow": Settings(scheduler_us=300_000)}
+
+
+def objects(seed: int, how: Settings) -> list[tuple[Any, ...]]:
+    """What becomes of the pods of a random world of objects, in which every plug-in is used."""
+    simulation = random_simulation(Random(seed), how, also=EVERYTHING)
+    assert len({plugin.name for plugin in simulation.profile.filters}) == len(UPSTREAM_FILTERS)
+    simulation.compile()
+    with np.errstate(over="ignore"):
+        simulation.run()
+    return simulation.pods().rows()
+
+
+@pytest.mark.parametrize("how", KINDS.values(), ids=KINDS)
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000))
+def test_objects_with_and_without_memo(how: Settings, seed: int) -> None:
+    how = replace(how, compiled=False, check=True)
+    expected = objects(seed, how)
+    assert objects(seed, replace(how, memo=False)) == expected
+    assert objects(seed, replace(how, sample_us=77_777)) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.parametrize("how", KINDS.values(), ids=KINDS)
+def test_objects_compiled_and_plain(how: Settings) -> None:
+    """Two kinds of runs are compiled: with pods that wait, and with each pod tried once."""
+    evicted = 0
+    for seed in range(40):
+        rows = objects(seed, replace(how, compiled=True))
+        assert rows == objects(seed, replace(how, compiled=False)), seed
+        evicted += sum("evicted" in row for row in rows)
+    assert evicted > 0
