@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 
 from kscale import shelf
 from kscale.engine.pods import RUNNING
-from kscale.kernels import parameters, plain
+from kscale.kernels import callable_form, parameters, plain, plain_form
 from kscale.scheduler import plugins
 from kscale.scheduler.configuration import UPSTREAM, ProfileConfiguration
 from kscale.scheduler.plugins import Plugin
@@ -247,7 +247,7 @@ def both_alike(function: Callable[..., Any], cluster: Cluster, *own: Any) -> Non
     """Call both forms on copies; the columns are then as they leave them."""
     names = parameters(function)[len(own) :]
     results: list[Any] = []
-    for form in (function, plain(function)):
+    for form in (callable_form(function), plain_form(function)):
         columns = {name: cluster.columns[name].copy() for name in names}
         arguments = [value.copy() if isinstance(value, np.ndarray) else value for value in own]
         results.append((form(*arguments, *columns.values()), arguments, columns))
@@ -343,7 +343,7 @@ def test_a_kernel_over_lists_runs_compiled_and_plain_alike(plugin: Plugin, point
 
 def test_a_kernel_that_differs_would_be_found() -> None:
     """The proof above compares what the two forms leave behind: a form that writes something else is another result."""
-    fit: Callable[..., Any] = plugins.found()["NodeResourcesFit"].filter  # type: ignore[assignment]
+    fit = callable_form(plugins.found()["NodeResourcesFit"].filter)  # type: ignore[arg-type]
     names = parameters(fit)[4:]
     cluster = small()
     cluster.template_fit_request[0, 0] = 5
