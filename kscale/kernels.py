@@ -31,37 +31,25 @@ from numba.core.dispatcher import Dispatcher
 
 # Kernels allocate nothing, so they need no reference counts (_nrt): composed modules compile in half the time.
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
-# Composed modules call kernels, Python does not: without what unpacks Python's arguments, a quarter less to compile.
-_ENTRY: dict[str, Any] = {**_FLAGS, "no_cfunc_wrapper": True}
-_INNER: dict[str, Any] = {**_ENTRY, "no_cpython_wrapper": True}
 _KEPT_CACHES = 4
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Make ``function`` a kernel: compiled when a composed module calls it.
-
-    Its plain form is ``plain(kernel)``; ``callable_form(kernel)`` is for tests, which call kernels from Python.
-    """
-    return numba.njit(**_INNER)(function)
+    """Make ``function`` a kernel: compiled when a composed module calls it. ``plain_form(kernel)`` is plain Python."""
+    return numba.njit(**_FLAGS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Make ``function`` a kernel that is inlined into its callers: for arithmetic on scalars inside loops."""
-    return numba.njit(inline="always", **_INNER)(function)
-
-
-@cache
-def callable_form(function: Callable[..., Any]) -> Any:
-    """Return a kernel compiled in a form that Python can call."""
-    return numba.njit(**_FLAGS)(plain(function))
+    return numba.njit(inline="always", **_FLAGS)(function)
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the plain Python function behind a kernel."""
+    """Return the plain Python function behind a kernel, to look at: what it calls may be compiled."""
     return getattr(function, "py_func", function)
 
 
-def _plain_throughout(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain_form(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the plain function behind a kernel, in a world where the kernels that it calls are plain as well.
 
     Called from plain Python they would be compiled one by one, at every start, and cost more than they do.
@@ -81,7 +69,7 @@ def _plain_world(module: str) -> dict[str, Any]:
         world = _WORLDS[module] = dict(known)
         for name, value in known.items():
             if isinstance(value, Dispatcher):
-                world[name] = _plain_throughout(value)
+                world[name] = plain_form(value)
     return _WORLDS[module]
 
 
@@ -171,5 +159,5 @@ def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain."""
     if not compiled:
         # Random bits are made of products that wrap, which plain numpy scalars warn of.
-        return np.errstate(over="ignore"), _plain_throughout
-    return numba.njit(cache=True, **_ENTRY), lambda function: function
+        return np.errstate(over="ignore"), plain_form
+    return numba.njit(cache=True, **_FLAGS), lambda function: function

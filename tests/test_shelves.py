@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 
 from kscale import shelf
 from kscale.engine.pods import RUNNING
-from kscale.kernels import callable_form, parameters, plain, plain_form
+from kscale.kernels import parameters, plain, plain_form
 from kscale.scheduler import plugins
 from kscale.scheduler.configuration import UPSTREAM, ProfileConfiguration
 from kscale.scheduler.plugins import Plugin
@@ -247,7 +247,7 @@ def both_alike(function: Callable[..., Any], cluster: Cluster, *own: Any) -> Non
     """Call both forms on copies; the columns are then as they leave them."""
     names = parameters(function)[len(own) :]
     results: list[Any] = []
-    for form in (callable_form(function), plain_form(function)):
+    for form in (function, plain_form(function)):
         columns = {name: cluster.columns[name].copy() for name in names}
         arguments = [value.copy() if isinstance(value, np.ndarray) else value for value in own]
         results.append((form(*arguments, *columns.values()), arguments, columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kscale.kernels import callable_form, parameters, plain
+from kscale.kernels import parameters, plain_form
 from kscale.scheduler import plugins
 from kscale.state import schema
 from kscale.state.tables import Cluster
@@ -28,4 +28,4 @@ def small(**sizes: int) -> Cluster:
 def call(function: Callable[..., Any], cluster: Cluster, *own: Any, compiled: bool = True) -> Any:
     """Call a kernel with its own arguments, and with the columns that its further parameters name."""
     columns = cluster.arguments(parameters(function)[len(own) :])
-    return (callable_form(function) if compiled else plain(function))(*own, *columns)
+    return (function if compiled else plain_form(function))(*own, *columns)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kscale.kernels import callable_form, parameters, plain
+from kscale.kernels import parameters, plain_form
 from kscale.placing import Outcome, outcomes, simulation_of
 from kscale.simulation import Settings, Simulation
 from kscale.state.manifests import inventory_of
@@ -147,8 +147,8 @@ def both(function: Callable[..., Any], cluster: Cluster, *own: Any) -> Any:
     names = parameters(function)[len(own) :]
     before = {name: cluster.columns[name].copy() for name in names}
     own_before = [each.copy() if isinstance(each, np.ndarray) else each for each in own]
-    returned = callable_form(function)(*own_before, *before.values())
-    expected = plain(function)(*own, *cluster.arguments(names))
+    returned = function(*own_before, *before.values())
+    expected = plain_form(function)(*own, *cluster.arguments(names))
     assert returned == expected
     for name in names:
         assert np.array_equal(before[name], cluster.columns[name]), name
