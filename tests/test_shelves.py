@@ -343,7 +343,8 @@ def test_a_kernel_over_lists_runs_compiled_and_plain_alike(plugin: Plugin, point
 
 def test_a_kernel_that_differs_would_be_found() -> None:
     """The proof above compares what the two forms leave behind: a form that writes something else is another result."""
-    fit = callable_form(plugins.found()["NodeResourcesFit"].filter)  # type: ignore[arg-type]
+    fit = plugins.found()["NodeResourcesFit"].filter
+    assert fit is not None
     names = parameters(fit)[4:]
     cluster = small()
     cluster.template_fit_request[0, 0] = 5

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.kernels import callable_form
 from kscale.scheduler import totals as kernels
 from kscale.scheduler.totals import (
     NOT_LOOKED_AT,
@@ -20,7 +19,7 @@ from kscale.scheduler.totals import (
 from tests.engine.columns import call, small
 
 add_points, copy_totals, count_reasons, drawn_best, first_best, keep_first, move_count, normalise, take_plane = (
-    callable_form(getattr(kernels, name))
+    getattr(kernels, name)
     for name in (
         "add_points", "copy_totals", "count_reasons", "drawn_best", "first_best", "keep_first", "move_count",
         "normalise", "take_plane",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.kernels import callable_form, plain_form
+from kscale.kernels import plain_form
 from kscale.scheduler.plugins.resources import (
     BALANCED,
     FIRST_EXTENDED,
@@ -295,7 +295,7 @@ def test_ratio_is_exact(
 @given(parts())
 def test_hundredths_do_not_leave_int64(part: tuple[int, int]) -> None:
     amount, capacity = part
-    for form in (callable_form(hundredths), plain_form(hundredths)):
+    for form in (hundredths, plain_form(hundredths)):
         assert form(np.int64(amount), np.int64(capacity)) == amount * 100 // capacity
 
 
