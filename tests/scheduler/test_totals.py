@@ -7,24 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.scheduler import totals as kernels
 from kscale.scheduler.totals import (
     NOT_LOOKED_AT,
+    add_points,
     choose_slot,
+    copy_totals,
+    count_reasons,
+    drawn_best,
     emit_diagnosis,
+    first_best,
+    keep_first,
     look_no_further,
+    move_count,
+    normalise,
     random_bits,
     rejecting_reasons,
+    take_plane,
 )
 from tests.engine.columns import call, small
-
-add_points, copy_totals, count_reasons, drawn_best, first_best, keep_first, move_count, normalise, take_plane = (
-    getattr(kernels, name)
-    for name in (
-        "add_points", "copy_totals", "count_reasons", "drawn_best", "first_best", "keep_first", "move_count",
-        "normalise", "take_plane",
-    )
-)  # fmt: skip
 
 #: first_best looks at so many totals at a time.
 BLOCK = 256
