@@ -1,6 +1,7 @@
 # Sets up and runs kscale on a machine that has Python 3.11 or newer, and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -19,10 +20,10 @@ demo: $(READY) ## Replay the bundled trace and write demo/report.html.
 test: test-compiled test-plain ## Run the tests, with compiled kernels and with plain ones.
 
 test-compiled: $(READY)
-	$(BIN)/python -m pytest $(PYTEST_COMPILED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_COMPILED)
 
 test-plain: $(READY)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not data and not browser and not slow and not compiled" \
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not data and not browser and not slow and not compiled" \
 		tests/test_simulation.py tests/test_object_worlds.py tests/test_queue_worlds.py tests/engine tests/scheduler tests/state $(PYTEST_PLAIN)
 
 lint: $(READY) ## Check style, types and the floors.
