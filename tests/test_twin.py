@@ -71,7 +71,7 @@ def test_same_as_the_other_twin_where_only_resources_matter(seed: int) -> None:
         pods.append((arrival, draw.choice([100, 900, 2000, 5000]), draw.choice([0, 0, 5]), duration))
     nodes = [node(f"n{index}", *shape) for index, shape in enumerate(shapes)]
     arrivals = [
-        (arrival, pod(f"p{index}", cpu, priority, preemptionPolicy="Never"), duration)
+        (arrival, pod(f"p{index}", cpu, priority), duration)
         for index, (arrival, cpu, priority, duration) in enumerate(pods)
     ]
     found = played(nodes, arrivals)
