@@ -265,7 +265,7 @@ emit_diagnosis(template, counts)
 
 # Only the latest change of a node counts; the ring holds the last len(memo_log) changes. A template that is asked for
 # the first time is scored without a slot: in a trace of distinct pods, filling slots would only cost memory traffic.
-# One call of score_range serves the full pass and the single nodes: each call more is two seconds of compiling.
+# The full pass and the single nodes call score_range apart: with one call for both, FGD took a quarter longer.
 _REFRESH = """
 slot = template_slot[template]
 head, full = cluster_log_head[0], True
@@ -284,13 +284,16 @@ else:
         memo_counted[slot] = 0
     memo_cursor[slot] = head
 cluster_work[0] += len(totals) >> 3 if full else head - cursor
-for position in range(cursor, head):
-    node = memo_log[position & (len(memo_log) - 1)]
-    if full or node_changed_at[node] == position:
-        before = totals[node]
-        score_range(template, 0 if full else node, len(totals) if full else node + 1, totals)
-        if not full and memo_counted[slot]:
-            move_count(before, totals[node], memo_reason_count[slot])
+if full:
+    score_range(template, 0, len(totals), totals)
+else:
+    for position in range(cursor, head):
+        node = memo_log[position & (len(memo_log) - 1)]
+        if node_changed_at[node] == position:
+            before = totals[node]
+            score_range(template, node, node + 1, totals)
+            if memo_counted[slot]:
+                move_count(before, totals[node], memo_reason_count[slot])
 return totals
 """
 
