@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.making import made
-from benchmarks.measuring import simulation
-from benchmarks.objects import inventory
+from benchmarks.measuring import placed, simulation
 from benchmarks.reference import reference_seconds
 from benchmarks.table import markdown, number
 from benchmarks.workloads import WORKLOADS, Workload
-from kscale.placing import simulation_of
-from kscale.simulation import Settings, Simulation
+from kscale.simulation import Simulation
 
 BASELINE = Path(__file__).parent / "baseline.json"
 RUNS = 7
@@ -92,9 +90,7 @@ def counted(run: Simulation) -> dict[str, float]:
 
 def _ready(row: Workload) -> Simulation:
     if row.objects is not None:
-        run = simulation_of(inventory(row.objects), Settings(), given=True)
-        run.compile()
-        return run
+        return placed(row.objects)
     source = row.source or row.sizes[0]
     made(source)
     return simulation(row, source)

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.making import Source, made
-from benchmarks.objects import inventory
+from benchmarks.objects import Objects, inventory
 from benchmarks.workloads import Expected, Workload
 from kscale.engine import ledger
 from kscale.placing import simulation_of
@@ -87,6 +87,13 @@ def simulation(row: Workload, source: Source) -> Simulation:
     return result
 
 
+def placed(source: Objects) -> Simulation:
+    """Return a run over Kubernetes objects, in the order given, that is ready to start."""
+    result = simulation_of(inventory(source), Settings(), given=True)
+    result.compile()
+    return result
+
+
 def happened(run: Simulation) -> Expected:
     """Return the counts and the fingerprint of a run that is over."""
     pods = run.pods()
@@ -99,12 +106,21 @@ def happened(run: Simulation) -> Expected:
 class Run(Job):
     """The simulation in this process."""
 
-    def once(self) -> None:
+    def prepare(self) -> None:
+        """Make the input; it is kept for the runs that follow."""
         assert self.row.source is not None
         made(self.row.source)
+
+    def ready(self) -> Simulation:
+        """Return a run that is ready to start."""
+        assert self.row.source is not None
+        return simulation(self.row, self.row.source)
+
+    def once(self) -> None:
+        self.prepare()
         reset_peak()
         began, cpu_began = time.perf_counter(), time.process_time()
-        self.run = simulation(self.row, self.row.source)
+        self.run = self.ready()
         started = time.perf_counter()
         self.run.run()
         ended = time.perf_counter()
@@ -230,27 +246,16 @@ class Growth(Job):
         return super().figures() | {"growth_percent": 100 * spread} | {f"us_at_{n}": c * 1e6 for n, c in each.items()}
 
 
-class Place(Job):
+class Place(Run):
     """Pending pods of Kubernetes objects, each once, in the order given; decoded before."""
 
-    def once(self) -> None:
+    def prepare(self) -> None:
         assert self.row.objects is not None
-        known = inventory(self.row.objects)
-        reset_peak()
-        began, cpu_began = time.perf_counter(), time.process_time()
-        self.run = simulation_of(known, Settings(), given=True)
-        self.run.compile()
-        started = time.perf_counter()
-        self.run.run()
-        ended = time.perf_counter()
-        self.samples.append(Sample(ended - began, time.process_time() - cpu_began, ended - started, peak_mb()))
+        inventory(self.row.objects)
 
-    def finish(self) -> None:
-        self.found = happened(self.run)
-
-    def figures(self) -> dict[str, float]:
-        loop = min(sample.loop_seconds for sample in self.samples)
-        return super().figures() | {"pods_per_second": self.run.trace.pods.height / loop}
+    def ready(self) -> Simulation:
+        assert self.row.objects is not None
+        return placed(self.row.objects)
 
 
 # Reads a dump and tells its cost, the memory beyond the interpreter with the package loaded included.
