@@ -135,7 +135,7 @@ def _place(plan: Plan, stages: Stages, progress: Callable[[int, int, int], None]
         simulation = simulation_of(inventory, settings, given=given)
         waiting = hold_pending(simulation, inventory) if idle else {}
     if settings.compiled:
-        line = "loading the compiled loop (the first run of its kind compiles it: about half a minute)"
+        line = "loading the compiled loop (the first run of its kind compiles it: up to a minute)"
         with stages.stage("compile", line):
             simulation.compile()
     else:

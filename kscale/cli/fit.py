@@ -80,7 +80,7 @@ def fit(
         named = _names_in(pod)
         inventory, configuration, notes = read([*filename, *map(str, pod)], config, max_input, reporter)
         rows = _rows(inventory, pods, namespace, named)
-        reporter.stage("placing clones (of many, the first run compiles the loop: about half a minute)")
+        reporter.stage("placing clones (of many, the first run compiles the loop: up to a minute)")
         found = do(inventory, rows, configuration, limit=limit, together=together, progress=_Lines(quiet=quiet))
     if not quiet:
         tell_notes(notes)
