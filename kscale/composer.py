@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kscale.kernels import parameters, plain
@@ -23,8 +23,13 @@ class Composer:
     said by one ``return`` at its end.
     """
 
-    def __init__(self, columns: Collection[str]) -> None:
+    def __init__(self, columns: Collection[str], kinds: Mapping[str, tuple[str, int]] | None = None) -> None:
+        """Take the names of all columns, and their dtypes and dimensions where entries are to take them in one table.
+
+        An argument for each of three hundred columns doubles the time to compile an entry (``kscale.kernels.table``).
+        """
         self._columns = frozenset(columns)
+        self._kinds = kinds
         self._kernels: dict[str, list[str]] = {}
         self._header: list[str] = []
         self._imported: set[str] = set()
@@ -32,10 +37,13 @@ class Composer:
         self._entries: list[str] = []
         self._inlined = 0
 
-    def use(self, name: str, function: Callable[..., Any] | None) -> None:
+    def use(
+        self, name: str, function: Callable[..., Any] | None, stand_ins: Mapping[str, str] | None = None
+    ) -> None:  # fmt: skip
         """Bring in a kernel under ``name``; its columns follow its other parameters.
 
-        Raises ValueError when a parameter that is not a column follows one that is.
+        ``stand_ins`` names other columns that it gets in place of some of its own. Raises ValueError when a parameter
+        that is not a column follows one that is.
         """
         assert function is not None, f"{name} has no kernel"
         names = parameters(function)
@@ -47,7 +55,7 @@ class Composer:
             self._imported.add(module)
             self._header.append(f"import {module}")
         self._header.append(f"{name} = _form({module}.{plain(function).__qualname__})")
-        self._kernels[name] = needs
+        self._kernels[name] = [(stand_ins or {}).get(column, column) for column in needs]
 
     def define(self, name: str, arguments: str, body: str, *, entry: bool = False) -> None:
         """Add a driver with the text ``body``; an entry becomes a function of the module."""
@@ -57,7 +65,7 @@ class Composer:
             self._entries.append(name)
 
     def columns_of(self, entry: str) -> list[str]:
-        """Return the columns that an entry takes after its own arguments, in order."""
+        """Return the columns that an entry takes after its own arguments, in order, one by one or in one table."""
         return self._written(entry)[0]
 
     def source(self) -> str:
@@ -67,9 +75,12 @@ class Composer:
             "import numpy as np",
             "",
             "from kscale import kernels as _kernels",
-            *self._header[:0],
             "_entry, _form = _kernels.forms(globals().get('COMPILED', True))",
             *self._header,
+            *(
+                f"_take_{dtype}_{dimensions} = _kernels.taker('{dtype}', {dimensions}, globals().get('COMPILED', True))"
+                for dtype, dimensions in sorted(set((self._kinds or {}).values()))
+            ),
         ]
         return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(self._written(name)[1] for name in self._entries) + "\n"
 
@@ -81,7 +92,12 @@ class Composer:
         )
         names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
         needs = sorted(names & self._columns)
-        function.args = _arguments([*arguments, *needs])
+        if self._kinds is None:
+            function.args = _arguments([*arguments, *needs])
+        else:
+            function.args = _arguments([*arguments, "_table"])
+            taken = [f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {at})" for at, name in enumerate(needs)]
+            function.body = [*ast.parse("\n".join(taken)).body, *function.body]
         return needs, ast.unparse(ast.fix_missing_locations(function))
 
     def _expand(self, body: list[ast.stmt], where: str) -> list[ast.stmt]:

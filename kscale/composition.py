@@ -10,28 +10,46 @@ from kscale.scheduler import cycle, detail
 from kscale.scheduler.profile import Profile
 
 
+#: Every column's name, dtype and number of dimensions.
+Columns = frozenset[tuple[str, str, int]]
+
+
+def _composer(columns: Columns) -> Composer:
+    kinds = {name: (dtype, dimensions) for name, dtype, dimensions in columns}
+    return Composer(kinds, kinds)
+
+
 @cache
-def compose(columns: frozenset[str], profile: Profile, memo: bool, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
-    """Return the loop's module as text, and the columns that its entries ``run``, ``sample`` and ``explain`` take."""
-    composer = Composer(columns)
+def compose(
+    columns: Columns, profile: Profile, memo: bool, index: bool, kind: loop.Kind
+) -> tuple[str, dict[str, list[str]]]:
+    """Return the loop's module as text, and the columns that its entries, ``run`` and ``sample``, take."""
+    composer = _composer(columns)
     loop.define_moves(composer, kind)
-    cycle.define(composer, profile, memo=memo, devices=kind.devices, waits=not kind.inflate)
+    cycle.define(composer, profile, memo=memo, index=index, devices=kind.devices, waits=not kind.inflate)
     loop.define(composer, kind)
-    composer.define(
-        "explain", "template", "score_range(template, 0, len(scan_total), scan_total)\nreturn scan_total", entry=True
-    )
     if kind.devices:
         composer.define("measure_all", "", "for node in range(len(scan_total)):\n    measure(node)", entry=True)
-    entries = ("run", "sample", "explain", *(("measure_all",) if kind.devices else ()))
+    entries = ("run", "sample", *(("measure_all",) if kind.devices else ()))
     return composer.source(), {name: composer.columns_of(name) for name in entries}
 
 
 @cache
-def compose_detail(columns: frozenset[str], profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
+def compose_detail(columns: Columns, profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
     """Return the module of ``detail`` and ``try_evicting`` as text, and the columns that they take."""
-    composer = Composer(columns)
+    composer = _composer(columns)
     loop.define_moves(composer, kind)
     cycle.define(composer, profile, devices=kind.devices, waits=False)
     detail.define(composer, profile)
     entries = ("detail", "try_evicting") if profile.preempts else ("detail",)
     return composer.source(), {name: composer.columns_of(name) for name in entries}
+
+
+@cache
+def compose_explain(columns: Columns, profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
+    """Return the module of ``explain`` as text, and the columns that it takes: totals of a template by usage."""
+    composer = _composer(columns)
+    loop.define_moves(composer, kind)
+    cycle.define(composer, profile, devices=kind.devices, waits=False)
+    composer.define("explain", "template", "score_range(template, 0, len(scan_total), scan_total)", entry=True)
+    return composer.source(), {"explain": composer.columns_of("explain")}

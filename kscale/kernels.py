@@ -10,6 +10,8 @@ digest of the package's sources, of the versions below it and of the generated t
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import importlib.util
 import inspect
@@ -18,7 +20,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -27,7 +29,11 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core import types
 from numba.core.dispatcher import Dispatcher
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
 
 # Kernels allocate nothing, so they need no reference counts (_nrt): composed modules compile in half the time.
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
@@ -37,6 +43,14 @@ _KEPT_CACHES = 4
 def kernel(function: Callable[..., Any]) -> Any:
     """Make ``function`` a kernel: compiled when a composed module calls it. ``plain_form(kernel)`` is plain Python."""
     return numba.njit(**_FLAGS)(function)
+
+
+def hot(function: Callable[..., Any]) -> Any:
+    """Make ``function`` a kernel whose machine code is put in place where it is called: for what runs for every pod.
+
+    An array is handed over as seven words, so that a call with twenty columns costs more than most such kernels do.
+    """
+    return numba.njit(forceinline=True, **_FLAGS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
@@ -155,9 +169,91 @@ def load(text: str, *, compiled: bool = True) -> ModuleType:
     return module
 
 
+#: Words of an array in a table: where its values are, and up to three lengths.
+_WORDS = 4
+
+
+def table(arrays: Sequence[Any], *, compiled: bool) -> Any:
+    """Return arrays as the one argument that entries take them from; they must outlive it, where they are.
+
+    An array is seven words to a compiled function: three hundred of them as arguments take as long to compile as all
+    that is done with them.
+    """
+    if not compiled or numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return arrays
+    words = np.zeros((len(arrays), _WORDS), np.int64)
+    for row, array in enumerate(arrays):
+        words[row, 0] = array.ctypes.data
+        words[row, 1 : 1 + array.ndim] = array.shape
+    return words
+
+
+def taker(dtype: str, dimensions: int, compiled: bool) -> Callable[..., Any]:
+    """Return the function ``(table, row)`` that gives an array of a table, of this dtype and number of dimensions."""
+    if not compiled or numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return lambda arrays, row: arrays[row]
+    return _taker(dtype, dimensions)
+
+
+@cache
+def _taker(dtype: str, dimensions: int) -> Any:
+    result = types.Array(from_dtype(np.dtype(dtype)), dimensions, "C")
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def take(context: Any, words: Any, row: Any) -> Any:
+        def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = target.make_array(result)(target, builder)
+            known = target.make_array(words)(target, builder, arguments[0])
+            first = builder.mul(arguments[1], target.get_constant(types.intp, _WORDS))
+
+            def word(place: int) -> Any:
+                return builder.load(
+                    builder.gep(known.data, [builder.add(first, target.get_constant(types.intp, place))])
+                )
+
+            itemsize = target.get_constant(types.intp, np.dtype(dtype).itemsize)
+            shape = [word(1 + axis) for axis in range(dimensions)]
+            strides = [itemsize]
+            for length in reversed(shape[1:]):
+                strides.insert(0, builder.mul(strides[0], length))
+            populate_array(
+                array, data=builder.inttoptr(word(0), array.data.type), shape=shape, strides=strides,
+                itemsize=itemsize, meminfo=None,
+            )  # fmt: skip
+            return array._getvalue()
+
+        return result(words, types.intp), generate
+
+    return take
+
+
+@contextlib.contextmanager
+def compiling() -> Iterator[None]:
+    """Leave the garbage collector off: it looks at every type and statement again and again, a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain."""
     if not compiled:
         # Random bits are made of products that wrap, which plain numpy scalars warn of.
         return np.errstate(over="ignore"), plain_form
-    return numba.njit(cache=True, **_FLAGS), lambda function: function
+    return numba.njit(cache=True, no_cfunc_wrapper=True, **_FLAGS), _bare
+
+
+@cache
+def _bare(function: Callable[..., Any]) -> Any:
+    """Return a kernel that only compiled code may call: the wrappers for others take a quarter of the time to compile.
+
+    Called from Python it would crash the process, so it is no more than what a composed module calls.
+    """
+    if not isinstance(function, Dispatcher):
+        return function
+    options = {key: value for key, value in function.targetoptions.items() if key != "nopython"}
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function.py_func)

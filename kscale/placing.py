@@ -177,8 +177,8 @@ def choose_form(inventory: Inventory, settings: Settings, *, given: bool = False
 def _cached(inventory: Inventory, settings: Settings, *, given: bool) -> bool:
     """Return whether the loop of a run is compiled already."""
     simulation = simulation_of(inventory, settings, given=given)
-    names = frozenset(simulation.cluster.columns)
-    return kernels.cached(compose(names, simulation.profile, settings.memo, simulation.kind)[0])
+    names = simulation.cluster.kinds()
+    return kernels.cached(compose(names, simulation.profile, settings.memo, simulation.indexed, simulation.kind)[0])
 
 
 def run(simulation: Simulation, progress: Callable[[int, int], None] | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from kscale import kernels
-from kscale.composition import compose, compose_detail
+from kscale.composition import compose, compose_detail, compose_explain
 from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
@@ -19,7 +19,7 @@ from kscale.engine.ledger import Ledger
 from kscale.engine.pods import UNKNOWN_START
 from kscale.engine.recording import NodeTimeline, stays
 from kscale.errors import GateError, InputError
-from kscale.scheduler import arguments, planes, plugins
+from kscale.scheduler import arguments, kinds, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import DEFAULT, Profile, profile
@@ -49,6 +49,7 @@ class Settings:
         seed: of every draw.
         check: look at the invariants at every control point.
         memo: keep totals between tries; False scores every node for every try (the twin).
+        index: ask the class index first; False leaves every pod to the scan.
         compiled: False runs the same loop as plain Python.
         configuration: the scheduler's profiles; None is kube-scheduler's default.
         every: compile every plug-in, used or not: one module for all inputs.
@@ -64,6 +65,7 @@ class Settings:
     seed: int = 0
     check: bool = False
     memo: bool = True
+    index: bool = True
     compiled: bool = True
     configuration: SchedulerConfiguration | None = None
     detailed: bool = False
@@ -117,27 +119,30 @@ class Simulation:
         self.building.pods_of = np.bincount(trace.pods["spec"].to_numpy(), minlength=len(self.building.templates))
         self.profile: Profile = self._plan()
         planes.share(self.building, self.profile)
-        kinds = typical_of(typical or trace) if self.with_devices else []
-        levels = sorted({kind.gpu_milli for kind, _ in kinds if kind.gpu_count})
+        weighted = typical_of(typical or trace) if self.with_devices else []
+        levels = sorted({kind.gpu_milli for kind, _ in weighted if kind.gpu_count})
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
             nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes or Sizes()), self.building,
             {
-                "typical": len(kinds), "level": len(levels), "detailed": nodes.height * settings.detailed,
+                "typical": len(weighted), "level": len(levels), "detailed": nodes.height * settings.detailed,
                 **arguments.dimensions(self.profile),
             },
         )  # fmt: skip
         self.cluster = self.intake.cluster
         arguments.fill(self.intake, self.building, self.profile)
         self.verdicts = planes.fill(self.intake, self.profile)
-        self._fill_typical(kinds, levels)
+        self._fill_typical(weighted, levels)
         self._fill_settings()
+        self.indexed = settings.index and settings.memo and (settings.every or kinds.serves(self.profile, self.cluster))
+        if self.indexed:
+            kinds.lay_out(self.intake, self.profile, self._pending(), (sizes or Sizes()).lane_bytes)
         self._arrivals = self._in_order()
         self.horizon_us = self._horizon()
         self.ledger = Ledger(trace.pods.height, self.tell)
         self.control_points = 0
         self.ended_us = 0
-        self._columns: dict[str, list[np.ndarray[Any, Any]]] = {}
+        self._columns: dict[str, Any] = {}
         self._generation = -1
 
     def _plan(self) -> Profile:
@@ -181,6 +186,12 @@ class Simulation:
             )
             cluster.typical_weight[row] = weight
 
+    def _pending(self) -> np.ndarray[Any, Any]:
+        """Return how many pods of each template are not bound before the run."""
+        specs = self.trace.pods["spec"].to_numpy()
+        return np.bincount(specs if self.objects is None else specs[self.objects.node < 0],
+                           minlength=self.cluster.sizes["template"])  # fmt: skip
+
     def _fill_settings(self) -> None:
         cluster, settings = self.cluster, self.settings
         cluster.cluster_seed[0] = np.uint64(settings.seed & (2**64 - 1))
@@ -218,19 +229,19 @@ class Simulation:
 
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
-        names = frozenset(self.cluster.columns)
-        text, entries = compose(names, self.profile, self.settings.memo, self.kind)
+        names = self.cluster.kinds()
+        text, entries = compose(names, self.profile, self.settings.memo, self.indexed, self.kind)
         self._names = dict(entries)
-        module = kernels.load(text, compiled=self.settings.compiled)
-        self._entries = {name: getattr(module, name) for name in self._names}
-        # A first call with nothing to do compiles every entry.
-        self._call("run", -1, 1)
-        rows = self.cluster.timeline_rows.copy()
-        self._call("sample", 0)
-        self.cluster.timeline_rows[:] = rows
-        self._call("explain", 0)
-        if self.with_devices:
-            self._call("measure_all")
+        with kernels.compiling():
+            module = kernels.load(text, compiled=self.settings.compiled)
+            self._entries = {name: getattr(module, name) for name in self._names}
+            # A first call with nothing to do compiles every entry.
+            self._call("run", -1, 1)
+            rows = self.cluster.timeline_rows.copy()
+            self._call("sample", 0)
+            self.cluster.timeline_rows[:] = rows
+            if self.with_devices:
+                self._call("measure_all")
 
     def detail(self, template: int) -> None:
         """Fill the table ``detail`` for a template, as things stand; the settings must be ``detailed``."""
@@ -246,8 +257,11 @@ class Simulation:
         return int(self._call("try_evicting", template, first, last)) if self.profile.preempts else -1
 
     def _load_detail(self) -> None:
-        if "detail" not in self._entries:
-            text, names = compose_detail(frozenset(self.cluster.columns), self.profile, self.kind)
+        self._load_more("detail", compose_detail)
+
+    def _load_more(self, entry: str, how: Callable[..., tuple[str, dict[str, list[str]]]]) -> None:
+        if entry not in self._entries:
+            text, names = how(self.cluster.kinds(), self.profile, self.kind)
             module = kernels.load(text, compiled=self.settings.compiled)
             self._names |= names
             self._entries |= {name: getattr(module, name) for name in names}
@@ -256,8 +270,9 @@ class Simulation:
         if self._generation != self.cluster.generation:
             self._columns, self._generation = {}, self.cluster.generation
         if entry not in self._columns:
-            self._columns[entry] = self.cluster.arguments(self._names[entry])
-        return self._entries[entry](*arguments, *self._columns[entry])
+            columns = self.cluster.arguments(self._names[entry])
+            self._columns[entry] = kernels.table(columns, compiled=self.settings.compiled)
+        return self._entries[entry](*arguments, self._columns[entry])
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Run to the end. ``progress`` is told the virtual time and the pods that have arrived, at control points.
@@ -293,6 +308,8 @@ class Simulation:
                 self._feed()
             elif code == loop.ROWS:
                 grow_pods(cluster)
+            elif code == loop.LANES:
+                kinds.grow_lanes(cluster)
             elif code == loop.DONE or (code == loop.REACHED and target == until):
                 break
             elif code == loop.REACHED:
@@ -385,8 +402,9 @@ class Simulation:
 
     def explain(self, template: int) -> np.ndarray[Any, Any]:
         """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""
-        result: np.ndarray[Any, Any] = self._call("explain", template).copy()
-        return result
+        self._load_more("explain", compose_explain)
+        self._call("explain", template)
+        return self.cluster.scan_total.copy()
 
 
 def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:

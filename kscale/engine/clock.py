@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kscale.kernels import inlined, kernel
+from kscale.kernels import hot, inlined
 
 #: Later than every instant; far below the largest int64, so that sums with it do not wrap.
 NEVER = 1 << 62
@@ -24,7 +24,7 @@ def _sooner(time_a: int, pod_a: int, time_b: int, pod_b: int, pod_trace_row: Any
     return time_a < time_b or (time_a == time_b and pod_trace_row[pod_a] < pod_trace_row[pod_b])
 
 
-@kernel
+@hot
 def calendar_push(
     pod: int, time_us: int, pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any, queue_size: Any
 ) -> None:
@@ -42,7 +42,7 @@ def calendar_push(
     queue_calendar_us[place] = time_us
 
 
-@kernel
+@hot
 def calendar_pop(pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any, queue_size: Any) -> int:
     """Take out and return the pod that ends first. A heap of fan-out four: half the cache misses of a binary one."""
     first = queue_calendar[0]
@@ -72,7 +72,7 @@ def calendar_pop(pod_trace_row: Any, queue_calendar: Any, queue_calendar_us: Any
     return first
 
 
-@kernel
+@hot
 def next_due(
     arrival_time_us: Any, cluster_now_us: Any, cluster_arrivals: Any, cluster_arrivals_cursor: Any,
     cluster_pod_in_flight: Any, cluster_scheduler_free_us: Any, cluster_next_flush_us: Any,

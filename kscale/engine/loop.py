@@ -1,7 +1,7 @@
 """The compiled loop: from one control point to the next, in virtual time.
 
 ``define`` writes the loop's drivers. They call, by name, functions that the rooms declare: the scheduler gives
-``weigh`` and ``choose`` (the node for a pod, or -1), ``pick_devices``, ``reserve``, ``diagnose``, ``preempt`` and the
+``find_node`` (the node for a pod by the class index, or -1), ``weigh`` and ``choose`` (by the scan), ``pick_devices``, ``reserve``, ``diagnose``, ``preempt`` and the
 queue's verbs; ``measure`` keeps a node's fragmented share where the cluster has devices.
 """
 
@@ -27,7 +27,7 @@ from kscale.engine.pods import (
 )
 
 #: What ``run`` returns: why it came back.
-DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS = range(6)
+DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES = range(7)
 
 
 @dataclass(frozen=True)
@@ -288,12 +288,14 @@ cluster_attempts[0] += 1
 cluster_woken_in_flight[0] = 0
 cluster_work[0] += 1
 draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
-totals = weigh(pod, template)
-node = choose(pod, totals, draw)
+node = find_node(template)
 if node < 0:
-    diagnose(template)
-    set_rest(pod, rejecting_reasons(template))
-    node = make_room(pod, template, totals, now_us)
+    totals = weigh(pod, template)
+    node = choose(pod, totals, draw)
+    if node < 0:
+        diagnose(template)
+        set_rest(pod, rejecting_reasons(template))
+        node = make_room(pod, template, totals, now_us)
 if node >= 0:
     pod_devices[pod] = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
     occupy(pod, node, 1, now_us)
@@ -363,6 +365,8 @@ while True:
             break
         if cluster_work[0] >= budget:
             return {BUDGET}
+        if cluster_lanes_wanted[0] != 0:
+            return {LANES}
         if ledger_rows[0] * 2 > len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
             return {FULL}
         pod = cluster_pod_in_flight[0]

@@ -19,7 +19,7 @@ import numpy as np
 from kscale.composer import Composer
 from kscale.engine.clock import FREE
 from kscale.engine.outputs import STATUSES
-from kscale.kernels import kernel, plain
+from kscale.kernels import hot, kernel, plain
 
 UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD = range(8)
 STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED = (
@@ -29,7 +29,7 @@ STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED,
 UNKNOWN_START = 1 << 62
 
 
-@kernel
+@hot
 def admit(
     pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any, pod_duration_us: Any, pod_end_us: Any,
     pod_begun_us: Any, arrival_time_us: Any, arrival_template: Any, arrival_duration_us: Any, arrival_end_us: Any,
@@ -50,7 +50,7 @@ def admit(
     return pod
 
 
-@kernel
+@hot
 def reset(
     pod: int,
     pod_node: Any, pod_devices: Any, pod_decision: Any, pod_failed_us: Any, pod_bound_us: Any, pod_started_us: Any,
@@ -64,7 +64,7 @@ def reset(
     pod_attempts[pod], pod_unschedulable_count[pod], pod_backoff_us[pod], pod_diagnosis[pod] = 0, 0, 0, -1
 
 
-@kernel
+@hot
 def count_arrival(
     template: int,
     template_request: Any, template_device_count: Any, template_device_milli: Any, resource_arrived: Any,
@@ -78,7 +78,7 @@ def count_arrival(
         resource_arrived[resource] += template_request[template, resource]
 
 
-@kernel
+@hot
 def take_resources(
     template: int, node: int, sign: int,
     template_request: Any, template_nonzero_request: Any, node_requested: Any, node_nonzero_requested: Any,
@@ -110,7 +110,7 @@ def take_devices(
             cluster_used_gpu_milli[0] += sign * milli
 
 
-@kernel
+@hot
 def log_change(
     node: int, now_us: int, sign: int, node_requested: Any, node_requested_peak: Any, node_bound_pods: Any,
     node_idle_us: Any, node_idle_since_us: Any, node_changed_at: Any, memo_log: Any, cluster_log_head: Any,
@@ -132,7 +132,7 @@ def log_change(
     cluster_log_head[0] = head + 1
 
 
-@kernel
+@hot
 def join_node(
     pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, node_first_pod: Any, node_last_pod: Any
 ) -> None:
@@ -146,7 +146,7 @@ def join_node(
     node_last_pod[node] = pod
 
 
-@kernel
+@hot
 def leave_node(
     pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, node_first_pod: Any, node_last_pod: Any
 ) -> None:
@@ -162,7 +162,7 @@ def leave_node(
         node_last_pod[node] = before
 
 
-@kernel
+@hot
 def bind(
     pod: int, node: int, now_us: int,
     pod_state: Any, pod_node: Any, pod_decision: Any, pod_bound_us: Any, pod_started_us: Any, pod_duration_us: Any,
@@ -196,7 +196,7 @@ def start_bound(
     return now_us + pod_duration_us[pod] if pod_duration_us[pod] >= 0 else -1
 
 
-@kernel
+@hot
 def to_ledger(
     pod: int, status: int,
     pod_trace_row: Any, pod_node: Any, pod_devices: Any, pod_decision: Any, pod_failed_us: Any, pod_bound_us: Any,
@@ -225,7 +225,7 @@ def to_ledger(
     ledger_eviction[row] = pod_eviction[pod]
 
 
-@kernel
+@hot
 def free_row(pod: int, pod_state: Any, queue_free: Any, queue_size: Any) -> None:
     """Make the pod's row free for another."""
     pod_state[pod] = UNUSED

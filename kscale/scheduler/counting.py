@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from kscale.kernels import kernel
+import numpy as np
+
+from kscale.kernels import inlined, kernel
+
+
+@inlined
+def touch(
+    counter: int, row: int, before: int, sign: int, counter_touched: Any, tally_next: Any, tally_previous: Any
+) -> None:
+    """Keep the list of a counter's rows that are not 0, when a row goes from ``before`` by ``sign``."""
+    if before == 0:
+        first = counter_touched[counter]
+        tally_next[row], tally_previous[row] = np.int32(first), np.int32(-1)
+        if first >= 0:
+            tally_previous[first] = np.int32(row)
+        counter_touched[counter] = row
+    elif before + sign == 0:
+        after, ahead = tally_next[row], tally_previous[row]
+        if ahead >= 0:
+            tally_next[ahead] = after
+        else:
+            counter_touched[counter] = after
+        if after >= 0:
+            tally_previous[after] = ahead
 
 
 @kernel
 def count_pod(
     template: int, node: int, sign: int,
     template_counting_first: Any, template_counting_last: Any, counting_counter: Any, counter_topology: Any,
-    counter_nodemask: Any, counter_first: Any, counter_total: Any, topology_domain: Any, nodemask_node: Any,
-    tally_count: Any,
+    counter_nodemask: Any, counter_first: Any, counter_total: Any, counter_single: Any, counter_touched: Any,
+    topology_domain: Any, nodemask_node: Any, tally_count: Any, tally_next: Any, tally_previous: Any,
 ) -> None:  # fmt: skip
     """Add (sign 1) or take off (-1) a pod of the template on the node in every counter that counts it."""
     for entry in range(template_counting_first[template], template_counting_last[template]):
@@ -20,8 +43,12 @@ def count_pod(
         domain = topology_domain[counter_topology[counter], node]
         nodemask = counter_nodemask[counter]
         if domain >= 0 and (nodemask < 0 or nodemask_node[nodemask, node] != 0):
-            tally_count[counter_first[counter] + domain] += sign
+            row = counter_first[counter] + domain
+            before = tally_count[row]
+            tally_count[row] = before + sign
             counter_total[counter] += sign
+            if counter_single[counter] != 0:
+                touch(counter, row, before, sign, counter_touched, tally_next, tally_previous)
 
 
 @kernel

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kscale.composer import Composer
 from kscale.kernels import plain
-from kscale.scheduler import preemption, queue
+from kscale.scheduler import classes, preemption, queue
 from kscale.scheduler.counting import count_pod, count_trial
 from kscale.scheduler.fragmentation import measure_node
 from kscale.scheduler.plugins import Plugin
@@ -40,10 +40,13 @@ from kscale.scheduler.totals import (
 _ONE_BY_ONE_CHEAP, _ONE_BY_ONE_DEAR = 60, 1
 
 
-def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: bool, waits: bool = True) -> None:
+def define(
+    composer: Composer, profile: Profile, *, memo: bool = True, index: bool = False, devices: bool, waits: bool = True
+) -> None:
     """Add the cycle: ``weigh``, ``choose``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue.
 
-    ``waits`` tells whether a pod waits for a node that was cleared for it.
+    ``waits`` tells whether a pod waits for a node that was cleared for it, ``index`` whether the class index is asked
+    before the scan.
     """
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
@@ -75,6 +78,11 @@ def define(composer: Composer, profile: Profile, *, memo: bool = True, devices: 
     composer.define("weigh", "pod, template", _weigh(profile, nominates))
     composer.define("choose", "pod, totals, draw", _choose(profile, nominates))
     composer.define("diagnose", "template", _DIAGNOSE)
+    if index:
+        classes.define(composer, profile, nominates=nominates)
+    else:
+        composer.define("find_node", "template", "return -1")
+        composer.define("give_lane", "template, totals", "pass")
     _define_reserve(composer, profile, devices)
     queue.define(composer, profile)
 
@@ -294,6 +302,7 @@ else:
             score_range(template, node, node + 1, totals)
             if memo_counted[slot]:
                 move_count(before, totals[node], memo_reason_count[slot])
+give_lane(template, totals)
 return totals
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 from kscale.composer import Composer
 from kscale.engine.clock import ACTIVE, BACKOFF, NEVER, RESTING, SECOND
 from kscale.engine.pods import QUEUED
-from kscale.kernels import inlined, kernel, plain
+from kscale.kernels import hot, inlined, kernel, plain
 from kscale.scheduler.profile import Profile
 
 #: A pod that rests longer than this is woken anyway; looked at each LEFTOVER_PERIOD_US.
@@ -37,7 +37,7 @@ def _backs_off_first(
     return _goes_first(a, b, pod_template, pod_queue_sequence, template_priority)
 
 
-@kernel
+@hot
 def push_active(
     pod: int, pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any
 ) -> None:
@@ -53,7 +53,7 @@ def push_active(
     queue_active[place] = pod
 
 
-@kernel
+@hot
 def pop_active(
     pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any
 ) -> int:
@@ -138,7 +138,7 @@ def is_backing_off(pod: int, now_us: int, pod_backoff_us: Any) -> bool:
     return pod_backoff_us[pod] >= now_us // SECOND * SECOND
 
 
-@kernel
+@hot
 def enter(pod: int, now_us: int, pod_queued_us: Any, pod_queue_sequence: Any, cluster_sequence: Any) -> None:
     """Number the pod as it enters the queue."""
     pod_queued_us[pod] = now_us
@@ -189,7 +189,7 @@ def unrest(
     queue_size[RESTING] -= 1
 
 
-@kernel
+@hot
 def note_event(template: int, added: int, event_template: Any, event_added: Any, cluster_events: Any) -> None:
     """Note that a pod of the template came to a node (1) or went (0)."""
     event_template[cluster_events[0]] = template

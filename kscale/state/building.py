@@ -53,6 +53,7 @@ class Building:
         self._marks: dict[str, dict[int, int]] = {}
         self._sizes: dict[str, int] = {}
         self._selected: dict[tuple[Selector, tuple[str, ...] | None], Mask] = {}
+        self._hosted: list[tuple[int, dict[str, int]]] = []
 
     def configuration(self, template: PodTemplate) -> Any:
         """Return the arguments of the template's profile; None when no profile takes its pods."""
@@ -169,18 +170,41 @@ class Building:
         sizes = {table: self._sizes.get(table, len(self._lists.get(table, ()))) for table in tables}
         domains = [int(d.max(initial=-1)) + 1 for d in self._domains]
         topologies = [topology for topology, _, _ in self._counters]
+        self._hosted = self._list_hosted()
         return sizes | {
             "topology": len(self._domains), "nodemask": len(self._mask_rows), "peers": len(self._peer_rows),
             "counter": len(self._counted),
-            "tally": sum(domains[t] for t in topologies), "counting": sum(len(c) for c in self._counted),
-            "domain": max([*domains, 1]),
+            "tally": sum(domains[t] + 1 for t in topologies), "counting": sum(len(c) for c in self._counted),
+            "domain": max([*domains, 1]) + 1, "hosted": len(self._hosted),
         }  # fmt: skip
+
+    def single(self, topology: int) -> bool:
+        """Tell whether no domain of the topology has more than one node."""
+        domain = self._domains[topology]
+        return topology != CLUSTER and int(np.bincount(domain[domain >= 0], minlength=1).max()) <= 1
+
+    def _list_hosted(self) -> list[tuple[int, dict[str, int]]]:
+        """Return, for each template, the counters in its lists that tell single nodes apart, each once."""
+        singles = {topology for topology, _, _ in self._counters if self.single(topology)}
+        hosted = [row for row, (topology, _, _) in enumerate(self._counters) if topology in singles]
+        known = np.zeros(len(self._counters), bool)
+        known[hosted] = True
+        entries = {
+            (template, values["counter"]): None
+            for rows in self._lists.values()
+            for template, values in rows
+            if "counter" in values and known[values["counter"]]
+        }
+        return [(template, {"counter": counter}) for template, counter in entries]
 
     def fill(self, cluster: Cluster) -> None:
         """Write every row into the tables."""
         for row, domain in enumerate(self._domains):
             cluster.topology_domain[row] = domain
             cluster.topology_domains[row] = int(domain.max(initial=-1)) + 1
+            cluster.topology_single[row] = self.single(row)
+            if cluster.topology_single[row]:
+                cluster.topology_node[row, domain[domain >= 0]] = np.flatnonzero(domain >= 0)
         for row, mask in enumerate(self._mask_rows):
             cluster.nodemask_node[row] = mask
         for column, values in self._marks.items():
@@ -190,6 +214,8 @@ class Building:
         self._fill_counters(cluster)
         for table, rows in self._lists.items():
             _fill_list(cluster, table, rows)
+        if self._hosted:
+            _fill_list(cluster, "hosted", self._hosted)
 
     def _fill_counters(self, cluster: Cluster) -> None:
         first = 0
@@ -199,10 +225,12 @@ class Building:
             counts = domain >= 0 if nodemask < 0 else (domain >= 0) & (self._mask_rows[nodemask] != 0)
             cluster.counter_topology[row], cluster.counter_nodemask[row] = topology, nodemask
             cluster.counter_first[row], cluster.counter_domains[row] = first, count
+            cluster.counter_single[row] = cluster.topology_single[topology]
             eligible = cluster.tally_eligible[first : first + count]
             eligible[domain[counts]] = 1
             cluster.counter_eligible[row] = int(eligible.sum())
-            first += count
+            # One more row, never counted in: what nodes without any of the pods have.
+            first += count + 1
         if self._counted:
             templates = np.concatenate(self._counted)
             counters = np.repeat(np.arange(len(self._counted)), [len(c) for c in self._counted])

@@ -48,6 +48,14 @@ _SMALL = {
     "criteria": 6,
     "detailed": 0,
     "slots": 2,
+    "kind": 1,
+    "spot": 1,
+    "block": 1,
+    "bank": 1,
+    "hall": 1,
+    "ask": 1,
+    "lane": 16,
+    "group": 1,
 }
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
@@ -65,6 +73,7 @@ class Sizes:
     timeline: int = 1 << 12
     diagnosis: int = 1 << 12
     memo_bytes: int = 256 << 20
+    lane_bytes: int = 512 << 20
     event: int = 1 << 10
 
 

@@ -65,6 +65,10 @@ class Cluster:
         """Return the columns of these names, in order: what a kernel is called with."""
         return [self.columns[name] for name in names]
 
+    def kinds(self) -> frozenset[tuple[str, str, int]]:
+        """Return every column's name, dtype and number of dimensions."""
+        return frozenset((name, array.dtype.name, array.ndim) for name, array in self.columns.items())
+
     def nbytes(self) -> int:
         """Return the memory that all columns take, in bytes."""
         return sum(array.nbytes for array in self.columns.values())

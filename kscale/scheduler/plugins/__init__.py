@@ -9,7 +9,8 @@ and its test. A plug-in says which forms of contribution it gives:
 * ``bar`` turns a kind of pod away before any node is looked at;
 * ``plan`` names counters and lists before the tables are allocated, ``fill`` writes the plug-in's own columns then;
 * ``assign`` picks devices on the chosen node, ``reserve`` keeps the plug-in's own columns when a pod comes or goes;
-* ``hint`` tells whether what happened to one pod may help another that the plug-in turned away.
+* ``hint`` tells whether what happened to one pod may help another that the plug-in turned away;
+* ``lanes`` gives ``filter`` and ``score`` in a second form, for the class index: one node, a range of kinds of pods.
 
 A kernel's parameters are its own arguments, then columns by full name. Columns of its own a leaf declares as
 ``COLUMNS = {"table": (Column(...), ...)}``, tables of its own with ``NewTable``.
@@ -55,6 +56,21 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Lanes:
+    """The second form of ``filter`` and ``score``: one node for a range of lanes, each the ask of a kind of pod.
+
+    Attributes:
+        open: kernel ``(template, lane, columns…)`` that fills the lane's columns.
+        filter: kernel ``(node, lanes, columns…)`` that sets ``lane_reject`` for the first ``lanes`` lanes.
+        score: kernel ``(node, lanes, columns…)`` that fills ``lane_raw``, as ``score`` fills ``scan_raw``.
+    """
+
+    open: Callable[..., Any]
+    filter: Callable[..., Any] | None = None
+    score: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
 class Plugin:
     """One plug-in, by its name in kube-scheduler's configuration.
 
@@ -86,6 +102,12 @@ class Plugin:
             before a trial, and put it back after it; trials nest in slots 0 and 1.
         hint: kernel ``(template, other, added, columns…)``: whether a pod of the template ``other`` that came (1) or
             went (0) may help; ``always`` where any pod that went may.
+        lanes: see the module; a plug-in without it leaves the pods that it concerns to the scan, and all pods when it
+            does not tell which by ``lists`` or ``concerns``.
+        concerns: the tables of lists that its ``filter`` reads, template by template.
+        by_domain: whether ``late``, ``raw`` and ``points`` tell nodes apart by ``topology_domain`` and columns of
+            ``scan`` alone, so that they serve groups of nodes as well as nodes.
+        ungrouped: the templates, as a mask, that groups cannot serve.
         plan, fill: see the module; ``lists``: the tables of lists that ``late`` and ``raw`` read, template by template.
         used: whether it has anything to do for an input; always, where it is None.
         variant: the scoring strategy of NodeResourcesFit that the score stands for.
@@ -118,6 +140,10 @@ class Plugin:
     recall: Callable[..., Any] | None = None
     hint: Callable[..., Any] | None = None
     always: bool = False
+    lanes: Lanes | None = None
+    concerns: tuple[str, ...] = ()
+    by_domain: bool = False
+    ungrouped: Callable[[Cluster], npt.NDArray[np.bool_]] | None = None
     plan: Callable[[Building], None] | None = None
     fill: Callable[[Building, Cluster], None] | None = None
     lists: tuple[str, ...] = ()

@@ -294,6 +294,5 @@ def _reasons(resources: list[str]) -> list[str]:
 INTER_POD = Plugin(
     "InterPodAffinity", rank=130, late=unwelcome, skips=has_no_company, reasons=_reasons, unresolvable=(0,),
     raw=company, points=company_points, normalise="own", hint=may_welcome, plan=_plan,
-    lists=("together", "apart", "preference"), used=_used, weight=2,
-    standard=True,
+    lists=("together", "apart", "preference"), by_domain=True, used=_used, weight=2, standard=True,
 )  # fmt: skip

@@ -120,6 +120,6 @@ def _reasons(resources: list[str]) -> list[str]:
 
 PORTS = Plugin(
     "NodePorts", rank=50, filter=conflicts, reasons=_reasons, reserve=take_ports, remember=keep_ports,
-    recall=restore_ports, hint=frees_a_port, plan=_plan,
+    recall=restore_ports, hint=frees_a_port, plan=_plan, concerns=("port_against",),
     used=_used, standard=True,
 )  # fmt: skip

@@ -1,9 +1,6 @@
 """NodeResourcesFit and its scoring strategies, and NodeResourcesBalancedAllocation.
 
-Rules: kube-scheduler v1.34.1. Doubles divide exactly while an allocatable is below 2^46 (then 100 * amount stays
-below 2^53, and the quotient's floor is the integer quotient). From 2^46 on (``resource_wide`` 1) the quotient is set
-right by its rest in int64; from 2^52 on (2) doubles do not even add exactly, and int64 is divided digit by digit, which
-cannot overflow below 2^59.
+Rules: kube-scheduler v1.34.1; arithmetic: ``kscale.scheduler.shares``.
 """
 
 from __future__ import annotations
@@ -13,13 +10,19 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import inlined, kernel
-from kscale.scheduler.plugins import Plugin
+from kscale.scheduler import resource_lanes
+from kscale.scheduler.plugins import Lanes, Plugin
+from kscale.scheduler.shares import (
+    FIRST_EXTENDED,
+    PODS,
+    balance,
+    balance_of_many,
+    corrected,
+    free_share,
+    hundredths,
+    taken_share,
+)
 from kscale.state.schema import Column
-
-#: First row of ``resource`` that holds an extended resource (after cpu, memory, ephemeral-storage, pods).
-FIRST_EXTENDED = 4
-#: Row of the number of pods.
-PODS = 3
 
 COLUMNS = {
     "resource": (
@@ -31,6 +34,20 @@ COLUMNS = {
             "balanced", "uint8", "1 when the profile's NodeResourcesBalancedAllocation looks at the resource.",
             dims=("profile", "resource"),
         ),
+        Column("scored", "uint8", "1 when some profile's scoring strategy counts it."),
+        Column("asked", "uint8", "1 when some pod asks for it."),
+    ),
+    "lane": (
+        Column("fit_request", "float64", "What the ask must find free; below 0 where it asks for nothing.",
+               "the resource's", default=np.inf, dims=("resource", "lane")),
+        Column("scored_request", "float64", "What the allocation scores count.", "the resource's",
+               dims=("resource", "lane")),
+        Column("scored_weight", "int32", "Weight of the resource in the ask's mean; 0 is not scored.",
+               dims=("resource", "lane")),
+        Column("part", "float64", "1 over the sum of these weights; 0 where some node lacks one of the resources."),
+        Column("request", "float64", "What the balanced allocation counts.", "the resource's",
+               dims=("resource", "lane")),
+        Column("balance", "uint8", "How the ask is balanced: 0 not at all, 1 by cpu and memory, 2 in another way."),
     ),
     "profile": (
         Column("points", "int64", "Points of its RequestedToCapacityRatio shape."),
@@ -66,29 +83,6 @@ def beyond_capacity(template: int, node: int, template_fit_request: Any, node_al
     return False
 
 
-@inlined
-def hundredths(amount: int, capacity: int) -> int:
-    """Return amount * 100 // capacity for 0 <= amount <= capacity < 2^59, without leaving int64."""
-    if amount == capacity:
-        return 100
-    ten = amount * 10
-    unit = (ten % capacity) * 10
-    return ten // capacity * 10 + unit // capacity
-
-
-@inlined
-def corrected(guess: Any, amount: int, capacity: int) -> Any:
-    """Return amount * 100 // capacity for 0 <= amount <= capacity < 2^52, from the quotient of doubles.
-
-    The doubles are exact, and their quotient is at most one off, which its rest in int64 tells. Unlike a division of
-    int64 this vectorises.
-    """
-    rest = 100 * amount - np.int64(guess) * capacity
-    guess += np.int32(1) if rest >= capacity else np.int32(0)
-    guess -= np.int32(1) if rest < 0 else np.int32(0)
-    return guess
-
-
 @kernel
 def least_allocated(
     template: int, first: int, last: int,
@@ -112,9 +106,7 @@ def least_allocated(
             taken = node_nonzero_requested_double[resource, first:last]
             asked = float(request)
             for i in range(len(raw)):
-                left = capacity[i] - taken[i] - asked
-                share = np.int32(100.0 * max(left, 0.0) / max(capacity[i], 1.0))
-                raw[i] += weight * share
+                raw[i] += weight * free_share(capacity[i], taken[i], asked)
         else:
             allocatable = node_allocatable[resource, first:last]
             requested = node_nonzero_requested[resource, first:last]
@@ -159,8 +151,7 @@ def most_allocated(
             requested = node_nonzero_requested_double[resource, first:last]
             asked = float(request)
             for i in range(len(raw)):
-                taken = min(requested[i] + asked, capacity[i])
-                raw[i] += weight * np.int32(100.0 * taken / max(capacity[i], 1.0))
+                raw[i] += weight * taken_share(capacity[i], requested[i], asked)
         else:
             allocatable = node_allocatable[resource, first:last]
             taken_exactly = node_nonzero_requested[resource, first:last]
@@ -235,49 +226,13 @@ def balanced_allocation(
         )  # fmt: skip
     else:
         for i in range(len(raw)):
-            raw[i] = _balance_of_many(template, first + i, template_request, node_allocatable, node_requested, balanced)
+            raw[i] = balance_of_many(template, first + i, template_request, node_allocatable, node_requested, balanced)
 
 
 @inlined
 def _balance_of_two(capacity_a: Any, used_a: Any, a: float, capacity_b: Any, used_b: Any, b: float, raw: Any) -> None:
-    # kube-scheduler takes half the difference for two resources; a resource without capacity drops out.
     for i in range(len(raw)):
-        fraction_a = min((used_a[i] + a) / max(capacity_a[i], 1.0), 1.0)
-        fraction_b = min((used_b[i] + b) / max(capacity_b[i], 1.0), 1.0)
-        deviation = abs((fraction_a - fraction_b) / 2.0)
-        both = capacity_a[i] > 0.0 and capacity_b[i] > 0.0
-        raw[i] = np.int32((1.0 - (deviation if both else 0.0)) * 100.0)
-
-
-@inlined
-def _balance_of_many(
-    template: int, node: int, template_request: Any, node_allocatable: Any, node_requested: Any, balanced: Any
-) -> Any:
-    total, count = 0.0, 0
-    for resource in range(len(balanced)):
-        request = template_request[template, resource]
-        if _counts(resource, request, node_allocatable[resource, node], balanced):
-            total += min(float(node_requested[resource, node] + request) / float(node_allocatable[resource, node]), 1.0)
-            count += 1
-    if count < 2:
-        return np.int32(100)
-    mean, squares = total / count, 0.0
-    first, second = 0.0, 0.0
-    for resource in range(len(balanced)):
-        request = template_request[template, resource]
-        if _counts(resource, request, node_allocatable[resource, node], balanced):
-            fraction = min(
-                float(node_requested[resource, node] + request) / float(node_allocatable[resource, node]), 1.0
-            )
-            squares += (fraction - mean) * (fraction - mean)
-            first, second = second, fraction
-    deviation = abs((first - second) / 2.0) if count == 2 else np.sqrt(squares / count)
-    return np.int32((1.0 - deviation) * 100.0)
-
-
-@inlined
-def _counts(resource: int, request: int, allocatable: int, balanced: Any) -> bool:
-    return balanced[resource] != 0 and allocatable > 0 and (resource < FIRST_EXTENDED or request > 0)
+        raw[i] = balance(capacity_a[i], used_a[i], a, capacity_b[i], used_b[i], b)
 
 
 @inlined
@@ -327,13 +282,22 @@ def _reasons(resources: list[str]) -> list[str]:
     return ["Too many pods" if name == "pods" else f"Insufficient {name}" for name in resources]
 
 
+_LEAST_LANES = Lanes(resource_lanes.open_scored, score=resource_lanes.least_allocated_lanes)
+
 FIT = Plugin(
     "NodeResourcesFit", rank=60, filter=fits, reasons=_reasons, hopeless=beyond_capacity, always=True,
     score=least_allocated, variant="LeastAllocated", standard=True,
+    lanes=Lanes(resource_lanes.open_fit_and_scored, resource_lanes.fit_lanes, resource_lanes.least_allocated_lanes),
 )  # fmt: skip
-BALANCED = Plugin("NodeResourcesBalancedAllocation", rank=70, score=balanced_allocation, standard=True)
-LEAST = Plugin("LeastAllocated", rank=71, score=least_allocated, variant="LeastAllocated")
-MOST = Plugin("MostAllocated", rank=72, score=most_allocated, variant="MostAllocated")
+BALANCED = Plugin(
+    "NodeResourcesBalancedAllocation", rank=70, score=balanced_allocation, standard=True,
+    lanes=Lanes(resource_lanes.open_balanced, score=resource_lanes.balanced_allocation_lanes),
+)  # fmt: skip
+LEAST = Plugin("LeastAllocated", rank=71, score=least_allocated, variant="LeastAllocated", lanes=_LEAST_LANES)
+MOST = Plugin(
+    "MostAllocated", rank=72, score=most_allocated, variant="MostAllocated",
+    lanes=Lanes(resource_lanes.open_scored, score=resource_lanes.most_allocated_lanes),
+)  # fmt: skip
 RATIO = Plugin(
     "RequestedToCapacityRatio", rank=73, score=requested_to_capacity_ratio, variant="RequestedToCapacityRatio"
 )

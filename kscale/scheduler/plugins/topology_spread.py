@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kscale.kernels import inlined, kernel
 from kscale.scheduler.plugins import Plugin
@@ -20,6 +21,7 @@ from kscale.scheduler.totals import hundredths_of
 from kscale.state.building import NODE, Building, Mask
 from kscale.state.descriptions import PodTemplate, SpreadConstraint
 from kscale.state.schema import Column, NewTable, bounds
+from kscale.state.tables import Cluster
 
 HOSTNAME = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"
@@ -154,7 +156,7 @@ def skewed(
             if sums[node] >= 0:
                 if domain_of[node] < 0:
                     sums[node] = np.int32(-1 - (1 << (reason + 1)))
-                elif counts[domain_of[node]] > limit:
+                elif tally_count[start + domain_of[node]] > limit:
                     sums[node] = np.int32(-1 - (1 << reason))
 
 
@@ -177,7 +179,7 @@ def soft_skew(
     template_spread_all_keys: Any, template_spread_soft_first: Any, template_spread_soft_last: Any,
     spread_soft_counter: Any, spread_soft_max_skew: Any, spread_soft_topology: Any, spread_soft_by_node: Any,
     counter_first: Any, topology_domain: Any, tally_count: Any, scan_stamp: Any, cluster_stamp: Any, scan_place: Any,
-    scan_double: Any, scan_wide: Any,
+    scan_share: Any, scan_double: Any, scan_wide: Any,
 ) -> bool:  # fmt: skip
     """Score the soft constraints: per constraint its count times ln(domains + 2), plus maxSkew - 1.
 
@@ -186,7 +188,7 @@ def soft_skew(
     first_entry, last_entry = template_spread_soft_first[template], template_spread_soft_last[template]
     if first_entry == last_entry:
         return False
-    looked_at = 0
+    looked_at, nodes = 0, 0
     for node in range(len(sums)):
         scan_double[node] = -1.0
         scan_wide[node] = 0
@@ -197,11 +199,12 @@ def soft_skew(
             scan_double[node] = 0.0
             scan_place[looked_at] = node
             looked_at += 1
+            nodes += scan_share[node]
     for entry in range(first_entry, last_entry):
         domain_of = topology_domain[spread_soft_topology[entry]]
         start = counter_first[spread_soft_counter[entry]]
         by_node = spread_soft_by_node[entry] != 0
-        size = looked_at
+        size = nodes
         if not by_node:
             cluster_stamp[0] += 1
             stamp, size, without = cluster_stamp[0], 0, 0
@@ -220,7 +223,7 @@ def soft_skew(
             node = scan_place[place]
             domain = domain_of[node]
             if domain >= 0:
-                count = tally_count[start + (node if by_node else domain)]
+                count = tally_count[start + (topology_domain[NODE, node] if by_node else domain)]
                 scan_double[node] += float(count) * weight + more
     for place in range(looked_at):
         value = scan_double[scan_place[place]]
@@ -250,6 +253,16 @@ def may_unskew(template: int, other: int, added: int, template_spread_peers: Any
     return peers >= 0 and peers_member[peers, other] != 0
 
 
+def _ungrouped(cluster: Cluster) -> npt.NDArray[np.bool_]:
+    """Soft constraints count the domains of the nodes that fit: of single nodes a group has many, but shows one."""
+    result = np.zeros(cluster.sizes["template"], bool)
+    for template in np.flatnonzero(cluster.template_spread_soft_first < cluster.template_spread_soft_last).tolist():
+        entries = slice(cluster.template_spread_soft_first[template], cluster.template_spread_soft_last[template])
+        single = cluster.topology_single[cluster.spread_soft_topology[entries]] != 0
+        result[template] = bool((single & (cluster.spread_soft_by_node[entries] == 0)).any())
+    return result
+
+
 def _used(building: Building) -> bool:
     return any(constraints_of(building, template)[0] for template in building.templates)
 
@@ -262,5 +275,5 @@ def _reasons(resources: list[str]) -> list[str]:
 SPREAD = Plugin(
     "PodTopologySpread", rank=120, late=skewed, reasons=_reasons, unresolvable=(1,), raw=soft_skew,
     points=spread_points, normalise="own", hint=may_unskew, plan=_plan,
-    lists=("spread_hard", "spread_soft"), used=_used, weight=2, standard=True,
+    lists=("spread_hard", "spread_soft"), by_domain=True, ungrouped=_ungrouped, used=_used, weight=2, standard=True,
 )  # fmt: skip

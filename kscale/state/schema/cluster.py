@@ -46,6 +46,13 @@ COLUMNS = (
     Column("max_backoff_us", "int64", "podMaxBackoffSeconds; 0 switches back-off off.", "us", default=10_000_000),
     Column("log_head", "int64", "Node changes logged so far."),
     Column("memo_next", "int64", "The memo slot that is handed out next."),
+    Column("lanes", "int64", "Lanes of the class index up to the last that is taken."),
+    Column("lanes_swept_at", "int64", "Position in the change log when idle lanes were last looked for."),
+    Column("lanes_wanted", "int64", "1 when more lanes are wanted than there are."),
+    Column("lanes_cursor", "int64", "Position in the change log up to which the lanes are right."),
+    Column("lane_to_open", "int64", "The lane that the next scan is to open; -1 for none.", default=-1),
+    Column("lanes_limit", "int64", "The most lanes that there may be."),
+    Column("search", "int64", "Searches of the class index by groups so far."),
     Column("work", "int64", "Work units done in the present call; bounds its length."),
     Column("seed", "uint64", "Seed of the draws among equal scores."),
 )

@@ -9,4 +9,6 @@ COLUMNS = (
     Column("domains", "int64", "Its rows of tally."),
     Column("eligible", "int64", "Domains that have a node whose pods count."),
     Column("total", "int64", "Sum of its counts.", "pods"),
+    Column("single", "uint8", "1 when its domains are single nodes: those with pods are kept in a list."),
+    Column("touched", "int64", "First of its rows of tally that is not 0; -1 for none.", default=-1),
 )

@@ -78,6 +78,8 @@ COLUMNS = (
     Column("idle_us", "int64", "Time spent without a pod, up to the last change.", "us"),
     Column("idle_since_us", "int64", "When its last pod left; -1 while it has pods.", "us"),
     Column("changed_at", "int64", "Position in the change log of its latest change.", default=-1),
+    Column("kind", "int64", "Its kind.", default=-1),
+    Column("spot", "int64", "Its spot of the class index.", default=-1),
     Column(
         "fragmented_gpu_milli",
         "float64",

@@ -13,6 +13,7 @@ COLUMNS = (
     Column("place", "int64", "Nodes that a score looks at, one after the other.", dims=("node",)),
     Column("double", "float64", "Raw score before it is rounded; -1 is left out.", dims=("node",)),
     Column("check", "int32", "0, or below when the filters that look at domains reject the node.", dims=("node",)),
+    Column("share", "int64", "1: a node is one node, where a group of nodes may be many.", default=1, dims=("node",)),
     Column("stamp", "int64", "The latest pass that saw the domain.", dims=("domain",)),
     Column("victim", "int64", "Pods that may be evicted from a node, the most important first.", dims=("pod",)),
     Column("verdict", "uint8", "What becomes of each: 1 breaks a budget, 2 is evicted.", dims=("pod",)),
