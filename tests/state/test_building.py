@@ -70,7 +70,9 @@ def test_topologies_are_labels_and_domains_their_values() -> None:
     assert domains[0] == domains[3] != domains[1] and domains[2] == -1 and sorted(set(domains)) == [-1, 0, 1]
     assert cluster.topology_domain[rack].tolist() == [-1] * 4
     assert cluster.topology_domains.tolist() == [1, 4, 2, 0]
-    assert cluster.sizes["domain"] == 4
+    assert cluster.sizes["domain"] == 4 + 1
+    assert cluster.topology_single.tolist() == [0, 1, 0, 1]
+    assert cluster.topology_node[NODE].tolist() == [0, 1, 2, 3]
 
 
 def test_sets_of_nodes_are_made_once_and_all_nodes_are_none() -> None:
@@ -94,9 +96,11 @@ def test_counters_are_made_once_for_topology_templates_and_nodes() -> None:
     assert cluster.counter_topology.tolist() == [zone, zone, NODE, zone, CLUSTER]
     assert cluster.counter_nodemask.tolist() == [-1, -1, -1, some, -1]
     assert cluster.counter_domains.tolist() == [2, 2, 4, 2, 1]
-    assert cluster.counter_first.tolist() == [0, 2, 4, 8, 10]
+    # Each has one row more, in which nothing is ever counted.
+    assert cluster.counter_first.tolist() == [0, 3, 6, 11, 14]
     assert cluster.counter_eligible.tolist() == [2, 2, 4, 2, 1]
-    assert len(cluster.tally_count) == cluster.tally_eligible.sum() == 11
+    assert len(cluster.tally_count) == 16 and cluster.tally_eligible.sum() == 11
+    assert cluster.counter_single.tolist() == [0, 0, 1, 0, 0]
     counting = [
         cluster.counting_counter[first:last].tolist()
         for first, last in zip(cluster.template_counting_first, cluster.template_counting_last, strict=True)
@@ -116,8 +120,8 @@ def test_pods_are_counted_where_their_domain_is() -> None:
         call(count_pod, cluster, template, node, 1)
     counts = cluster.tally_count.tolist()
     assert (counts[a], counts[b]) == (1, 2)  # n2 has no zone, and template 1 does not count
-    assert (counts[2 + a], counts[2 + b]) == (1, 1)  # n3 is not among the nodes that count
-    assert counts[4:] == [1, 1, 1, 1]
+    assert (counts[3 + a], counts[3 + b]) == (1, 1)  # n3 is not among the nodes that count
+    assert counts[6:] == [1, 1, 1, 1, 0]
     assert cluster.counter_total.tolist() == [3, 2, 4]
     call(count_pod, cluster, 2, 3, -1)
     assert cluster.tally_count.tolist()[b] == 1 and cluster.counter_total.tolist() == [2, 2, 3]

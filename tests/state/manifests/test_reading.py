@@ -74,7 +74,7 @@ def test_folders_are_read_by_name_and_recursively(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     write(tmp_path / "b.json", A)
     write(tmp_path / "a.yaml", "kind: Node")
-    write(tmp_path / "sub" / "c.yml.gz", gzip.compress(b"kind: Service"))
+    write(tmp_path / "sub" / "c.yml.gz", gzip.compress(b"kind: Service", mtime=0))
     write(tmp_path / "README.md", "kind: Secret")
     write(tmp_path / "z.json", "")
     assert [kind for _, kind, _ in kinds(tmp_path)] == ["Node", "Pod", "Service"]
@@ -132,8 +132,8 @@ def test_stdin_and_pipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (b"\xff\xfea", "is not UTF-16 text"),
         (b"kind: \x00", "cannot be read as YAML|is not YAML"),
         (b"\x1f\x8b\x08", "cannot be read as gzip"),
-        (gzip.compress(A.encode())[:-9], "cannot be read as gzip"),
-        (gzip.compress(A.encode())[:20] + b"aaaaaaaaaaaaaaaaaaaaa", "cannot be read as gzip"),
+        (gzip.compress(A.encode(), mtime=0)[:-9], "cannot be read as gzip"),
+        (gzip.compress(A.encode(), mtime=0)[:20] + b"aaaaaaaaaaaaaaaaaaaaa", "cannot be read as gzip"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str | bytes, problem: str) -> None:
