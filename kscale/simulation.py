@@ -136,7 +136,8 @@ class Simulation:
         self._fill_settings()
         self.indexed = settings.index and settings.memo and (settings.every or kinds.serves(self.profile, self.cluster))
         if self.indexed:
-            kinds.lay_out(self.intake, self.profile, self._pending(), (sizes or Sizes()).lane_bytes)
+            bounds = sizes or Sizes()
+            kinds.lay_out(self.intake, self.profile, self._pending(), bounds.lane_bytes, bounds.plot_bytes)
         self._arrivals = self._in_order()
         self.horizon_us = self._horizon()
         self.ledger = Ledger(trace.pods.height, self.tell)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from kscale.composer import Composer
 from kscale.kernels import plain
-from kscale.scheduler import groups, lanes, totals
+from kscale.scheduler import groups, lanes, plots, totals
 from kscale.scheduler.plugins import Plugin
 from kscale.scheduler.profile import Profile
 
-#: The most nodes that stand by themselves in a search: each costs about as much as twenty scanned nodes.
-MOST_ALONE = 64
 #: What kernels for nodes read in place of columns of nodes, when they are asked about groups.
 _STAND_INS = {
     "topology_domain": "group_domain", "scan_share": "group_share", "scan_wide": "group_wide",
@@ -33,7 +31,9 @@ def define(composer: Composer, profile: Profile, *, nominates: bool) -> None:
     conditions = _conditions(profile)
     if conditions:
         _define_groups(composer, profile)
-        text = text.replace("SEARCH", _SEARCH.replace("CONDITIONS", " or ".join(conditions)))
+        search = _SEARCH.replace("PLOT", _PLOT if profile.counts else "")
+        search = search.replace("BEST", _BEST if profile.counts else "node = best_group(lane, groups)")
+        text = text.replace("SEARCH", search.replace("CONDITIONS", " or ".join(conditions)))
     composer.define("find_node", "template", text.replace("SEARCH", "\n        node = best_of_lane(lane)"))
     opening = "\n".join(f"    open_{index}(template, lane)" for index in range(len(_laned(profile))))
     composer.define("give_lane", "template, totals", _GIVE_LANE.replace("OPEN_LANE", opening))
@@ -59,6 +59,12 @@ def _define_row(composer: Composer, profile: Profile) -> None:
             lines += [f"score_lanes_{place}(node, lanes)", f"add_lanes({place}, lanes)"]
     lines.append("settle_lanes(node, lanes)")
     body = "\n".join(f"        {line}" for line in lines)
+    if profile.counts:
+        for function in (
+            plots.plot_of, plots.lay_plot, plots.settle_plots, plots.gather_patches, plots.best_patch,
+        ):  # fmt: skip
+            composer.use(plain(function).__name__, function)
+        body += "\n        if cluster_plots[0] > 0:\n            settle_plots(node)\n            cluster_work[0] += cluster_plots[0] >> 1"
     composer.define("catch_up", "", _CATCH_UP.replace("CHUNK", str(lanes.CHUNK)).replace("FEW", str(lanes.FEW)).replace("ROW", body))
 
 
@@ -154,14 +160,33 @@ OPEN_LANE
     open_lane(template, lane, totals)
 """
 
-_SEARCH = f"""
+_SEARCH = """
         if CONDITIONS:
-            groups = gather_groups(template, lane, {MOST_ALONE})
+            groups = gather_groups(template, lane)
+PLOT
             if groups >= 0:
                 note_skips(template)
                 sums = group_sums[:groups]
                 weigh_groups(template, groups, sums)
                 cluster_work[0] += groups >> 3
-                node = best_group(lane, groups)
+                BEST
         else:
             node = best_of_lane(lane)"""
+
+_PLOT = """
+            plot = -1
+            if groups < 0:
+                plot = plot_of(template)
+                if plot < -1:
+                    plot = -2 - plot
+                    cluster_work[0] += len(node_spot) >> 1
+                    if not lay_plot(plot, template, lane):
+                        plot = -1
+                if plot >= 0:
+                    groups = gather_patches(plot)
+"""
+
+_BEST = """if plot >= 0:
+                    node = best_patch(plot, groups)
+                else:
+                    node = best_group(lane, groups)"""

@@ -17,18 +17,21 @@ from kscale.scheduler.lanes import FAN, best_in_kind
 
 @kernel
 def gather_groups(
-    template: int, lane: int, most: int,
+    template: int, lane: int,
     template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any, counter_touched: Any,
     counter_first: Any, counter_topology: Any, topology_node: Any, topology_domain: Any, tally_next: Any,
-    node_spot: Any, node_kind: Any, kind_best: Any, kind_fitting: Any, spot_score: Any, spot_stamp: Any,
+    node_spot: Any, node_kind: Any, kind_domain: Any, kind_best: Any, kind_fitting: Any, spot_score: Any, spot_stamp: Any,
     block_stamp: Any, bank_stamp: Any, group_kind: Any, group_spot: Any,
-    group_domain: Any, group_share: Any, group_sums: Any, cluster_search: Any,
+    group_domain: Any, group_share: Any, group_sums: Any, cluster_search: Any, cluster_alone: Any,
 ) -> int:  # fmt: skip
-    """Gather the groups; return how many, -1 where more than ``most`` nodes would stand by themselves."""
-    kinds = len(kind_best)
+    """Gather the groups; return how many, -1 where more than ``cluster_alone`` nodes would stand by themselves."""
+    kinds, most = len(kind_best), cluster_alone[0]
     for kind in range(kinds):
         group_share[kind] = kind_fitting[kind, lane]
         group_sums[kind] = kind_best[kind, lane]
+        group_kind[kind] = kind
+        for each in range(len(kind_domain)):
+            group_domain[each, kind] = kind_domain[each, kind]
     groups = kinds
     cluster_search[0] += 1
     stamp = cluster_search[0]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kscale.scheduler.classes import MOST_ALONE
 from kscale.scheduler.lanes import CHUNK, FAN
+from kscale.scheduler.plots import MOST_PATCHES, PLACES
 from kscale.scheduler.profile import Profile
 from kscale.state.intake import Intake
 from kscale.state.tables import Cluster
@@ -19,6 +19,7 @@ _MOST_KINDS, _NODES_PER_KIND = 16, 64
 _HIGHEST = (1 << 15) - 1
 #: More lanes cost more at each event than scanning would.
 _MOST_LANES = 8192
+_MOST_PLOTS = 256
 
 Array = npt.NDArray[Any]
 
@@ -52,10 +53,10 @@ def _serves_row(profile: Profile, cluster: Cluster, row: int) -> bool:
     )
 
 
-def lay_out(intake: Intake, profile: Profile, pods: Array, memory: int) -> None:
+def lay_out(intake: Intake, profile: Profile, pods: Array, memory: int, plot_memory: int) -> None:
     """Fill the tables of the class index. ``pods`` is how many pods of each template are to be placed.
 
-    ``memory`` bounds the lanes (bytes). Templates that the index does not serve keep ``template_ask`` -1.
+    ``memory`` bounds the lanes, ``plot_memory`` the plots (bytes). Templates that the index does not serve keep ``template_ask`` -1.
     """
     cluster = intake.cluster
     served = _served(profile, cluster) & (pods > 0)
@@ -64,7 +65,7 @@ def lay_out(intake: Intake, profile: Profile, pods: Array, memory: int) -> None:
     served &= _refine_by_descriptions(cluster, profile, kinds, served, pods)
     _fill_asks(cluster, served)
     _fill_kinds(cluster, kinds.codes)
-    _fill_groups(cluster)
+    _fill_groups(cluster, plot_memory)
     spots, asks = cluster.sizes["spot"], cluster.sizes["ask"]
     most = min(asks, memory // (2 * spots + spots // 4 + 8 * cluster.sizes["kind"]), _MOST_LANES)
     cluster.cluster_lanes_limit[0] = -(-max(most, 1) // CHUNK) * CHUNK
@@ -196,11 +197,16 @@ def _fill_kinds(cluster: Cluster, codes: Array) -> None:
     cluster.spot_node[spots] = order
 
 
-def _fill_groups(cluster: Cluster) -> None:
-    """Fill the groups of whole kinds. Where domains are single nodes, theirs is the one that nobody counts in."""
-    kinds = cluster.sizes["kind"]
-    cluster.resize("group", kinds + MOST_ALONE)
-    cluster.group_kind[:kinds] = np.arange(kinds)
+def _fill_groups(cluster: Cluster, memory: int) -> None:
+    """Fill the domains of whole kinds, and make room for groups and plots."""
     domain = cluster.topology_domain[:, cluster.kind_node]
     single = (cluster.topology_single != 0)[:, None] & (domain >= 0)
-    cluster.group_domain[:, :kinds] = np.where(single, cluster.topology_domains[:, None], domain)
+    cluster.kind_domain[:] = np.where(single, cluster.topology_domains[:, None], domain)
+    cluster.resize("group", max(cluster.sizes["kind"] + int(cluster.cluster_alone[0]), MOST_PATCHES))
+    counters = int((cluster.template_hosted_last - cluster.template_hosted_first)[cluster.template_ask >= 0].max(initial=0))
+    if counters:
+        cluster.resize("own", counters)
+        cluster.resize("patch", MOST_PATCHES)
+        cluster.resize("slot_of_patch", PLACES)
+        each = 4 * cluster.sizes["spot"] + 2 * MOST_PATCHES * cluster.sizes["bank"] + 4 * MOST_PATCHES * counters
+        cluster.resize("plot", int(min(max(memory // each, 1), _MOST_PLOTS, cluster.sizes["template"])))

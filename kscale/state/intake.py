@@ -56,6 +56,10 @@ _SMALL = {
     "ask": 1,
     "lane": 16,
     "group": 1,
+    "plot": 1,
+    "patch": 1,
+    "slot_of_patch": 1,
+    "own": 1,
 }
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
@@ -74,6 +78,7 @@ class Sizes:
     diagnosis: int = 1 << 12
     memo_bytes: int = 256 << 20
     lane_bytes: int = 512 << 20
+    plot_bytes: int = 256 << 20
     event: int = 1 << 10
 
 

@@ -62,9 +62,11 @@ def looked_up(run: Simulation) -> int:
 
 
 @settings(max_examples=40 if COMPILED else 25, deadline=None)
-@given(seed=st.integers(0, 1 << 32), given_order=st.booleans())
-def test_the_index_chooses_as_the_scan_does(seed: int, given_order: bool) -> None:
+@given(seed=st.integers(0, 1 << 32), given_order=st.booleans(), alone=st.sampled_from((0, 2, 64)))
+def test_the_index_chooses_as_the_scan_does(seed: int, given_order: bool, alone: int) -> None:
     scenario = world(seed, nodes=3 + seed % 30, templates=1 + seed % 5, pods=60)
     how = replace(HOW, inflate=given_order)
     by_scan = fields(simulation(scenario, replace(how, memo=False), seed))
-    assert fields(simulation(scenario, replace(how, check=True), seed)) == by_scan
+    by_index = simulation(scenario, replace(how, check=True), seed)
+    by_index.cluster.cluster_alone[0] = alone
+    assert fields(by_index) == by_scan

@@ -52,6 +52,8 @@ COLUMNS = (
     Column("lanes_cursor", "int64", "Position in the change log up to which the lanes are right."),
     Column("lane_to_open", "int64", "The lane that the next scan is to open; -1 for none.", default=-1),
     Column("lanes_limit", "int64", "The most lanes that there may be."),
+    Column("plots", "int64", "Plots of the class index up to the last that was taken."),
+    Column("alone", "int64", "The most nodes that stand by themselves in a search by groups.", "nodes", default=64),
     Column("search", "int64", "Searches of the class index by groups so far."),
     Column("work", "int64", "Work units done in the present call; bounds its length."),
     Column("seed", "uint64", "Seed of the draws among equal scores."),
