@@ -96,7 +96,9 @@ class Composer:
             function.args = _arguments([*arguments, *needs])
         else:
             function.args = _arguments([*arguments, "_table"])
-            taken = [f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {at})" for at, name in enumerate(needs)]
+            taken = [
+                f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {at})" for at, name in enumerate(needs)
+            ]
             function.body = [*ast.parse("\n".join(taken)).body, *function.body]
         return needs, ast.unparse(ast.fix_missing_locations(function))
 

@@ -9,7 +9,6 @@ from kscale.engine import loop
 from kscale.scheduler import cycle, detail
 from kscale.scheduler.profile import Profile
 
-
 #: Every column's name, dtype and number of dimensions.
 Columns = frozenset[tuple[str, str, int]]
 

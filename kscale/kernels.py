@@ -199,7 +199,7 @@ def taker(dtype: str, dimensions: int, compiled: bool) -> Callable[..., Any]:
 def _taker(dtype: str, dimensions: int) -> Any:
     result = types.Array(from_dtype(np.dtype(dtype)), dimensions, "C")
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def take(context: Any, words: Any, row: Any) -> Any:
         def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = target.make_array(result)(target, builder)
@@ -244,7 +244,7 @@ def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     if not compiled:
         # Random bits are made of products that wrap, which plain numpy scalars warn of.
         return np.errstate(over="ignore"), plain_form
-    return numba.njit(cache=True, no_cfunc_wrapper=True, **_FLAGS), _bare
+    return numba.njit(**{"cache": True, "no_cfunc_wrapper": True, **_FLAGS}), _bare
 
 
 @cache
@@ -255,5 +255,6 @@ def _bare(function: Callable[..., Any]) -> Any:
     """
     if not isinstance(function, Dispatcher):
         return function
-    options = {key: value for key, value in function.targetoptions.items() if key != "nopython"}
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function.py_func)
+    options: dict[str, Any] = {key: value for key, value in function.targetoptions.items() if key != "nopython"}
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function.py_func)

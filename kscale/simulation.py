@@ -123,7 +123,7 @@ class Simulation:
         levels = sorted({kind.gpu_milli for kind, _ in weighted if kind.gpu_count})
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
-            nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes or Sizes()), self.building,
+            nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes), self.building,
             {
                 "typical": len(weighted), "level": len(levels), "detailed": nodes.height * settings.detailed,
                 **arguments.dimensions(self.profile),
@@ -132,6 +132,9 @@ class Simulation:
         self.cluster = self.intake.cluster
         arguments.fill(self.intake, self.building, self.profile)
         self.verdicts = planes.fill(self.intake, self.profile)
+        if not (settings.every or settings.detailed):
+            uneven = np.bitwise_or.reduce(self.cluster.description_uneven, initial=0)
+            self.profile = replace(self.profile, uneven=int(uneven))
         self._fill_typical(weighted, levels)
         self._fill_settings()
         self.indexed = settings.index and settings.memo and (settings.every or kinds.serves(self.profile, self.cluster))
@@ -163,12 +166,25 @@ class Simulation:
             every=every,
         )  # fmt: skip
 
-    def _sizes(self, sizes: Sizes) -> Sizes:
-        """Give the buffers of the ledger and of events room for every pod that one preemption may evict."""
+    def _sizes(self, sizes: Sizes | None) -> Sizes:
+        """Make room for the pods that are likely to live at once, and for events of all that a preemption may evict."""
+        pods = self.trace.pods.height
+        sizes = sizes or replace(Sizes(), pod=max(min(self._living(), pods), Sizes.pod))
         if not self.profile.preempts:
             return sizes
-        pods = self.trace.pods.height
         return replace(sizes, ledger=max(sizes.ledger, 2 * pods + 2), event=max(sizes.event, pods + 1))
+
+    def _living(self) -> int:
+        """Return how many pods are likely to live at once: those that never end, and a quarter more than the mean."""
+        pods = self.trace.pods
+        if self.settings.inflate:
+            return pods.height
+        ends = self.settings.ends == "recorded"
+        lasting = (pods["end_us"] - pods["arrival_us"] if ends else pods["duration_us"]).fill_null(-1).to_numpy()
+        arrivals = pods["arrival_us"].to_numpy()
+        span = int(arrivals.max(initial=0) - arrivals.min(initial=0)) + 1
+        ending = lasting[lasting >= 0]
+        return int((lasting < 0).sum() + 1.25 * float(ending.sum(dtype=np.float64)) / span + 64)
 
     @property
     def kind(self) -> loop.Kind:

@@ -1,8 +1,9 @@
 """The compiled loop: from one control point to the next, in virtual time.
 
 ``define`` writes the loop's drivers. They call, by name, functions that the rooms declare: the scheduler gives
-``find_node`` (the node for a pod by the class index, or -1), ``weigh`` and ``choose`` (by the scan), ``pick_devices``, ``reserve``, ``diagnose``, ``preempt`` and the
-queue's verbs; ``measure`` keeps a node's fragmented share where the cluster has devices.
+``find_node`` (the node for a pod by the class index, or -1), ``weigh`` and ``choose`` (by the scan), ``pick_devices``,
+``reserve``, ``diagnose``, ``preempt`` and the queue's verbs; ``measure`` keeps a node's fragmented share where the
+cluster has devices.
 """
 
 from __future__ import annotations

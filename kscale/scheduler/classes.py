@@ -64,8 +64,9 @@ def _define_row(composer: Composer, profile: Profile) -> None:
             plots.plot_of, plots.lay_plot, plots.settle_plots, plots.gather_patches, plots.best_patch,
         ):  # fmt: skip
             composer.use(plain(function).__name__, function)
-        body += "\n        if cluster_plots[0] > 0:\n            settle_plots(node)\n            cluster_work[0] += cluster_plots[0] >> 1"
-    composer.define("catch_up", "", _CATCH_UP.replace("CHUNK", str(lanes.CHUNK)).replace("FEW", str(lanes.FEW)).replace("ROW", body))
+        body += _SETTLE_PLOTS
+    text = _CATCH_UP.replace("CHUNK", str(lanes.CHUNK)).replace("FEW", str(lanes.FEW)).replace("ROW", body)
+    composer.define("catch_up", "", text)
 
 
 def _conditions(profile: Profile) -> list[str]:
@@ -137,6 +138,12 @@ for place in range(behind):
     if every or node_changed_at[node] == first + place:
 ROW
         cluster_work[0] += 1 + (lanes >> 3)
+"""
+
+_SETTLE_PLOTS = """
+        if cluster_plots[0] > 0:
+            settle_plots(node)
+            cluster_work[0] += cluster_plots[0] >> 1
 """
 
 # A template without a lane is left to the scan, whose totals open the lane that it is to have.

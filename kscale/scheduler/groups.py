@@ -20,9 +20,9 @@ def gather_groups(
     template: int, lane: int,
     template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any, counter_touched: Any,
     counter_first: Any, counter_topology: Any, topology_node: Any, topology_domain: Any, tally_next: Any,
-    node_spot: Any, node_kind: Any, kind_domain: Any, kind_best: Any, kind_fitting: Any, spot_score: Any, spot_stamp: Any,
-    block_stamp: Any, bank_stamp: Any, group_kind: Any, group_spot: Any,
-    group_domain: Any, group_share: Any, group_sums: Any, cluster_search: Any, cluster_alone: Any,
+    node_spot: Any, node_kind: Any, kind_domain: Any, kind_best: Any, kind_fitting: Any, spot_score: Any,
+    spot_stamp: Any, block_stamp: Any, bank_stamp: Any, group_kind: Any, group_spot: Any, group_domain: Any,
+    group_share: Any, group_sums: Any, cluster_search: Any, cluster_alone: Any,
 ) -> int:  # fmt: skip
     """Gather the groups; return how many, -1 where more than ``cluster_alone`` nodes would stand by themselves."""
     kinds, most = len(kind_best), cluster_alone[0]

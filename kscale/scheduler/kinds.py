@@ -30,7 +30,7 @@ def serves(profile: Profile, cluster: Cluster) -> bool:
 
 
 def _serves_row(profile: Profile, cluster: Cluster, row: int) -> bool:
-    """Tell it for one profile: all nodes are looked at, and its plug-ins have their second form or say who is concerned.
+    """Tell it for one profile: all nodes are looked at, its plug-ins have their second form or say who is concerned.
 
     Totals by usage have to fit an int16, and amounts to divide exactly as doubles.
     """
@@ -56,7 +56,8 @@ def _serves_row(profile: Profile, cluster: Cluster, row: int) -> bool:
 def lay_out(intake: Intake, profile: Profile, pods: Array, memory: int, plot_memory: int) -> None:
     """Fill the tables of the class index. ``pods`` is how many pods of each template are to be placed.
 
-    ``memory`` bounds the lanes, ``plot_memory`` the plots (bytes). Templates that the index does not serve keep ``template_ask`` -1.
+    ``memory`` bounds the lanes, ``plot_memory`` the plots (bytes). Templates that the index does not serve keep
+    ``template_ask`` -1.
     """
     cluster = intake.cluster
     served = _served(profile, cluster) & (pods > 0)
@@ -203,7 +204,8 @@ def _fill_groups(cluster: Cluster, memory: int) -> None:
     single = (cluster.topology_single != 0)[:, None] & (domain >= 0)
     cluster.kind_domain[:] = np.where(single, cluster.topology_domains[:, None], domain)
     cluster.resize("group", max(cluster.sizes["kind"] + int(cluster.cluster_alone[0]), MOST_PATCHES))
-    counters = int((cluster.template_hosted_last - cluster.template_hosted_first)[cluster.template_ask >= 0].max(initial=0))
+    hosted = cluster.template_hosted_last - cluster.template_hosted_first
+    counters = int(hosted[cluster.template_ask >= 0].max(initial=0))
     if counters:
         cluster.resize("own", counters)
         cluster.resize("patch", MOST_PATCHES)

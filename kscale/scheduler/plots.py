@@ -42,9 +42,9 @@ def patch_of(
         count = tally_count[counter_first[counter] + domain] if domain >= 0 else np.int32(0)
         scan_count[entry - first] = count
         code = code * np.uint64(0x9E3779B1) + np.uint64(count)
-    place = np.int64((code ^ (code >> np.uint64(17))) & np.uint64(PLACES - 1))
+    place = int((code ^ (code >> np.uint64(17))) & np.uint64(PLACES - 1))
     while True:
-        patch = np.int64(plot_place[plot, place])
+        patch = int(plot_place[plot, place])
         if patch < 0:
             break
         same = plot_kind[plot, patch] == kind
@@ -162,7 +162,7 @@ def settle_plots(
             clear_plot(plot, plot_template, plot_patches, plot_place)
             continue
         before, score = plot_spot_score[plot, spot], spot_score[spot, lane]
-        patch = np.int64(plot_spot_patch[plot, spot])
+        patch = int(plot_spot_patch[plot, spot])
         old, moved = patch, False
         first = template_hosted_first[template]
         for entry in range(first, template_hosted_last[template]):
@@ -203,7 +203,7 @@ def gather_patches(
     for patch in range(plot_patches[plot]):
         if plot_fitting[plot, patch] > 0:
             # A group is shown by one of its nodes, so that what looks at domains reads the right counts.
-            spot = np.int64(plot_member[plot, patch])
+            spot = int(plot_member[plot, patch])
             while plot_spot_patch[plot, spot] != patch:
                 spot = spot + 1 if spot + 1 < len(spot_node) else 0
             plot_member[plot, patch] = np.int32(spot)

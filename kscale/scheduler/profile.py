@@ -30,6 +30,8 @@ class Profile:
         preempts: whether pods may be evicted for others.
         counts: whether pods are counted by domains, and ``trials``: some in trials of preemption only.
         every: whether every plug-in stands in the composed text, for any profile: one module for all inputs.
+        uneven: bits of the score plug-ins whose planes are not the same on all nodes for every description; the others
+            change no choice. None where that is not known.
     """
 
     configurations: tuple[ProfileConfiguration, ...]
@@ -40,6 +42,7 @@ class Profile:
     counts: bool = False
     trials: bool = False
     every: bool = False
+    uneven: int | None = None
 
     @cached_property
     def usage_scores(self) -> list[tuple[int, Plugin]]:
@@ -49,7 +52,12 @@ class Profile:
     @cached_property
     def summed_scores(self) -> list[tuple[int, Plugin]]:
         """The score plug-ins that are added for every try, over the nodes that fit, with their places."""
-        return [(place, plugin) for place, (plugin, _) in enumerate(self.scores) if plugin.plane or plugin.raw]
+        uneven = -1 if self.uneven is None else self.uneven
+        return [
+            (place, plugin)
+            for place, (plugin, _) in enumerate(self.scores)
+            if plugin.raw or (plugin.plane and uneven >> place & 1)
+        ]
 
     @property
     def usage_filters(self) -> list[Plugin]:

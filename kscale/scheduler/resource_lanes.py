@@ -69,7 +69,7 @@ def open_balanced(
         lane_request[resource, lane] = float(request)
         if balanced[resource] != 0 and (resource < FIRST_EXTENDED or request > 0):
             looked_at += 1
-            by_two = by_two and (resource == _CPU or resource == _MEMORY)
+            by_two = by_two and resource in (_CPU, _MEMORY)
             asked = asked or request > 0
     lane_balance[lane] = np.uint8((_BY_TWO if by_two and looked_at == 2 else _OTHERWISE) if asked else _NONE)
 
@@ -166,4 +166,6 @@ def balanced_allocation_lanes(
             elif way[lane] == _OTHERWISE:
                 template = lane_template[lane]
                 balanced = resource_balanced[template_profile[template]]
-                raw[lane] = balance_of_many(template, node, template_request, node_allocatable, node_requested, balanced)
+                raw[lane] = balance_of_many(
+                    template, node, template_request, node_allocatable, node_requested, balanced
+                )

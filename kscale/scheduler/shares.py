@@ -72,7 +72,7 @@ def balance(capacity_a: float, used_a: float, a: float, capacity_b: float, used_
 def balance_of_many(
     template: int, node: int, template_request: Any, node_allocatable: Any, node_requested: Any, balanced: Any
 ) -> Any:
-    """Return 100 * (1 - the standard deviation of the fractions) on one node; for two resources, half the difference."""
+    """Return 100 * (1 - the standard deviation of the fractions); of two resources, half the difference."""
     total, count = 0.0, 0
     for resource in range(len(balanced)):
         request = template_request[template, resource]

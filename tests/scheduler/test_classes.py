@@ -11,7 +11,6 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.engine.invariants import violations
 from kscale.placing import frames
 from kscale.simulation import Settings, Simulation
 from kscale.state.intake import Sizes
