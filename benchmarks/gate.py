@@ -17,8 +17,9 @@ from pathlib import Path
 from benchmarks.making import made
 from benchmarks.measuring import placed, simulation
 from benchmarks.reference import reference_seconds
+from benchmarks.row import Workload
 from benchmarks.table import markdown, number
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import WORKLOADS
 from kscale.simulation import Simulation
 
 BASELINE = Path(__file__).parent / "baseline.json"

@@ -21,7 +21,7 @@ import msgspec
 
 from benchmarks.making import Source, made
 from benchmarks.objects import Objects, inventory
-from benchmarks.workloads import Expected, Workload
+from benchmarks.row import Expected, Workload
 from kscale.engine import ledger
 from kscale.placing import simulation_of
 from kscale.simulation import Settings, Simulation

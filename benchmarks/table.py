@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.workloads import HIGHER, UNITS, Workload
+from benchmarks.row import HIGHER, UNITS, Workload
 
 _COLUMNS = ("workload", "seconds", "CPU seconds", "pods/s", "ns per node and pod", "peak MB", "limit", "share of it")
 

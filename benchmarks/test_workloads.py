@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.making import NoDataError, data_folder
 from benchmarks.measuring import job
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.row import Workload
+from benchmarks.workloads import WORKLOADS
 from kscale.simulation import Settings, Simulation
 from kscale.traces import Trace
 from kscale.traces.common.specs import build, conform_nodes
