@@ -10,9 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.measuring import job
+from benchmarks.jobs import job
 from benchmarks.placements import STORED
 from benchmarks.workloads import WORKLOADS
+
+#: Measures whose rows keep what happens in the file.
+_STORED = ("place", "nodes", "waiting", "command")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     rows = {row.name: row for row in WORKLOADS}
     names = [name for name in arguments if name != "--new"]
     if "--new" in arguments:
-        names += [row.name for row in WORKLOADS if row.measure in ("place", "waiting") and not row.expected.counts]
+        names += [row.name for row in WORKLOADS if row.measure in _STORED and not row.expected.counts]
     if unknown := [name for name in names if name not in rows]:
         print(f"no row is called {', '.join(unknown)}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.objects import Objects
 from benchmarks.row import Expected, Workload
+from benchmarks.traces import Days, Waiting
 
 STORED = Path(__file__).parent / "expected.json"
 
@@ -102,4 +103,33 @@ def _upstream() -> Iterator[Workload]:
                            gate=gate if size == nodes else None, expected=expected(name))  # fmt: skip
 
 
-PLACEMENTS = (*_targets(), *_upstream())
+def _growth() -> Iterator[Workload]:
+    doc = "20,000 pods of 20 templates on {} nodes: how much more does a pod cost on the most?"
+    for name, counts, full in (
+        ("nodes-1000-100000", (1_000, 100_000), True),
+        ("nodes-1000-5000", (1_000, 5_000), False),
+    ):
+        yield Workload(name, doc.format(" and ".join(f"{n:,}" for n in counts)), "nodes", labels=("growth",), rounds=3,
+                       sizes=tuple(Objects("simple", nodes, 20_000, 20) for nodes in counts), full=full,
+                       limits={"ratio": 3}, expected=expected(name))  # fmt: skip
+    doc = "A full cluster of {:,} nodes, {} pods waiting, {:,} pods a second come and go: does an event cost the same?"
+    for name, nodes, rate, seconds, sizes, full in (
+        ("waiting", 5_000, 1_000, 20, (10_000, 100_000), True), ("waiting-small", 500, 200, 20, (1_000, 5_000), False),
+    ):  # fmt: skip
+        words = " and ".join(f"{size:,}" for size in sizes)
+        yield Workload(name, doc.format(nodes, words, rate), "waiting", labels=("growth",), rounds=3, full=full,
+                       sizes=tuple(Waiting(size, nodes, rate, seconds) for size in sizes),
+                       limits={"growth_percent": 25}, expected=expected(name))  # fmt: skip
+
+
+def _days() -> Iterator[Workload]:
+    for templates, seconds, peak in ((150, 90, 4_000), (1_500, 240, 6_000)):
+        name, doc = f"days-{templates}", "The whole command on {} pods of {} templates, 12,500 nodes, {} days."
+        yield Workload(name, doc.format("10 million", templates, 30), "command", Days(10_000_000, 12_500, 30, templates),
+                       labels=("days", "command"), rounds=1, full=True, limits={"seconds": seconds, "peak_mb": peak},
+                       expected=expected(name))  # fmt: skip
+    yield Workload("days-small", doc.format("200,000", 150, 0.6), "command", Days(200_000, 12_500, 0.6, 150),
+                   labels=("days", "command"), rounds=2, expected=expected("days-small"))  # fmt: skip
+
+
+PLACEMENTS = (*_targets(), *_upstream(), *_growth(), *_days())

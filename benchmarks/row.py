@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.making import Made, Published, Source
+from benchmarks.making import Published, Source
 from benchmarks.objects import Objects
 
 #: What a limit is held against; the words are what tables print.
 UNITS = {
     "seconds": "s", "pods_per_second": "pods/s", "ns_per_node_and_pod": "ns", "peak_mb": "MB",
-    "rows_per_second": "rows/s", "growth_percent": "%",
+    "rows_per_second": "rows/s", "growth_percent": "%", "ratio": "times",
 }  # fmt: skip
 #: Figures that are better the higher they are.
 HIGHER = ("pods_per_second", "rows_per_second")
@@ -34,10 +34,10 @@ class Workload:
         name: as ``pytest benchmarks -k`` takes it.
         doc: one sentence.
         measure: ``run`` (the simulation, in this process), ``command`` (``kscale replay`` with its report, in a process
-            of its own), ``read`` (a reader), ``growth`` (the run at several sizes), ``place`` (Kubernetes objects, each
+            of its own), ``read`` (a reader), ``growth`` (the run at several sizes), ``nodes`` (the same of ``place``), ``waiting`` (of a full cluster), ``place`` (Kubernetes objects, each
             pending pod once in the order given), ``dump`` (a dump of objects is read), ``help`` (``kscale --help``).
         source: what it makes.
-        sizes: what ``growth`` makes instead.
+        sizes: what ``growth``, ``nodes`` and ``waiting`` make instead.
         objects: what ``place`` places, and the numbers of pods and nodes of a ``dump``.
         labels: words to choose rows by.
         policy, inflate, memo, sample_us: as in ``kscale.simulation.Settings``.
@@ -51,9 +51,9 @@ class Workload:
 
     name: str
     doc: str
-    measure: Literal["run", "command", "read", "growth", "place", "dump", "help"]
+    measure: Literal["run", "command", "read", "growth", "nodes", "waiting", "place", "dump", "help"]
     source: Source | None = None
-    sizes: tuple[Made, ...] = ()
+    sizes: tuple[Source | Objects, ...] = ()
     objects: Objects | None = None
     labels: tuple[str, ...] = ()
     policy: str = "default"

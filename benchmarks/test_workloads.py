@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.jobs import job
 from benchmarks.making import NoDataError, data_folder
-from benchmarks.measuring import job
 from benchmarks.row import Workload
 from benchmarks.workloads import WORKLOADS
 from kscale.simulation import Settings, Simulation
