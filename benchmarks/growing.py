@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.making import made
+from benchmarks.making import Made, made
 from benchmarks.measuring import Job, Sample, happened, peak_mb, placed, simulation
 from benchmarks.objects import Objects
 from benchmarks.row import Expected
@@ -15,14 +15,15 @@ class Growth(Job):
     """The run at several sizes, in turn; what counts is how much the cost of a pod differs from its mean."""
 
     def once(self) -> None:
-        self.costs = getattr(self, "costs", {source: [] for source in self.row.sizes})
+        self.costs: dict[int, list[float]] = getattr(self, "costs", {})
         self.ends: dict[str, int] = {}
         for source in self.row.sizes:
+            assert isinstance(source, Made)
             made(source)
             began = time.process_time()
             run = simulation(self.row, source)
             run.run()
-            self.costs[source].append(time.process_time() - began)
+            self.costs.setdefault(source.pods, []).append(time.process_time() - began)
             self.ends[f"succeeded_{source.pods}"] = int(run.cluster.cluster_ended_pods[0])
         taken = sum(costs[-1] for costs in self.costs.values())
         self.samples.append(Sample(taken, taken, peak_mb=peak_mb()))
@@ -31,7 +32,7 @@ class Growth(Job):
         self.found = Expected(self.ends)
 
     def figures(self) -> dict[str, float]:
-        each = {source.pods: min(costs) / source.pods for source, costs in self.costs.items()}
+        each = {pods: min(costs) / pods for pods, costs in self.costs.items()}
         mean = sum(each.values()) / len(each)
         spread = max(abs(cost - mean) for cost in each.values()) / mean
         return super().figures() | {"growth_percent": 100 * spread} | {f"us_at_{n}": c * 1e6 for n, c in each.items()}

@@ -25,9 +25,12 @@ from benchmarks.cluster import (
 from benchmarks.upstream import UPSTREAM
 
 
-def _simple(rng: random.Random, nodes: int, templates: int, _: int) -> Cluster:
-    """Pods that ask for resources alone."""
-    return Cluster(varied(rng, nodes), [pod(asking(rng), number) for number in range(templates)])
+def _simple(rng: random.Random, nodes: int, templates: int, bound: int) -> Cluster:
+    """Pods that ask for resources alone; bound ones are of the same templates, more of them on larger nodes."""
+    made, pods = varied(rng, nodes), [pod(asking(rng), number) for number in range(templates)]
+    rows = [row for row, node in enumerate(made) for _ in range(int(node["status"]["allocatable"]["cpu"]) // 16)]
+    placed = [(number % templates, rows[number % len(rows)]) for number in range(bound)]
+    return Cluster(made, pods, bound=pods if bound else [], placed=placed)
 
 
 def _own(rng: random.Random, nodes: int, templates: int, _: int) -> Cluster:

@@ -1,7 +1,7 @@
 """Runs a workload's row and says what it cost and what happened.
 
-``benchmarks.jobs.job(row)`` gives a ``Job``: ``once`` runs it; ``samples`` are the costs of each run, ``found`` is what happened in the
-last. Processor seconds are told beside wall seconds, since on a busy machine only they repeat.
+``benchmarks.jobs.job(row)`` gives a ``Job``: ``once`` runs it; ``samples`` are the costs of each run, ``found`` is what
+happened in the last. Processor seconds are told beside wall seconds, since on a busy machine only they repeat.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _growth() -> Iterator[Workload]:
                        limits={"ratio": 3}, expected=expected(name))  # fmt: skip
     doc = "A full cluster of {:,} nodes, {} pods waiting, {:,} pods a second come and go: does an event cost the same?"
     for name, nodes, rate, seconds, sizes, full in (
-        ("waiting", 5_000, 1_000, 20, (10_000, 100_000), True), ("waiting-small", 500, 200, 20, (1_000, 5_000), False),
+        ("waiting", 5_000, 1_000, 2, (10_000, 100_000), True), ("waiting-small", 500, 100, 10, (500, 2_500), False),
     ):  # fmt: skip
         words = " and ".join(f"{size:,}" for size in sizes)
         yield Workload(name, doc.format(nodes, words, rate), "waiting", labels=("growth",), rounds=3, full=full,
@@ -125,7 +125,8 @@ def _growth() -> Iterator[Workload]:
 def _days() -> Iterator[Workload]:
     for templates, seconds, peak in ((150, 90, 4_000), (1_500, 240, 6_000)):
         name, doc = f"days-{templates}", "The whole command on {} pods of {} templates, 12,500 nodes, {} days."
-        yield Workload(name, doc.format("10 million", templates, 30), "command", Days(10_000_000, 12_500, 30, templates),
+        source = Days(10_000_000, 12_500, 30, templates)
+        yield Workload(name, doc.format("10 million", templates, 30), "command", source,
                        labels=("days", "command"), rounds=1, full=True, limits={"seconds": seconds, "peak_mb": peak},
                        expected=expected(name))  # fmt: skip
     yield Workload("days-small", doc.format("200,000", 150, 0.6), "command", Days(200_000, 12_500, 0.6, 150),

@@ -119,7 +119,7 @@ class Waiting:
         """Return the trace and its nodes."""
         rng, nodes = np.random.default_rng(self.seed), opening.read_nodes(_shapes(self.nodes))
         # The largest first: each of them fits only where it is meant to be.
-        filling = nodes.select("cpu_milli", memory_bytes=pl.lit(1 << 30)).sort("cpu_milli", descending=True)
+        filling = nodes.select("cpu_milli", memory_bytes=pl.lit(1 << 30, pl.Int64)).sort("cpu_milli", descending=True)
         filling = filling.with_columns(pl.col("cpu_milli") - 2_000)
         large = _requests(rng, 20, 3_000, 12_000)[np.arange(self.waiting) % 20]
         small = _requests(rng, 20, 100, 600)[np.arange(self.churned) % 20]
