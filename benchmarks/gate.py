@@ -27,7 +27,7 @@ from kscale.simulation import Simulation
 
 BASELINE = Path(__file__).parent / "baseline.json"
 #: Runs of a row: short ones are run more often, until they take so long together (seconds).
-RUNS, MOST_RUNS, SECONDS = 7, 25, 1.0
+RUNS, MOST_RUNS, SECONDS = 7, 15, 0.5
 TIME_MARGIN, COUNT_MARGIN = 1.30, 1.15
 #: The rows that the gate looks at: made ones, so that it needs no foreign data.
 ROWS = (

@@ -54,14 +54,15 @@ def _over_nodes(kind: str, counts: Sequence[int]) -> dict[int, Objects]:
 _COUNTS = (1_000, 5_000, 20_000)
 SWEEPS = (
     Sweep("nodes", "nodes", "Pods per second against nodes, 20 templates, 10,000 pods", {
-        "resources alone": _over_nodes("simple", (*_COUNTS, 100_000)), "hard spread": _over_nodes("hard-spread", _COUNTS),
+        "resources alone": _over_nodes("simple", (*_COUNTS, 100_000)),
+        "hard spread": _over_nodes("hard-spread", _COUNTS),
         "soft spread": _over_nodes("soft-spread", _COUNTS), "pod anti-affinity": _over_nodes("anti-affinity", _COUNTS),
         "preferred pod affinity": _over_nodes("preferred-pods", _COUNTS)}),
     Sweep("classes", "templates", "Pods per second against templates, 5,000 nodes, 20,000 pods", {
         "resources alone": {
             **{count: Objects("simple", 5_000, _PODS, count) for count in (1, 5, 20, 100, 500, 2_000)},
             _PODS: Objects("own", 5_000, _PODS, 20)}}),
-    Sweep("live", "pods there before", "Pods per second against live pods, 5,000 nodes, 20 templates, 10,000 pods more", {
+    Sweep("live", "pods there before", "Pods per second against live pods, 5,000 nodes, 20 templates", {
         "resources alone": {
             bound: Objects("simple", 5_000, _PODS // 2, 20, bound=bound)
             for bound in (1_000, 5_000, 20_000, 50_000, 140_000)}}),
