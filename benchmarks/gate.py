@@ -141,9 +141,11 @@ def store(names: Sequence[str], rows: dict[str, Workload]) -> None:
     """Measure rows and write the baseline; rows that are not named keep what is stored."""
     known = json.loads(BASELINE.read_text())
     for name in names:
+        began = time.perf_counter()
         pairs, counts = measure_row(rows[name])
+        print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
         known[name] = {"ratio": round(ratio(pairs), 3), "counts": {k: round(v, 3) for k, v in counts.items()}}
-    BASELINE.write_text(json.dumps({name: known[name] for name in ROWS if name in known}, indent=2) + "\n")
+        BASELINE.write_text(json.dumps({name: known[name] for name in ROWS if name in known}, indent=2) + "\n")
 
 
 def held(names: Sequence[str], rows: dict[str, Workload], slower: float = 1.0) -> bool:
