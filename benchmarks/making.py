@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.traces import Days, Waiting
 from kscale.traces import Trace
 from kscale.traces.common import opening, transform
 from kscale.traces.common.synth import synth
@@ -88,7 +89,7 @@ class Published:
         return trace, nodes
 
 
-Source = Made | Published
+Source = Made | Published | Days | Waiting
 
 
 def data_folder() -> Path:

@@ -1,7 +1,7 @@
 """Runs a workload's row and says what it cost and what happened.
 
-``job(row)`` gives a ``Job``: ``once`` runs it; ``samples`` are the costs of each run, ``found`` is what happened in the
-last. Processor seconds are told beside wall seconds, since on a busy machine only they repeat.
+``benchmarks.jobs.job(row)`` gives a ``Job``: ``once`` runs it; ``samples`` are the costs of each run, ``found`` is what
+happened in the last. Processor seconds are told beside wall seconds, since on a busy machine only they repeat.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 from benchmarks.making import Source, made
 from benchmarks.objects import Objects, inventory
-from benchmarks.workloads import Expected, Workload
+from benchmarks.row import Expected, Workload
 from kscale.engine import ledger
 from kscale.placing import simulation_of
 from kscale.simulation import Settings, Simulation
@@ -220,32 +220,6 @@ def _files(source: Source) -> Iterator[Path]:
         yield source.files(Path(name))[0]
 
 
-class Growth(Job):
-    """The run at several sizes, in turn; what counts is how much the cost of a pod differs from its mean."""
-
-    def once(self) -> None:
-        self.costs = getattr(self, "costs", {source: [] for source in self.row.sizes})
-        self.ends: dict[str, int] = {}
-        for source in self.row.sizes:
-            made(source)
-            began = time.process_time()
-            run = simulation(self.row, source)
-            run.run()
-            self.costs[source].append(time.process_time() - began)
-            self.ends[f"succeeded_{source.pods}"] = int(run.cluster.cluster_ended_pods[0])
-        taken = sum(costs[-1] for costs in self.costs.values())
-        self.samples.append(Sample(taken, taken, peak_mb=peak_mb()))
-
-    def finish(self) -> None:
-        self.found = Expected(self.ends)
-
-    def figures(self) -> dict[str, float]:
-        each = {source.pods: min(costs) / source.pods for source, costs in self.costs.items()}
-        mean = sum(each.values()) / len(each)
-        spread = max(abs(cost - mean) for cost in each.values()) / mean
-        return super().figures() | {"growth_percent": 100 * spread} | {f"us_at_{n}": c * 1e6 for n, c in each.items()}
-
-
 class Place(Run):
     """Pending pods of Kubernetes objects, each once, in the order given; decoded before."""
 
@@ -286,19 +260,3 @@ class Dump(Job):
         seconds, cpu_seconds, peak = done["cost"]
         self.samples.append(Sample(seconds, cpu_seconds, peak_mb=peak))
         self.found = Expected(done["counts"])
-
-
-_JOBS: dict[str, type[Job]] = {
-    "run": Run,
-    "command": Command,
-    "read": Read,
-    "growth": Growth,
-    "help": Help,
-    "place": Place,
-    "dump": Dump,
-}
-
-
-def job(row: Workload) -> Job:
-    """Return the row's job; its input is made at the first run."""
-    return _JOBS[row.measure](row)

@@ -1,17 +1,24 @@
-"""Makes clusters of Kubernetes objects from a seed: nodes of a few shapes, and pending pods of a few templates."""
+"""Makes clusters of Kubernetes objects from a seed: nodes, bound pods, and pending pods of a few templates.
+
+Scheduling is what is measured: one pod of each template is decoded, and the columns of the others are written at once.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
+import numpy as np
+
+from benchmarks.cluster import Cluster
+from benchmarks.kinds import KINDS
 from kscale.state.manifests import Inventory, inventory_of
+from kscale.state.manifests.inventory import PodColumns
 
-HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
-_SHAPES = ((16, 64), (32, 128), (64, 256), (96, 384))
-_ZONES = ("a", "b", "c")
+_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -19,87 +26,74 @@ class Objects:
     """A cluster to place pods in.
 
     Attributes:
-        kind: ``simple`` (pods that ask for resources alone) or ``deploy`` (ReplicaSets with Services, spread by the
-            system's defaults or their own constraints, with affinity, anti-affinity and tolerations).
-        nodes, pods, templates: how many; a template of ``deploy`` is a ReplicaSet.
+        kind: a name of ``benchmarks.kinds.KINDS``: what nodes and pods look like.
+        nodes, pods, templates: how many; pods come from the templates in turn.
+        bound: pods that are on nodes before; a kind that fills its nodes says itself how many.
     """
 
-    kind: Literal["simple", "deploy"]
+    kind: str
     nodes: int
     pods: int
     templates: int
     seed: int = 1
+    bound: int = 0
 
 
-@cache
+@lru_cache(maxsize=2)
 def inventory(source: Objects) -> Inventory:
     """Return the cluster, decoded and defaulted."""
     rng = random.Random(source.seed)
-    nodes = [_node(rng, number) for number in range(source.nodes)]
-    if source.kind == "simple":
-        specs = [_simple(rng) for _ in range(source.templates)]
-        names = [{"app": f"app-{number}"} for number in range(source.templates)]
-        others: list[dict[str, Any]] = []
-    else:
-        specs = [_deploy(rng, number) for number in range(source.templates)]
-        names = [{"app": f"app-{number}"} for number in range(source.templates)]
-        others = [item for number in range(source.templates) for item in _owner(number)]
-    pending = []
-    for number in range(source.pods):
-        template = number % source.templates
-        metadata: dict[str, Any] = {"name": f"p{number}", "namespace": "default", "labels": names[template]}
-        if source.kind == "deploy":
-            owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"rs-{template}", "uid": f"rs-{template}"}
-            metadata["ownerReferences"] = [{**owner, "controller": True}]
-        pending.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": specs[template]})
-    return inventory_of([*nodes, *others], pending)
+    cluster = KINDS[source.kind](rng, source.nodes, source.templates, source.bound)
+    first = cluster.nodes[0]["metadata"]["name"]
+    bound = [_pod(f"b{number}", pod) for number, pod in enumerate(cluster.bound)]
+    for pod in bound:
+        pod["spec"] = {**pod["spec"], "nodeName": first}
+        pod["status"] = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}
+    pending = [_pod(f"p{number}", pod) for number, pod in enumerate(cluster.pending)]
+    known = inventory_of([*cluster.nodes, *cluster.others, *bound], pending)
+    if cluster.own:
+        known = _each_its_own(known, source.pods, rng)
+    return _repeated(known, cluster, source.pods, rng)
 
 
-def _node(rng: random.Random, number: int) -> dict[str, Any]:
-    cores, memory = rng.choice(_SHAPES)
-    labels = {HOSTNAME: f"n{number}", ZONE: rng.choice(_ZONES), "disk": rng.choice(("ssd", "hdd"))}
-    taints = [{"key": "dedicated", "value": "batch", "effect": rng.choice(("NoSchedule", "PreferNoSchedule"))}]
-    offer = {"cpu": str(cores), "memory": f"{memory}Gi", "pods": "110"}
-    return {
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": f"n{number}", "labels": labels},
-        "spec": {"taints": taints} if rng.random() < 0.15 else {}, "status": {"allocatable": offer},
-    }  # fmt: skip
+def _pod(name: str, pod: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"namespace": "default", **pod["metadata"], "name": name}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
 
 
-def _simple(rng: random.Random) -> dict[str, Any]:
-    requests = {"cpu": f"{rng.randrange(1, 20) * 100}m", "memory": f"{rng.randrange(1, 32) * 256}Mi"}
-    return {"containers": [{"name": "c", "image": "app:v1", "resources": {"requests": requests}}]}
+def _each_its_own(known: Inventory, pods: int, rng: random.Random) -> Inventory:
+    """Return an inventory with as many templates as pods: no two ask for the same."""
+    templates = []
+    for number in range(pods):
+        cpu, memory = rng.randrange(100, 2_000), (rng.randrange(1, 32) << 28) + number
+        base = known.templates[number % len(known.templates)]
+        asked = dict(base.requests) | {"cpu": cpu, "memory": memory}
+        templates.append(replace(base, requests=tuple(sorted(asked.items())), nonzero=(cpu, memory)))
+    columns = replace(known.pods, template=np.arange(len(known.pods), dtype=np.int32))
+    return replace(known, templates=templates, pods=columns)
 
 
-def _deploy(rng: random.Random, number: int) -> dict[str, Any]:
-    spec = _simple(rng)
-    own = {"labelSelector": {"matchLabels": {"app": f"app-{number}"}}}
-    if rng.random() < 0.4:
-        spec["tolerations"] = [{"key": "dedicated", "operator": "Exists"}]
-    if number % 3 == 0:
-        hard = {"maxSkew": 2, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", **own}
-        spec["topologySpreadConstraints"] = [hard]
-    if number % 4 == 1:
-        term = {"topologyKey": HOSTNAME, **own}
-        kind = "requiredDuringSchedulingIgnoredDuringExecution"
-        spec["affinity"] = {"podAntiAffinity": {kind: [term]}}
-    elif number % 4 == 2:
-        friend = {"matchLabels": {"app": f"app-{max(number - 1, 0)}"}}
-        wanted = {"weight": 50, "podAffinityTerm": {"topologyKey": ZONE, "labelSelector": friend}}
-        spec["affinity"] = {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wanted]}}
-    return spec
+def _repeated(known: Inventory, cluster: Cluster, pods: int, rng: random.Random) -> Inventory:
+    """Return the inventory with every bound pod and ``pods`` pending ones, from its one pod of each template."""
+    first = len(cluster.bound)
+    nodes = np.array([node for _, node in cluster.placed], np.int32)
+    which = np.array([number for number, _ in cluster.placed], np.int64)
+    own = np.arange(pods) if cluster.own else first + np.arange(pods) % len(cluster.pending)
+    template = known.pods.template[which] if first else np.zeros(0, np.int32)
+    waiting = own.astype(np.int32) if cluster.own else known.pods.template[own]
+    spaces = _of(known.pods.namespaces, [*which.tolist(), *(own.tolist() if not cluster.own else [0] * pods)])
+    begun = np.array([rng.randrange(1, 1 << 20) * _MICROSECONDS for _ in cluster.placed], np.int64)
+    columns = PodColumns(
+        [*(f"b{number}" for number in range(len(nodes))), *(f"p{number}" for number in range(pods))],
+        spaces,
+        np.concatenate([template, waiting]).astype(np.int32),
+        np.concatenate([nodes, np.full(pods, -1, np.int32)]),
+        np.concatenate([begun, np.zeros(pods, np.int64)]),
+        np.full(len(nodes) + pods, -1, np.int64),
+    )
+    pending = np.arange(len(nodes), len(nodes) + pods)
+    return replace(known, pods=columns, pending=pending, sources=[b"{}"] * pods)
 
 
-def _owner(number: int) -> list[dict[str, Any]]:
-    selector = {"app": f"app-{number}"}
-    template = {"metadata": {"labels": selector}, "spec": {"containers": []}}
-    return [
-        {
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s-{number}", "namespace": "default"},
-            "spec": {"selector": selector, "ports": [{"port": 80}]},
-        },
-        {
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": f"rs-{number}", "namespace": "default"},
-            "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
-        },
-    ]  # fmt: skip
+def _of(words: Sequence[str], rows: Sequence[int]) -> list[str]:
+    return [words[row] for row in rows]

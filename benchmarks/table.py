@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.workloads import HIGHER, UNITS, Workload
+from benchmarks.row import HIGHER, UNITS, Workload
 
-_COLUMNS = ("workload", "seconds", "CPU seconds", "pods/s", "ns per node and pod", "peak MB", "limit", "share of it")
+_COLUMNS = (
+    "workload", "seconds", "CPU seconds", "pods/s", "ns per node and pod", "peak MB", "limit", "share of it",
+    "upstream's gate, pods/s", "times it",
+)  # fmt: skip
 
 
 def number(value: float | None) -> str:
@@ -31,7 +34,8 @@ def figures_table(rows: Iterable[tuple[Workload, dict[str, float]]]) -> list[str
         held = [(name, limit, share(name, figures[name], limit)) for name, limit in row.limits.items()]
         limits = ", ".join(f"{'≥' if n in HIGHER else '≤'} {number(limit)} {UNITS[n]}" for n, limit, _ in held)
         shares = ", ".join(f"{part:.0%}{' missed' if part > 1 else ''}" for _, _, part in held)
-        table.append([*first, limits or "–", shares or "–"])
+        beside = [number(row.gate), f"{rate / row.gate:,.0f}" if row.gate and rate else "–"]
+        table.append([*first, limits or "–", shares or "–", *beside])
     return markdown(_COLUMNS, table)
 
 

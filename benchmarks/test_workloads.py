@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.jobs import job
 from benchmarks.making import NoDataError, data_folder
-from benchmarks.measuring import job
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.row import Workload
+from benchmarks.workloads import WORKLOADS
 from kscale.simulation import Settings, Simulation
 from kscale.traces import Trace
 from kscale.traces.common.specs import build, conform_nodes

@@ -2,74 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from benchmarks.making import Made, Published, Source
+from benchmarks.making import Made, Published
 from benchmarks.objects import Objects
-
-#: What a limit is held against; the words are what tables print.
-UNITS = {
-    "seconds": "s", "pods_per_second": "pods/s", "ns_per_node_and_pod": "ns", "peak_mb": "MB",
-    "rows_per_second": "rows/s", "growth_percent": "%",
-}  # fmt: skip
-#: Figures that are better the higher they are.
-HIGHER = ("pods_per_second", "rows_per_second")
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What happens in a run: counts, and the fingerprint of the pods (``kscale.engine.ledger.fingerprint``)."""
-
-    counts: Mapping[str, int]
-    fingerprint: str = ""
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One benchmark.
-
-    Attributes:
-        name: as ``pytest benchmarks -k`` takes it.
-        doc: one sentence.
-        measure: ``run`` (the simulation, in this process), ``command`` (``kscale replay`` with its report, in a process
-            of its own), ``read`` (a reader), ``growth`` (the run at several sizes), ``place`` (Kubernetes objects, each
-            pending pod once in the order given), ``dump`` (a dump of objects is read), ``help`` (``kscale --help``).
-        source: what it makes.
-        sizes: what ``growth`` makes instead.
-        objects: what ``place`` places, and the numbers of pods and nodes of a ``dump``.
-        labels: words to choose rows by.
-        policy, inflate, memo, sample_us: as in ``kscale.simulation.Settings``.
-        expected: what happens.
-        limits: the most that a figure may come to.
-        rounds: runs, of which the least counts.
-        cold: start with an empty cache of compiled code.
-        full: only run with ``-m slow``.
-    """
-
-    name: str
-    doc: str
-    measure: Literal["run", "command", "read", "growth", "place", "dump", "help"]
-    source: Source | None = None
-    sizes: tuple[Made, ...] = ()
-    objects: Objects | None = None
-    labels: tuple[str, ...] = ()
-    policy: str = "default"
-    inflate: bool = False
-    memo: bool = True
-    sample_us: int | None = None
-    expected: Expected = Expected({})
-    limits: Mapping[str, float] = field(default_factory=dict)
-    rounds: int = 5
-    cold: bool = False
-    full: bool = False
-
-    @property
-    def published(self) -> bool:
-        """Whether it needs the foreign data."""
-        return isinstance(self.source, Published)
-
+from benchmarks.placements import PLACEMENTS
+from benchmarks.row import Expected, Workload
 
 _DAY = 86_400_000_000
 _OPENB_NODES = "openb/openb_node_list_gpu_node.csv"
@@ -214,4 +152,5 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("read-own", "Reads a made job list of 200,000 pods in kscale's own Parquet.", "read", like_jobs(200_000),
              expected=Expected({"pods": 200_000, "specs": 13, "arrival_us": 8_360_178_752_513_000,
                                 "duration_us": 4_267_735_534_183_000}), **_READ),
+    *PLACEMENTS,
 )  # fmt: skip
