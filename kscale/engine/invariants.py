@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, RESTING
+from kscale.engine.index_invariants import index_violations
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
 from kscale.state.tables import Cluster
 
@@ -53,6 +54,7 @@ def violations(cluster: Cluster) -> list[str]:
     _devices(cluster, pods, nodes, expect)
     _counters(cluster, pods, nodes, expect)
     _ports(cluster, pods, nodes, expect)
+    index_violations(cluster, expect)
     if cluster.profile_preempts.any():
         _node_lists(cluster, pods, nodes, expect)
         _nominations(cluster, expect)
