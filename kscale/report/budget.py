@@ -63,11 +63,13 @@ def read(file: Path, known: Numbers) -> dict[str, dict[str, float]]:
         raise InputError(f"is no YAML: {one_line(str(error), 200)}", file=file, expected=expected) from error
     if not isinstance(found, dict) or not found:
         raise InputError("is no map of metrics", file=file, expected=expected)
-    return {str(name): _limits(file, name, limits, known) for name, limits in found.items()}
+    return {name: _limits(file, name, limits, known) for name, limits in found.items()}
 
 
 def _limits(file: Path, name: object, limits: object, known: Numbers) -> dict[str, float]:
-    if not isinstance(name, str) or (name not in known and (metrics.find(name) is None or _of_resource(name))):
+    if not isinstance(name, str):
+        raise InputError("a metric's name is no text", file=file)
+    if name not in known and (metrics.find(name) is None or _of_resource(name)):
         names = {*known, *(metric.name for metric in metrics.METRICS if "*" not in metric.name)}
         raise InputError(f"unknown metric '{name}'{nearest(str(name), sorted(names))}", file=file)
     if not isinstance(limits, dict) or not limits:
@@ -76,7 +78,7 @@ def _limits(file: Path, name: object, limits: object, known: Numbers) -> dict[st
         if side not in _SIDES:
             raise InputError(f"unknown limit '{side}'{nearest(str(side), _SIDES)}", file=file, field=name)
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not _finite(limit):
-            raise InputError(f"{side} is no number: {limit!r}", file=file, field=name, expected="a finite number")
+            raise InputError(f"{side} is no number", file=file, field=name, expected="a finite number")
     if len(limits) == 2 and limits["min"] > limits["max"]:
         raise InputError(f"min {limits['min']} is above max {limits['max']}", file=file, field=name)
     return {side: float(limits[side]) for side in _SIDES if side in limits}

@@ -25,6 +25,8 @@ WRONG = {
     "unplaced_pods: {max: true}": "is no number",
     "unplaced_pods: {max: '1'}": "is no number",
     "unplaced_pods: {max: 1, min: 2}": "is above max",
+    "unplaced_pods: {max: 0x1" + "0" * 5000 + "}": "is no number",
+    "1: {max: 1}": "is no text",
     "[1]": "is no map",
     "": "is no map",
     "a: [": "is no YAML",
