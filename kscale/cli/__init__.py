@@ -99,6 +99,22 @@ COMMANDS = (
         ),
     ),
     Command(
+        "compare",
+        "kscale.cli.compare:compare",
+        "Hold two run folders against each other.",
+        ("kscale compare before after", "kscale compare before after -o json"),
+    ),
+    Command(
+        "check",
+        "kscale.cli.check:check",
+        "Hold a run folder against a budget of limits.",
+        (
+            "kscale check run --budget budget.yaml --init",
+            "kscale check run --budget budget.yaml --junit check.xml",
+            "kscale check run --budget budget.yaml --against before -o json",
+        ),
+    ),
+    Command(
         "trace info",
         "kscale.cli.trace:info",
         "What is in a trace: span, requests, durations, load.",

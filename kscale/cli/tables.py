@@ -40,6 +40,11 @@ def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
             _table(title, _visible(frame), wide=form == "wide")
 
 
+def markdown(title: str, frame: pl.DataFrame) -> str:
+    """Return a table as Markdown."""
+    return _markdown(title, _visible(frame))
+
+
 def _visible(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a frame with control characters made visible, in its names too; JSON and YAML have escapes."""
     texts = [

@@ -1,0 +1,148 @@
+"""Budgets: limits of headline numbers, read from YAML and held against a run."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from kscale.engine.runfolder import Run
+from kscale.errors import InputError, nearest, one_line
+from kscale.report import metrics
+
+#: Most bytes of a budget file, and the deepest nesting that is looked at.
+_LARGEST = 1 << 20
+_SIDES = ("max", "min")
+Numbers = Mapping[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One limit, what the run showed, and what is left to the limit (negative when broken)."""
+
+    metric: str
+    side: str
+    limit: float
+    value: float | None
+    unit: str
+
+    @property
+    def margin(self) -> float | None:
+        """What is left to the limit; None where the run has no such number."""
+        if self.value is None:
+            return None
+        return self.limit - self.value if self.side == "max" else self.value - self.limit
+
+    @property
+    def good(self) -> bool:
+        """Whether it was held; a number that the run does not have proves nothing, so it is broken."""
+        return self.margin is not None and self.margin >= 0
+
+
+def read(file: Path, known: Numbers) -> dict[str, dict[str, float]]:
+    """Return the limits of a budget file by metric; ``known`` are the numbers of the run.
+
+    Raises InputError for anything but a map of known metrics to ``max`` and ``min``.
+    """
+    expected = "a map such as 'unplaced_pods: {max: 0}'"
+    if not file.is_file():
+        raise InputError("is not a file", file=file, expected="a budget in YAML")
+    if file.stat().st_size > _LARGEST:
+        raise InputError("is larger than 1 MiB", file=file, expected=expected)
+    try:
+        text = file.read_text(encoding="utf-8")
+        # Budgets need no aliases, and aliases can make a short text very large.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader)):
+            raise InputError("holds an alias", file=file, expected=expected)
+        found = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise InputError(f"is no YAML: {one_line(str(error), 200)}", file=file, expected=expected) from error
+    if not isinstance(found, dict) or not found:
+        raise InputError("is no map of metrics", file=file, expected=expected)
+    return {name: _limits(file, name, limits, known) for name, limits in found.items()}
+
+
+def _limits(file: Path, name: object, limits: object, known: Numbers) -> dict[str, float]:
+    if not isinstance(name, str):
+        raise InputError("a metric's name is no text", file=file)
+    if name not in known and (metrics.find(name) is None or _of_resource(name)):
+        names = {*known, *(metric.name for metric in metrics.METRICS if "*" not in metric.name)}
+        raise InputError(f"unknown metric '{name}'{nearest(str(name), sorted(names))}", file=file)
+    if not isinstance(limits, dict) or not limits:
+        raise InputError("is no limit", file=file, field=name, expected="{max: number}, {min: number} or both")
+    for side, limit in limits.items():
+        if side not in _SIDES:
+            raise InputError(f"unknown limit '{side}'{nearest(str(side), _SIDES)}", file=file, field=name)
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not _finite(limit):
+            raise InputError(f"{side} is no number", file=file, field=name, expected="a finite number")
+    if len(limits) == 2 and limits["min"] > limits["max"]:
+        raise InputError(f"min {limits['min']} is above max {limits['max']}", file=file, field=name)
+    return {side: float(limits[side]) for side in _SIDES if side in limits}
+
+
+def _of_resource(name: str) -> bool:
+    found = metrics.find(name)
+    return found is not None and "*" in found.name
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def hold(limits: dict[str, dict[str, float]], numbers: Numbers) -> list[Held]:
+    """Return every limit against the numbers, broken ones first."""
+    out = []
+    for name, sides in limits.items():
+        metric, value = metrics.find(name), numbers.get(name)
+        for side, limit in sides.items():
+            out.append(Held(name, side, limit, None if value is None else float(value), metric.unit if metric else ""))
+    return sorted(out, key=lambda held: held.good)
+
+
+def time_ratio(run: Run, against: Run) -> float | None:
+    """Return seconds of simulating per arrived pod, over those of ``against``; None where one has no time or pods."""
+    each = [one.timing.get("simulate", 0) / (one.counts.get("arrived") or math.inf) for one in (run, against)]
+    return each[0] / each[1] if all(each) else None
+
+
+def initial(numbers: Numbers) -> str:
+    """Return a budget that the run holds with a margin of 10 %, to be edited by a person."""
+    lines = [
+        "# A budget: kscale check RUN --budget FILE exits with 1 when a limit is broken.",
+        "# Edit or delete lines.",
+    ]
+    for name, value in numbers.items():
+        metric = metrics.find(name)
+        # Speed depends on the machine.
+        if value is None or metric is None or not metric.better or name.startswith("run_"):
+            continue
+        side, factor = ("max", 1.1) if metric.better == "lower" else ("min", 0.9)
+        limit = value * factor
+        if metric.unit == "%":
+            limit = min(limit, 100.0)
+        # Rounded to the harmless side.
+        scaled = limit * 1000
+        rounded = (math.ceil(scaled) if side == "max" else math.floor(scaled)) / 1000
+        lines += [f"# {metric.about} ({metric.unit}); the run had {value:.6g}", f"{name}: {{{side}: {rounded:g}}}"]
+        if float(f"{rounded:g}") != rounded:
+            lines[-1] = f"{name}: {{{side}: {rounded!r}}}"
+    return "\n".join(lines) + "\n"
+
+
+def junit(held: list[Held]) -> str:
+    """Return the limits as JUnit XML, one test case each."""
+    broken = sum(not one.good for one in held)
+    suite = ET.Element("testsuite", name="kscale check", tests=str(len(held)), failures=str(broken))
+    for one in held:
+        case = ET.SubElement(suite, "testcase", classname="kscale.budget", name=f"{one.metric} {one.side}")
+        if not one.good:
+            ET.SubElement(case, "failure", message=f"limit {one.limit:g}, value {one.value}, margin {one.margin}")
+    ET.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"

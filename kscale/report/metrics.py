@@ -1,0 +1,72 @@
+"""The headline numbers in one place: name, unit, meaning, and which direction is better."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A headline number; ``*`` in its name stands for a resource.
+
+    ``better`` is ``lower``, ``higher``, or empty where neither is.
+    """
+
+    name: str
+    unit: str
+    about: str
+    better: str = ""
+
+
+METRICS = (
+    Metric("pods_arrived", "pods", "that arrived in the run"),
+    Metric("pods_placed", "pods", "bound to a node at some time", "higher"),
+    Metric("unplaced_pods", "pods", "arrived and never bound", "lower"),
+    Metric("unplaced_percent", "%", "never bound, of the arrived pods", "lower"),
+    Metric("oversized_pods", "pods", "unplaced that no node could hold, even empty", "lower"),
+    Metric("running_pods", "pods", "running at the end"),
+    Metric("succeeded_pods", "pods", "that ended"),
+    Metric("failed_pods", "pods", "whose recorded end came while they waited", "lower"),
+    Metric("waiting_pods", "pods", "still waiting at the end", "lower"),
+    Metric("refused_pods", "pods", "dropped for good", "lower"),
+    Metric("attempts", "", "times the scheduler tried a pod"),
+    *(
+        Metric(f"wait_{name}_seconds", "s", f"{about} of placed pods", "lower")
+        for name, about in (
+            ("p50", "50th percentile of the waits"),
+            ("p90", "90th percentile of the waits"),
+            ("p99", "99th percentile of the waits"),
+            ("p999", "99.9th percentile of the waits"),
+            ("max", "longest wait"),
+        )
+    ),
+    Metric("wait_open_max_seconds", "s", "longest wait of a pod that still waits at the end", "lower"),
+    Metric("waited_pods", "pods", "placed later than they arrived", "lower"),
+    Metric("waiting_peak_pods", "pods", "most pods waiting at a moment", "lower"),
+    Metric("waiting_pod_hours", "pod-hours", "waited by all pods", "lower"),
+    Metric("peak_*_percent", "%", "most requested in a sample, of allocatable", "lower"),
+    Metric("mean_*_percent", "%", "requested on average over the samples"),
+    Metric("end_*_percent", "%", "requested in the last sample"),
+    Metric("stranded_*_percent", "%", "free behind another full resource", "lower"),
+    Metric("fragmented_gpu_percent", "%", "fragmented at the end, of all device share", "lower"),
+    Metric("fragmented_idle_gpu_percent", "%", "fragmented at the end, of the idle device share", "lower"),
+    Metric("fragmented_gpu_peak_percent", "%", "most fragmented, of all device share", "lower"),
+    Metric("node_hours", "node-hours", "in all"),
+    Metric("free_node_hours", "node-hours", "free beside pods"),
+    Metric("idle_node_hours", "node-hours", "without any pod"),
+    Metric("nodes", "nodes", "in all"),
+    Metric("nodes_used", "nodes", "that ever held a pod", "lower"),
+    Metric("idle_node_percent", "%", "of node time without any pod"),
+    Metric("more_nodes", "nodes", "upper estimate that would hold the unplaced pods", "lower"),
+    Metric("horizon_seconds", "s", "virtual time at the end"),
+    Metric("scheduler_us_per_pod", "us", "virtual time that a decision took"),
+    Metric("run_pods_per_second", "pods/s", "speed of the simulation itself", "higher"),
+    Metric("run_time_ratio", "", "seconds of simulating per pod, over those of the run to hold it against", "lower"),
+)
+
+
+def find(name: str) -> Metric | None:
+    """Return the metric of this name; an exact name wins over a pattern."""
+    exact = next((metric for metric in METRICS if metric.name == name), None)
+    return exact or next((metric for metric in METRICS if fnmatch.fnmatchcase(name, metric.name)), None)

@@ -1,0 +1,49 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import polars as pl
+
+from kscale import __main__ as door
+from kscale.engine import runfolder
+
+
+def test_a_run_is_the_same_as_itself(folders, capsys):
+    run = str(next(iter(folders.values())))
+    assert door.run(["compare", run, run]) == 0
+    assert "the runs are the same: fingerprint" in capsys.readouterr().out
+    assert door.run(["compare", run, run, "-o", "json"]) == 0
+    tables = json.loads(capsys.readouterr().out)
+    assert tables["inputs that differ"] == tables["first difference"] == []
+    assert all(row["difference"] in (0, None) for row in tables["numbers"])
+
+
+def test_the_first_decision_that_differs_is_found(folders, tmp_path, capsys):
+    run, other = next(iter(folders.values())), tmp_path / "other"
+    shutil.copytree(run, other)
+    pods = pl.read_parquet(other / "pods.parquet").with_row_index("row")
+    bound = pods.filter(pl.col("bound_us").is_not_null()).sort("bound_us", "decision")
+    moved = bound.row(bound.height // 2, named=True)
+    later = bound.row(-1, named=True)
+    node = pl.when(pl.col("row").is_in([moved["row"], later["row"]])).then(pl.lit("else<b>")).otherwise("node")
+    pods.with_columns(node.alias("node")).drop("row").write_parquet(other / "pods.parquet")
+    head = runfolder.load(run)
+    head.fingerprint, head.seed = "0" * 16, head.seed + 1
+    runfolder.seal(other, head)
+    assert door.run(["compare", str(run), str(other), "-o", "json"]) == 0
+    tables = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in tables["inputs that differ"]] == ["seed"]
+    first = {row["what"]: (row["first"], row["second"]) for row in tables["first difference"]}
+    assert first["node"] == (moved["node"], "else<b>")
+    assert first["pod"][0].endswith(moved["name"])
+
+
+def test_an_altered_folder_is_refused(folders, tmp_path, capsys):
+    run, other = next(iter(folders.values())), tmp_path / "other"
+    shutil.copytree(run, other)
+    (other / "report.md").write_text("altered")
+    assert door.run(["compare", str(run), str(other)]) == 2
+    assert "was altered after the run" in capsys.readouterr().err
