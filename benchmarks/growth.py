@@ -150,6 +150,8 @@ def stages(name: str = "replay-like-jobs") -> list[str]:
         [words.removeprefix("stage_").replace("_", " "), number(seconds), f"{seconds / whole:.0%}"]
         for words, seconds in known.items()
     ]
+    rest = whole - sum(known.values())
+    rows.append(["the rest: start, writing, report", number(rest), f"{rest / whole:.0%}"])
     return markdown(("stage", "seconds", "share"), [*rows, ["the whole command", number(whole), "100%"]])
 
 
