@@ -171,7 +171,7 @@ class Verdicts:
         place = next(place for place, plugin in enumerate(simulation.profile.filters) if plugin.name == first.plugin)
         cluster.scan_sums[node] = -1 - int(self._reject[place, node])
         if simulation.try_evicting(self.template, node, node + 1) == node:
-            count, broken = int(cluster.cluster_preemption[4]), int(cluster.cluster_preemption[1])
+            count, broken = int(cluster.cluster_preemption[2]), int(cluster.cluster_preemption[1])
             return Eviction(tuple(cluster.pod_trace_row[cluster.scan_chosen[:count]].tolist()), broken)
         late = -1 - int(cluster.scan_check[node]) if cluster.scan_check[node] < 0 else 0
         return Eviction(reasons=self._first_reasons(node, (int(cluster.scan_reject[node]) & ~_DESCRIBED) | late))

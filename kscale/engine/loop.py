@@ -255,13 +255,13 @@ _EVICT_AT_ONCE = "free_row(pod)"
 _MAKE_ROOM = """
 cleared = preempt(pod, template, totals, 0, len(totals))
 if cleared >= 0:
-    for place in range(cluster_preemption[4]):
+    for place in range(cluster_preemption[2]):
         victim = scan_chosen[place]
         pod_preemptor[victim] = pod_trace_row[pod]
         pod_eviction[victim] = cluster_evictions[0]
         cluster_evictions[0] += 1
         evict(victim, now_us)
-    pod_victims[pod] += cluster_preemption[4]
+    pod_victims[pod] += cluster_preemption[2]
 """
 
 # The pod waits for its node; others of lower priority that were waiting for it do not any more.

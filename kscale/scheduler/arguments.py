@@ -14,6 +14,9 @@ from kscale.state.quantities import BASE_RESOURCES
 _SHAPE_FACTOR = 10
 #: Zone and region of a node, by whose values the search order takes turns.
 _ZONE, _REGION = "topology.kubernetes.io/zone", "topology.kubernetes.io/region"
+_FIT = "NodeResourcesFit"
+#: Memory for the costs of clearing nodes.
+_CLEARING_BYTES = 64 << 20
 #: Why a pod is held outside the queue.
 GATED, NO_PROFILE = 1, 2
 
@@ -63,6 +66,26 @@ def fill(intake: Intake, building: Building, profile: Profile) -> None:
             cluster.template_domains[bounds[0] < bounds[1]] = 1
     if profile.samples:
         cluster.node_search[:] = search_order(building)
+    if profile.preempts:
+        _fill_preemption(intake, profile)
+
+
+def _fill_preemption(intake: Intake, profile: Profile) -> None:
+    """Note for whom only amounts decide, and make room for the costs of clearing nodes."""
+    cluster = intake.cluster
+    usage = profile.usage_filters
+    amounts = np.asarray(cluster.template_domains == 0)
+    if profile.assign is not None:
+        amounts &= cluster.template_device_count == 0
+    for plugin in usage:
+        for table in plugin.concerns:
+            amounts &= cluster.columns[f"template_{table}_first"] == cluster.columns[f"template_{table}_last"]
+    known = all(plugin.name == _FIT or plugin.concerns or plugin.needs_devices for plugin in usage)
+    cluster.template_by_amounts[:] = amounts & known
+    # A search that ends early leaves nodes out, others each time.
+    if all(c.percentage_of_nodes_to_score in (None, 100) for c in profile.configurations):
+        rows = _CLEARING_BYTES // (32 * max(cluster.sizes["node"], 1))
+        cluster.resize("clearing", 1 + min(rows, cluster.sizes["template"]))
 
 
 def _fill_profile(intake: Intake, profile: Profile, row: int) -> None:

@@ -149,13 +149,14 @@ _SETTLE_PLOTS = """
 # A template without a lane is left to the scan, whose totals open the lane that it is to have.
 _FIND_NODE = """
 node = -1
-cluster_lane_to_open[0] = -1
+cluster_lane_to_open[0], cluster_nowhere[0] = -1, 0
 if NOMINATEDtemplate_ask[template] >= 0:
     catch_up()
     lane = lane_of(template_ask[template])
     if lane < -1:
         cluster_lane_to_open[0] = -2 - lane
     elif lane >= 0:SEARCH
+        cluster_nowhere[0] = node < 0 and template_domains[template] == 0
 return node
 """
 

@@ -215,7 +215,8 @@ def _weigh(profile: Profile, nominates: bool) -> str:
     if profile.late_filters or any(plugin.raw for _, plugin in profile.summed_scores):
         conditions.append("template_domains[template] != 0")
     if any(plugin.plane for _, plugin in profile.summed_scores):
-        conditions.append("description_uneven[template_description[template]] != 0")
+        # Where no node fits there is nothing to normalise.
+        conditions.append("(cluster_nowhere[0] == 0 and description_uneven[template_description[template]] != 0)")
     if nominates:
         conditions.append("cluster_nominated[0] > 0")
     if profile.samples:

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from kscale.composer import Composer
-from kscale.kernels import inlined, kernel, plain
+from kscale.kernels import hot, inlined, kernel, plain
 from kscale.scheduler.profile import Profile
 from kscale.scheduler.totals import NOT_LOOKED_AT
 
 #: Added to each priority in the sum of priorities, so that a pod of negative priority counts too: 2^31.
 _SHIFT = 1 << 31
 _BREAKS, _EVICTED = 1, 2
+#: First cost of a node that cannot be cleared.
+_NOWHERE = 1 << 62
 
 
 @inlined
@@ -28,7 +30,7 @@ def _more_important(a: int, b: int, pod_template: Any, pod_begun_us: Any, templa
     return priority_a > priority_b or (priority_a == priority_b and pod_begun_us[a] < pod_begun_us[b])
 
 
-@kernel
+@hot
 def gather_victims(
     template: int, node: int,
     node_first_pod: Any, pod_node_next: Any, pod_template: Any, pod_begun_us: Any, template_priority: Any,
@@ -51,7 +53,7 @@ def gather_victims(
     return count
 
 
-@kernel
+@hot
 def mark_broken(
     count: int,
     pod_template: Any, template_budget_of_first: Any, template_budget_of_last: Any, budget_of_budget: Any,
@@ -82,41 +84,98 @@ def victim_at(step: int, count: int, scan_verdict: Any) -> int:
     return -1
 
 
-@kernel
-def is_better(
-    count: int,
+@hot
+def evict_by_amounts(
+    template: int, node: int, count: int,
+    template_fit_request: Any, template_request: Any, pod_template: Any, node_left: Any, scan_victim: Any,
+    scan_verdict: Any, scan_room: Any,
+) -> int:  # fmt: skip
+    """Mark who is evicted where only amounts decide, and return ``count``; 0 where evicting all is not enough."""
+    for resource in range(len(scan_room)):
+        room = node_left[resource, node]
+        for place in range(count):
+            room += template_request[pod_template[scan_victim[place]], resource]
+        scan_room[resource] = room
+        if template_fit_request[template, resource] > max(room, 0):
+            return 0
+    for kind in range(1, -1, -1):
+        for place in range(count):
+            if (scan_verdict[place] & _BREAKS) == kind:
+                other, kept = pod_template[scan_victim[place]], True
+                for resource in range(len(scan_room)):
+                    request = template_fit_request[template, resource]
+                    kept = kept and (request <= 0 or request <= scan_room[resource] - template_request[other, resource])
+                if kept:
+                    for resource in range(len(scan_room)):
+                        scan_room[resource] -= template_request[other, resource]
+                else:
+                    scan_verdict[place] |= np.uint8(_EVICTED)
+    return count
+
+
+@hot
+def keep_cost(
+    clearing: int, node: int, count: int,
     pod_template: Any, pod_begun_us: Any, template_priority: Any, scan_victim: Any, scan_verdict: Any,
-    cluster_preemption: Any,
-) -> bool:  # fmt: skip
-    """Compare a node's victims with the best so far (``cluster_preemption``); the better ones are kept there."""
+    clearing_first_cost: Any, clearing_priorities: Any, clearing_victims: Any, clearing_began_us: Any,
+) -> None:  # fmt: skip
+    """Note what clearing the node costs, from its victims; it cannot be cleared where ``count`` is 0."""
     broken, highest, total, evicted, began = 0, np.int64(-_SHIFT), 0, 0, np.int64(0)
     for place in range(count):
         if scan_verdict[place] & _EVICTED:
             pod = scan_victim[place]
             priority = template_priority[pod_template[pod]]
-            broken += scan_verdict[place] & _BREAKS
+            broken += 1 if scan_verdict[place] & _BREAKS else 0
             if evicted == 0 or priority > highest:
                 highest, began = priority, pod_begun_us[pod]
             elif priority == highest:
                 began = min(began, pod_begun_us[pod])
             total += priority + _SHIFT
             evicted += 1
-    better = cluster_preemption[0] < 0
-    if not better:
-        if broken != cluster_preemption[1]:
-            better = broken < cluster_preemption[1]
-        elif highest != cluster_preemption[2]:
-            better = highest < cluster_preemption[2]
-        elif total != cluster_preemption[3]:
-            better = total < cluster_preemption[3]
-        elif evicted != cluster_preemption[4]:
-            better = evicted < cluster_preemption[4]
-        else:
-            better = began > cluster_preemption[5]
-    if better:
-        cluster_preemption[1], cluster_preemption[2], cluster_preemption[3] = broken, highest, total
-        cluster_preemption[4], cluster_preemption[5] = evicted, began
-    return better
+    clearing_first_cost[clearing, node] = broken * (1 << 33) + highest + _SHIFT if count > 0 else _NOWHERE
+    clearing_priorities[clearing, node], clearing_victims[clearing, node] = total, evicted
+    clearing_began_us[clearing, node] = began
+
+
+@kernel
+def cheapest(
+    clearing: int, first: int, last: int,
+    clearing_first_cost: Any, clearing_priorities: Any, clearing_victims: Any, clearing_began_us: Any,
+) -> int:  # fmt: skip
+    """Return the node of a range that costs least to clear, the first of equals; -1 where none can be cleared."""
+    costs, lowest = clearing_first_cost[clearing, first:last], np.int64(_NOWHERE)
+    for place in range(len(costs)):
+        lowest = min(lowest, costs[place])
+    best = -1
+    if lowest < _NOWHERE:
+        for node in range(first, last):
+            if clearing_first_cost[clearing, node] != lowest:
+                continue
+            better = best < 0
+            if not better:
+                priorities = clearing_priorities[clearing, node] - clearing_priorities[clearing, best]
+                victims = clearing_victims[clearing, node] - clearing_victims[clearing, best]
+                later = clearing_began_us[clearing, node] > clearing_began_us[clearing, best]
+                better = priorities < 0 or (priorities == 0 and (victims < 0 or (victims == 0 and later)))
+            if better:
+                best = node
+    return best
+
+
+@kernel
+def clearing_of(
+    template: int, template_domains: Any, cluster_nominated: Any, clearing_template: Any, clearing_cursor: Any
+) -> int:
+    """Return the template's row of ``clearing``, from whoever holds it.
+
+    Costs hold until the node changes; they do not where pods elsewhere count, or nodes were cleared for others: row 0.
+    """
+    if template_domains[template] != 0 or cluster_nominated[0] > 0 or len(clearing_template) == 1:
+        return 0
+    clearing = 1 + template % (len(clearing_template) - 1)
+    if clearing_template[clearing] != template:
+        clearing_template[clearing], clearing_cursor[clearing] = template, -1
+    return clearing
 
 
 @kernel
@@ -124,9 +183,9 @@ def keep_victims(
     node: int, count: int, pod_template: Any, pod_begun_us: Any, template_priority: Any, scan_victim: Any,
     scan_verdict: Any, scan_chosen: Any, cluster_preemption: Any,
 ) -> None:  # fmt: skip
-    """Keep the victims of a node as the best so far: the most important first, of equals one that breaks a budget."""
+    """Keep the node that is cleared and its victims: the most important first, of equals one that breaks a budget."""
     cluster_preemption[0] = node
-    kept = 0
+    kept, broken = 0, 0
     for kind in range(1, -1, -1):
         for place in range(count):
             if scan_verdict[place] & _EVICTED and (scan_verdict[place] & _BREAKS) == kind:
@@ -138,6 +197,8 @@ def keep_victims(
                     at -= 1
                 scan_chosen[at] = pod
                 kept += 1
+                broken += kind
+    cluster_preemption[1], cluster_preemption[2] = broken, kept
 
 
 @kernel
@@ -181,7 +242,8 @@ def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
     ``waits`` tells whether pods wait for the nodes that were cleared for them, instead of taking them at once.
     """
     for function in (
-        gather_victims, mark_broken, victim_at, is_better, keep_victims, nominate, denominate, counts_as_there,
+        gather_victims, mark_broken, victim_at, evict_by_amounts, keep_cost, cheapest, clearing_of, keep_victims,
+        nominate, denominate, counts_as_there,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     composer.define("passes", "pod, template, node", _PASSES if waits else _PASSES_ALONE)
@@ -193,6 +255,7 @@ def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
             composer.use(f"hopeless_{index}", plugin.hopeless)
             hopeless += f" and not ((-1 - code) & {profile.bits(plugin)} != 0 and hopeless_{index}(template, node))"
     text = _PREEMPT.replace("UNRESOLVABLE", bits).replace("HOPELESS", hopeless)
+    composer.define("try_clearing", "pod, template, node, count", _TRY_OUT)
     composer.define("preempt", "pod, template, totals, first, last", text)
 
 
@@ -237,40 +300,69 @@ for waiting in range(cluster_nominated[0]):
 """
 
 # Step -1 takes all of them off, each further step puts one back, the last one puts the victims back: it was a trial.
+_TRY_OUT = f"""
+mark_broken(count)
+if template_by_amounts[template] != 0 and cluster_nominated[0] == 0:
+    count = evict_by_amounts(template, node, count)
+else:
+    remember(node, 0)
+    step, of = -1, count
+    while step <= of and count > 0:
+        place, undo = -1, False
+        if 0 <= step < count:
+            place = victim_at(step, count)
+        for turn in range(2):
+            for other in range(count):
+                evicted = step == count and scan_verdict[other] & {_EVICTED} != 0
+                if (step < 0 or other == place or evicted) and (turn == 0 or undo):
+                    shift(scan_victim[other], node, -1 if (step < 0) == (turn == 0) else 1)
+            if turn == 0 and step < count:
+                passing = passes(pod, template, node)
+                undo = not passing
+        if undo:
+            if step < 0:
+                count = 0
+            else:
+                scan_verdict[place] |= {_EVICTED}
+        step += 1
+    recall(node, 0)
+return count
+"""
+
+# Nodes that have changed are tried out and their costs noted; then the cheapest is tried out again, for its victims.
 _PREEMPT = f"""
 cluster_preemption[0] = -1
 if template_preempts[template] != 0 and profile_preempts[template_profile[template]] != 0:
-    for node in range(first, last):
+    clearing, head, chosen = 0, cluster_log_head[0], -1
+    if first == 0 and last == len(totals):
+        clearing = clearing_of(template)
+    at = clearing_cursor[clearing]
+    whole = clearing == 0 or at < 0 or head - at > len(memo_log)
+    if whole:
+        at = first
+    clearing_cursor[clearing] = head
+    while True:
+        node = -1
+        while node < 0 and at < (last if whole else head):
+            if whole:
+                node = at
+            elif node_changed_at[memo_log[at & (len(memo_log) - 1)]] == at:
+                node = memo_log[at & (len(memo_log) - 1)]
+            at += 1
+        if node < 0:
+            chosen = cheapest(clearing, first, last)
+            node = chosen
+        if node < 0:
+            break
         code = totals[node]
         count = 0
         if {NOT_LOOKED_AT} < code < -1 and UNRESOLVABLE == 0 HOPELESS:
             count = gather_victims(template, node)
         if count > 0:
-            mark_broken(count)
-            remember(node, 0)
-        step, trying = -1, count > 0
-        while step <= count and count > 0:
-            place, undo = -1, False
-            if 0 <= step < count:
-                place = victim_at(step, count)
-            for turn in range(2):
-                for other in range(count):
-                    evicted = step == count and scan_verdict[other] & {_EVICTED} != 0
-                    if (step < 0 or other == place or evicted) and (turn == 0 or undo):
-                        shift(scan_victim[other], node, -1 if (step < 0) == (turn == 0) else 1)
-                if turn == 0 and step < count:
-                    passing = passes(pod, template, node)
-                    undo = not passing
-            if undo:
-                if step < 0:
-                    count = 0
-                else:
-                    scan_verdict[place] |= {_EVICTED}
-            step += 1
-        if trying:
-            recall(node, 0)
-        if count > 0:
-            if is_better(count):
-                keep_victims(node, count)
+            count = try_clearing(pod, template, node, count)
+        if chosen >= 0:
+            keep_victims(node, count)
+            break
+        keep_cost(clearing, node, count)
 return cluster_preemption[0]
 """

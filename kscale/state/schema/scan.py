@@ -17,7 +17,8 @@ COLUMNS = (
     Column("stamp", "int64", "The latest pass that saw the domain.", dims=("domain",)),
     Column("victim", "int64", "Pods that may be evicted from a node, the most important first.", dims=("pod",)),
     Column("verdict", "uint8", "What becomes of each: 1 breaks a budget, 2 is evicted.", dims=("pod",)),
-    Column("chosen", "int64", "The victims of the best node so far.", dims=("pod",)),
+    Column("room", "int64", "What would be free on the node at hand.", "the resource's", dims=("resource",)),
+    Column("chosen", "int64", "The victims on the node that is cleared.", dims=("pod",)),
     Column("count", "int32", "What a node has of each of a template's counters.", "pods", dims=("own",)),
     Column("reason_count", "int32", "Nodes turned away by each reason of usage.", "nodes", dims=("reason",)),
 )

@@ -39,6 +39,7 @@ COLUMNS = (
     Column("device_models", "uint64", "Bit set of the allowed device models; 0 allows every one."),
     Column("profile", "int64", "The profile that schedules it."),
     Column("preempts", "uint8", "0 with preemptionPolicy Never.", path="spec.preemptionPolicy"),
+    Column("by_amounts", "uint8", "1 when no filter but NodeResourcesFit turns on what other pods of a node have."),
     Column("held", "uint8", "Why it is never tried: 1 for scheduling gates, 2 for no profile of its scheduler."),
     Column("breaks", "uint8", "1 when each of its tries breaks off in an error."),
     Column("domains", "uint8", "1 when some filter or score of it looks at other pods by domain."),
