@@ -19,7 +19,7 @@ import numpy as np
 from kscale.composer import Composer
 from kscale.engine.clock import FREE
 from kscale.engine.outputs import STATUSES
-from kscale.kernels import hot, kernel, plain
+from kscale.kernels import hot, inlined, kernel, plain
 
 UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD = range(8)
 STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED = (
@@ -132,18 +132,31 @@ def log_change(
     cluster_log_head[0] = head + 1
 
 
+@inlined
+def more_important(a: int, b: int, pod_template: Any, pod_begun_us: Any, template_priority: Any) -> bool:
+    """Tell whether a pod is the more important one: by priority, then by an earlier start."""
+    priority_a, priority_b = template_priority[pod_template[a]], template_priority[pod_template[b]]
+    return priority_a > priority_b or (priority_a == priority_b and pod_begun_us[a] < pod_begun_us[b])
+
+
 @hot
 def join_node(
-    pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, node_first_pod: Any, node_last_pod: Any
-) -> None:
-    """Put the pod at the end of the node's list of pods."""
-    last = node_last_pod[node]
-    pod_node_previous[pod], pod_node_next[pod] = last, -1
-    if last >= 0:
-        pod_node_next[last] = pod
+    pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, pod_template: Any, pod_begun_us: Any,
+    template_priority: Any, node_first_pod: Any, node_last_pod: Any,
+) -> None:  # fmt: skip
+    """Put the pod into the node's list of pods: the most important first, of equals those that came first."""
+    before, after = node_last_pod[node], -1
+    while before >= 0 and more_important(pod, before, pod_template, pod_begun_us, template_priority):
+        after, before = before, pod_node_previous[before]
+    pod_node_previous[pod], pod_node_next[pod] = before, after
+    if before >= 0:
+        pod_node_next[before] = pod
     else:
         node_first_pod[node] = pod
-    node_last_pod[node] = pod
+    if after >= 0:
+        pod_node_previous[after] = pod
+    else:
+        node_last_pod[node] = pod
 
 
 @hot

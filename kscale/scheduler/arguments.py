@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kscale.scheduler.preemption import STRETCH
 from kscale.scheduler.profile import Profile
 from kscale.state.building import Building
 from kscale.state.descriptions import PodTemplate
@@ -82,6 +83,7 @@ def _fill_preemption(intake: Intake, profile: Profile) -> None:
             amounts &= cluster.columns[f"template_{table}_first"] == cluster.columns[f"template_{table}_last"]
     known = all(plugin.name == _FIT or plugin.concerns or plugin.needs_devices for plugin in usage)
     cluster.template_by_amounts[:] = amounts & known
+    cluster.resize("stretch", -(-cluster.sizes["node"] // STRETCH))
     # A search that ends early leaves nodes out, others each time.
     if all(c.percentage_of_nodes_to_score in (None, 100) for c in profile.configurations):
         rows = _CLEARING_BYTES // (32 * max(cluster.sizes["node"], 1))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kscale.composer import Composer
+from kscale.engine.pods import more_important
 from kscale.kernels import hot, inlined, kernel, plain
 from kscale.scheduler.profile import Profile
 from kscale.scheduler.totals import NOT_LOOKED_AT
@@ -22,34 +23,25 @@ _SHIFT = 1 << 31
 _BREAKS, _EVICTED = 1, 2
 #: First cost of a node that cannot be cleared.
 _NOWHERE = 1 << 62
-
-
-@inlined
-def _more_important(a: int, b: int, pod_template: Any, pod_begun_us: Any, template_priority: Any) -> bool:
-    priority_a, priority_b = template_priority[pod_template[a]], template_priority[pod_template[b]]
-    return priority_a > priority_b or (priority_a == priority_b and pod_begun_us[a] < pod_begun_us[b])
+#: Of so many nodes the cheapest is known.
+STRETCH = 32
 
 
 @hot
 def gather_victims(
     template: int, node: int,
-    node_first_pod: Any, pod_node_next: Any, pod_template: Any, pod_begun_us: Any, template_priority: Any,
-    scan_victim: Any,
+    node_last_pod: Any, pod_node_previous: Any, pod_template: Any, template_priority: Any, scan_victim: Any,
 ) -> int:  # fmt: skip
     """Put the node's pods of lower priority into ``scan_victim``, the most important first; return how many."""
     priority, count = template_priority[template], 0
-    pod = node_first_pod[node]
-    while pod >= 0:
-        if template_priority[pod_template[pod]] < priority:
-            place = count
-            while place > 0 and _more_important(
-                pod, scan_victim[place - 1], pod_template, pod_begun_us, template_priority
-            ):
-                scan_victim[place] = scan_victim[place - 1]
-                place -= 1
-            scan_victim[place] = pod
-            count += 1
-        pod = pod_node_next[pod]
+    pod = node_last_pod[node]
+    while pod >= 0 and template_priority[pod_template[pod]] < priority:
+        count += 1
+        pod = pod_node_previous[pod]
+    pod = node_last_pod[node]
+    for place in range(count - 1, -1, -1):
+        scan_victim[place] = pod
+        pod = pod_node_previous[pod]
     return count
 
 
@@ -137,28 +129,57 @@ def keep_cost(
     clearing_began_us[clearing, node] = began
 
 
+@inlined
+def _cheaper(
+    clearing: int, a: int, b: int, clearing_first_cost: Any, clearing_priorities: Any, clearing_victims: Any,
+    clearing_began_us: Any,
+) -> bool:  # fmt: skip
+    """Tell whether node ``a`` costs less than ``b``: budgets, highest priority, sum, number, a later start."""
+    if clearing_first_cost[clearing, a] != clearing_first_cost[clearing, b]:
+        return clearing_first_cost[clearing, a] < clearing_first_cost[clearing, b]
+    if clearing_priorities[clearing, a] != clearing_priorities[clearing, b]:
+        return clearing_priorities[clearing, a] < clearing_priorities[clearing, b]
+    if clearing_victims[clearing, a] != clearing_victims[clearing, b]:
+        return clearing_victims[clearing, a] < clearing_victims[clearing, b]
+    return clearing_began_us[clearing, a] > clearing_began_us[clearing, b]
+
+
+@kernel
+def look_over(
+    clearing: int, stretch: int, first: int, last: int,
+    clearing_first_cost: Any, clearing_priorities: Any, clearing_victims: Any, clearing_began_us: Any,
+    clearing_cheapest: Any,
+) -> None:  # fmt: skip
+    """Note the node of a stretch (of those in a range) that costs least to clear, the first of equals."""
+    best = -1
+    for node in range(max(first, STRETCH * stretch), min(last, STRETCH * stretch + STRETCH)):
+        if clearing_first_cost[clearing, node] < _NOWHERE and (
+            best < 0
+            or _cheaper(
+                clearing, node, best, clearing_first_cost, clearing_priorities, clearing_victims, clearing_began_us
+            )
+        ):
+            best = node
+    clearing_cheapest[clearing, stretch] = best
+
+
 @kernel
 def cheapest(
     clearing: int, first: int, last: int,
     clearing_first_cost: Any, clearing_priorities: Any, clearing_victims: Any, clearing_began_us: Any,
+    clearing_cheapest: Any,
 ) -> int:  # fmt: skip
     """Return the node of a range that costs least to clear, the first of equals; -1 where none can be cleared."""
-    costs, lowest = clearing_first_cost[clearing, first:last], np.int64(_NOWHERE)
-    for place in range(len(costs)):
-        lowest = min(lowest, costs[place])
     best = -1
-    if lowest < _NOWHERE:
-        for node in range(first, last):
-            if clearing_first_cost[clearing, node] != lowest:
-                continue
-            better = best < 0
-            if not better:
-                priorities = clearing_priorities[clearing, node] - clearing_priorities[clearing, best]
-                victims = clearing_victims[clearing, node] - clearing_victims[clearing, best]
-                later = clearing_began_us[clearing, node] > clearing_began_us[clearing, best]
-                better = priorities < 0 or (priorities == 0 and (victims < 0 or (victims == 0 and later)))
-            if better:
-                best = node
+    for stretch in range(first // STRETCH, (last + STRETCH - 1) // STRETCH):
+        node = clearing_cheapest[clearing, stretch]
+        if node >= 0 and (
+            best < 0
+            or _cheaper(
+                clearing, node, best, clearing_first_cost, clearing_priorities, clearing_victims, clearing_began_us
+            )
+        ):
+            best = node
     return best
 
 
@@ -190,7 +211,7 @@ def keep_victims(
         for place in range(count):
             if scan_verdict[place] & _EVICTED and (scan_verdict[place] & _BREAKS) == kind:
                 pod, at = scan_victim[place], kept
-                while at > 0 and _more_important(
+                while at > 0 and more_important(
                     pod, scan_chosen[at - 1], pod_template, pod_begun_us, template_priority
                 ):
                     scan_chosen[at] = scan_chosen[at - 1]
@@ -242,8 +263,8 @@ def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
     ``waits`` tells whether pods wait for the nodes that were cleared for them, instead of taking them at once.
     """
     for function in (
-        gather_victims, mark_broken, victim_at, evict_by_amounts, keep_cost, cheapest, clearing_of, keep_victims,
-        nominate, denominate, counts_as_there,
+        gather_victims, mark_broken, victim_at, evict_by_amounts, keep_cost, look_over, cheapest, clearing_of,
+        keep_victims, nominate, denominate, counts_as_there,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     composer.define("passes", "pod, template, node", _PASSES if waits else _PASSES_ALONE)
@@ -254,7 +275,7 @@ def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
         if plugin.hopeless is not None:
             composer.use(f"hopeless_{index}", plugin.hopeless)
             hopeless += f" and not ((-1 - code) & {profile.bits(plugin)} != 0 and hopeless_{index}(template, node))"
-    text = _PREEMPT.replace("UNRESOLVABLE", bits).replace("HOPELESS", hopeless)
+    text = _PREEMPT.replace("STRETCH", str(STRETCH)).replace("UNRESOLVABLE", bits).replace("HOPELESS", hopeless)
     composer.define("try_clearing", "pod, template, node, count", _TRY_OUT)
     composer.define("preempt", "pod, template, totals, first, last", text)
 
@@ -350,6 +371,9 @@ if template_preempts[template] != 0 and profile_preempts[template_profile[templa
                 node = memo_log[at & (len(memo_log) - 1)]
             at += 1
         if node < 0:
+            if whole:
+                for stretch in range(first // STRETCH, (last + STRETCH - 1) // STRETCH):
+                    look_over(clearing, stretch, first, last)
             chosen = cheapest(clearing, first, last)
             node = chosen
         if node < 0:
@@ -364,5 +388,7 @@ if template_preempts[template] != 0 and profile_preempts[template_profile[templa
             keep_victims(node, count)
             break
         keep_cost(clearing, node, count)
+        if not whole:
+            look_over(clearing, node // STRETCH, first, last)
 return cluster_preemption[0]
 """

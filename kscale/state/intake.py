@@ -49,6 +49,7 @@ _SMALL = {
     "detailed": 0,
     "slots": 2,
     "clearing": 1,
+    "stretch": 1,
     "kind": 1,
     "spot": 1,
     "block": 1,

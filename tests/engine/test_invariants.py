@@ -165,12 +165,12 @@ def unlisted(cluster: Cluster) -> None:
 
 def circle(cluster: Cluster) -> None:
     """A list that has no end."""
-    cluster.pod_node_next[2], cluster.pod_node_previous[4] = 4, 2
+    cluster.pod_node_next[4], cluster.pod_node_previous[2] = 2, 4
 
 
 def behind(cluster: Cluster) -> None:
     """A list that begins with another pod of the node: that one has a pod before it."""
-    cluster.node_first_pod[0] = 2
+    cluster.node_first_pod[0] = 4
 
 
 def forgotten(cluster: Cluster) -> None:
@@ -196,11 +196,11 @@ CROWDED_CASES = {
     "no first": (wrong("node_first_pod", 1, -1), LIST),
     "unlisted": (unlisted, LIST),
     "begins late": (behind, LIST),
-    "last": (wrong("node_last_pod", 0, 4), LIST),
-    "next": (wrong("pod_node_next", 4, -1), LIST),
+    "last": (wrong("node_last_pod", 0, 2), LIST),
+    "next": (wrong("pod_node_next", 2, -1), LIST),
     "next elsewhere": (wrong("pod_node_next", 4, 1), LIST),
-    "previous": (wrong("pod_node_previous", 2, -1), LIST),
-    "previous of the first": (wrong("pod_node_previous", 4, 2), LIST),
+    "previous": (wrong("pod_node_previous", 4, -1), LIST),
+    "previous of the first": (wrong("pod_node_previous", 2, 4), LIST),
     "circle": (circle, LIST),
     "nominated": (wrong("pod_nominated", 2, -1), NOMINATED),
     "nominated while it runs": (wrong("pod_nominated", 4, 0), NOMINATED),

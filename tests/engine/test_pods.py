@@ -130,7 +130,17 @@ def on_node(cluster: Cluster, node: int) -> list[int]:
     return walks[0]
 
 
-def test_a_node_lists_its_pods_in_the_order_in_which_they_came(compiled: bool) -> None:
+def test_a_node_lists_the_most_important_pods_first(compiled: bool) -> None:
+    cluster = small()
+    cluster.template_priority[:] = [5, 7, 5][: len(cluster.template_priority)]
+    for pod, (template, begun) in enumerate([(0, 3), (0, 1), (1, 9), (0, 3), (0, 2)]):
+        cluster.pod_template[pod], cluster.pod_begun_us[pod] = template, begun
+    for pod, listed in ((0, [0]), (1, [1, 0]), (2, [2, 1, 0]), (3, [2, 1, 0, 3]), (4, [2, 1, 4, 0, 3])):
+        call(pods.join_node, cluster, pod, 1, compiled=compiled)
+        assert on_node(cluster, 1) == listed
+
+
+def test_a_node_lists_equals_in_the_order_in_which_they_came(compiled: bool) -> None:
     cluster = small()
     for pod in (4, 1, 6):
         call(pods.join_node, cluster, pod, 2, compiled=compiled)

@@ -11,6 +11,9 @@ COLUMNS = (
         "Budgets broken times 2^33, and the highest priority of a victim plus 2^31; 2^62 where it cannot be cleared.",
         dims=("clearing", "node"),
     ),
+    Column(
+        "cheapest", "int64", "The cheapest node of each stretch; -1 for none.", default=-1, dims=("clearing", "stretch")
+    ),
     Column("priorities", "int64", "Sum of the victims' priorities, each plus 2^31.", dims=("clearing", "node")),
     Column("victims", "int64", "Number of victims.", "pods", dims=("clearing", "node")),
     Column(

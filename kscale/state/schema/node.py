@@ -72,7 +72,12 @@ COLUMNS = (
     ),
     Column("device_free_total", "int64", "Sum of the free shares of its devices.", "milli"),
     Column("bound_pods", "int64", "Pods bound to it now.", "pods"),
-    Column("first_pod", "int64", "First of the pods on it, in the order in which they came.", default=-1),
+    Column(
+        "first_pod",
+        "int64",
+        "First of the pods on it, the most important first; kept where pods may be evicted.",
+        default=-1,
+    ),
     Column("last_pod", "int64", "Last of them.", default=-1),
     Column("search", "int64", "The node at this place of the search order: zone after zone in turn."),
     Column("idle_us", "int64", "Time spent without a pod, up to the last change.", "us"),
