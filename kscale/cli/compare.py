@@ -28,7 +28,10 @@ def compare(first: Path, second: Path, /, *, output: Output = "table") -> None:
 
     runs = (runfolder.load(first), runfolder.load(second))
     found = comparing.compare((first, second), runs)
-    show({"inputs that differ": found.inputs, "numbers": found.numbers, "first difference": found.divergence}, output)
-    if output in ("table", "wide"):
+    people = output in ("table", "wide")
+    told = {} if people else {"fingerprints": found.fingerprints}
+    tables = {"inputs that differ": found.inputs, "numbers": found.numbers, "first difference": found.divergence}
+    show({**told, **tables}, output)
+    if people:
         same = f"the same: fingerprint {runs[0].fingerprint[:16]}" if found.equal else "not the same"
         sys.stdout.write(f"the runs are {same}\n")

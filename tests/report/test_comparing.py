@@ -6,6 +6,7 @@ import json
 import shutil
 
 import polars as pl
+import pytest
 
 from kscale import __main__ as door
 from kscale.engine import runfolder
@@ -47,3 +48,17 @@ def test_an_altered_folder_is_refused(folders, tmp_path, capsys):
     (other / "report.md").write_text("altered")
     assert door.run(["compare", str(run), str(other)]) == 2
     assert "was altered after the run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "csv", "markdown"])
+def test_equal_runs_are_told_by_fingerprint_in_every_form(folders, form, capsys):
+    run, other = str(folders["busy"]), str(folders["fits"])
+    prints = runfolder.load(folders["busy"]).fingerprint, runfolder.load(folders["fits"]).fingerprint
+    equal = {"json": '"equal": {}', "yaml": '"equal": {}', "csv": "\n{},", "markdown": "| {} |"}[form]
+    word = (lambda value: str(value)) if form == "markdown" else (lambda value: str(value).lower())
+    assert door.run(["compare", run, run, "-o", form]) == 0
+    out = capsys.readouterr().out
+    assert equal.format(word(True)) in out and out.count(prints[0]) == 2
+    assert door.run(["compare", run, other, "-o", form]) == 0
+    out = capsys.readouterr().out
+    assert equal.format(word(prints[0] == prints[1])) in out and prints[1] in out
