@@ -10,6 +10,7 @@ import polars as pl
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Run
 from kscale.report import metrics, summary
+from kscale.report.summary import Summary
 
 #: Options and inputs that change nothing about the result.
 _PLACES = {"out", "trace", "nodes", "max_input", "budget"}
@@ -27,6 +28,7 @@ class Comparison:
         inputs: what went in and differs: ``what``, ``first``, ``second``.
         numbers: headline numbers: ``metric``, ``first``, ``second``, ``difference``, ``better``, ``unit``.
         divergence: what each run did with the first pod that differs; empty when none does.
+        summaries: everything that the reports say.
     """
 
     equal: bool
@@ -34,13 +36,15 @@ class Comparison:
     inputs: pl.DataFrame
     numbers: pl.DataFrame
     divergence: pl.DataFrame
+    summaries: tuple[Summary, Summary]
 
 
 def compare(folders: tuple[Path, Path], runs: tuple[Run, Run]) -> Comparison:
     """Return what differs between two checked run folders; differences are second minus first."""
     first, second = (run.fingerprint for run in runs)
     told = pl.DataFrame({"equal": [first == second], "first": [first], "second": [second]})
-    return Comparison(first == second, told, _inputs(*runs), _numbers(folders, runs), _first(folders))
+    one, two = (summary.summarize(folder, run) for folder, run in zip(folders, runs, strict=True))
+    return Comparison(first == second, told, _inputs(*runs), _numbers(one, two), _first(folders), (one, two))
 
 
 def _inputs(first: Run, second: Run) -> pl.DataFrame:
@@ -59,8 +63,8 @@ def _inputs(first: Run, second: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(("what", "first", "second"), pl.String), orient="row")
 
 
-def _numbers(folders: tuple[Path, Path], runs: tuple[Run, Run]) -> pl.DataFrame:
-    one, two = (summary.summarize(folder, run).headline for folder, run in zip(folders, runs, strict=True))
+def _numbers(first: Summary, second: Summary) -> pl.DataFrame:
+    one, two = first.headline, second.headline
     rows = []
     for name in dict.fromkeys([*one, *two]):
         metric, a, b = metrics.find(name), one.get(name), two.get(name)
