@@ -22,13 +22,16 @@ RESOURCES = 4
 _SIDES = ("first", "second")
 
 
+Line = tuple[np.ndarray, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Panel:
     """One measure of both runs: its title, whether it is a percentage, and for each run ``x`` and ``y``."""
 
     title: str
     percent: bool
-    lines: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    lines: tuple[Line, Line]
 
 
 def html(folders: tuple[Path, Path], summaries: tuple[Summary, Summary], found: Comparison) -> str:
@@ -120,9 +123,10 @@ def _panels(summaries: tuple[Summary, Summary]) -> list[Panel]:
     return out
 
 
-def _lines(frames: list[pl.DataFrame], y: pl.Expr) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def _lines(frames: list[pl.DataFrame], y: pl.Expr) -> tuple[Line, Line]:
     shown = [frame.select("x", y=y.cast(pl.Float64).fill_nan(0).fill_null(0)) for frame in frames]
-    return tuple((frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in shown)
+    first, second = ((frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in shown)
+    return first, second
 
 
 def _draw(panel: Panel, axis: Axis, wide: bool) -> Drawing:
@@ -144,7 +148,7 @@ def _draw(panel: Panel, axis: Axis, wide: bool) -> Drawing:
         style.run_axis(axes, axis, float(low), float(last), False)
         peak = text.percent(float(y.max())) if panel.percent else text.number(float(y.max()))
         axes.annotate(
-            f"{side}: at most {peak}", (0, 1), (-left + 8, 10), xycoords="axes fraction",
+            f"{side}: at most {peak} in a sample", (0, 1), (-left + 8, 10), xycoords="axes fraction",
             textcoords="offset points", weight="bold", fontsize=10.5,
         )  # fmt: skip
     return figure
