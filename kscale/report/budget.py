@@ -157,13 +157,16 @@ def sentence(held: list[Held]) -> str:
 def _amount(value: float, unit: str) -> str:
     """Return a number close enough to tell it from a limit nearby, with its unit."""
     words = f"{value:.6g}" if 0 < abs(value) < 1 else f"{value:,.3f}".rstrip("0").rstrip(".")
-    return f"{words} {unit}".strip()
+    one = abs(value) == 1 and unit in ("pods", "nodes")
+    return f"{words} {unit.removesuffix('s') if one else unit}".strip()
 
 
 def _signed(one: Held) -> str:
     if one.margin is None:
         return "–"
-    return ("+" if one.margin > 0 else "−" if one.margin < 0 else "") + _amount(abs(one.margin), one.unit)
+    return ("+" if one.margin > 0 else "−" if one.margin < 0 else "") + _amount(
+        abs(one.margin), "points" if one.unit == "%" else one.unit
+    )
 
 
 def time_ratio(run: Run, against: Run) -> float | None:

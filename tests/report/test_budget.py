@@ -126,7 +126,12 @@ def test_limits_stand_among_the_checks_of_a_report(folders, tmp_path, capsys):
         words = (run / name).read_text(encoding="utf-8").replace("\\", "")
         assert "The budget is broken: 1 of 3 limits (nodes)." in words
         assert words.count("Budget: nodes") == 2 and words.count("Budget: wait_p99_seconds") == 1
-        assert f"≤ {nodes - 1} nodes" in words and "−1 nodes" in words and f"+{nodes - 1} nodes" in words
+        assert (
+            f"≤ {nodes - 1} nodes" in words
+            and "−1 node" in words
+            and "−1 nodes" not in words
+            and f"+{nodes - 1} nodes" in words
+        )
     file.write_text("nodes: {min: 1}\n")
     assert door.run(["report", str(run), "--budget", str(file), "-o", "markdown"]) == 0
     out = capsys.readouterr().out
