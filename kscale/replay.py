@@ -14,6 +14,7 @@ import polars as pl
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
 from kscale.errors import InputError
+from kscale.report import budget
 from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
 from kscale.scheduler.profile import DEFAULT
 from kscale.simulation import Settings, Simulation
@@ -54,6 +55,7 @@ class Plan:
     machine_unit: str | None = None
     max_input: int = 2 << 30
     config: Path | None = None
+    budget: Path | None = None
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
@@ -197,9 +199,12 @@ def replay(
     GateError (``check``).
     """
     stages = stages or Stages()
+    limits = budget.read(plan.budget) if plan.budget is not None else {}
     with runfolder.create(plan.out) as folder:
         with stages.stage("read", f"reading {plan.trace}"), runfolder.machine_errors(plan.trace):
             work = prepare(plan)
+        if plan.budget is not None:
+            work.inputs.append(input_of("budget", plan.budget))
         settings = Settings(
             plan.policy, plan.inflate, plan.ends, plan.until_us, plan.sample_us,
             scheduler_us(plan.scheduler_rate, work.nodes.height), plan.seed, plan.check,
@@ -212,5 +217,7 @@ def replay(
         with stages.stage("simulate", "simulating"):
             total = work.trace.pods.height
             simulation.run(None if progress is None else lambda now, arrived: progress(now, arrived, total))
-        told = Told(plan.command(), work.inputs, plan.options(), plan.seed, work.notes, work.dropped)
+        told = Told(
+            plan.command(), work.inputs, plan.options(), plan.seed, work.notes, work.dropped, limits=limits
+        )  # fmt: skip
         return write_run(folder, simulation, told, stages)

@@ -50,6 +50,7 @@ class Told:
         dropped: rows left out, by reason.
         tried: pods that ``pods_per_second`` counts; None is all that arrived, 0 leaves it out.
         waiting: why the pods of a template wait, where it is not the scheduler that held them back.
+        limits: of a budget that the report holds the run against.
     """
 
     command: str
@@ -60,6 +61,7 @@ class Told:
     dropped: dict[str, int] = field(default_factory=dict)
     tried: int | None = None
     waiting: dict[int, str] = field(default_factory=dict)
+    limits: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def input_of(role: str, path: Path) -> Input:
@@ -86,6 +88,8 @@ def write_run(folder: Path, simulation: Simulation, told: Told, stages: Stages) 
     run = _run(simulation, told, stages, counts, resources, fingerprint)
     with stages.stage("report", "drawing the report"):
         summary = report.summarize(folder, run)
+        if told.limits:
+            summary = report.hold(summary, told.limits)
         report.write(folder, run, summary)
     runfolder.seal(folder, run)
     return run, summary

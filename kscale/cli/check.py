@@ -47,6 +47,7 @@ def check(
         Form of the output.
     """
     from kscale import report as room
+    from kscale.cli import files, step_summary
     from kscale.cli.tables import markdown, show
     from kscale.engine import runfolder
     from kscale.report import budget as budgets
@@ -56,33 +57,20 @@ def check(
     if init:
         if budget.exists():
             raise InputError("is there already", file=budget, expected="a new name for --init")
-        _write(budget, budgets.initial(numbers))
+        files.write(budget, budgets.initial(numbers))
         sys.stderr.write(f"{budget}: a budget with a margin of 10 %\n")
         return 0
     if against is not None:
         numbers["run_time_ratio"] = budgets.time_ratio(found, runfolder.load(against))
     limits = budgets.read(budget, numbers)
-    if "run_time_ratio" in limits and against is None:
-        raise InputError("needs a run to hold it against", field="run_time_ratio", expected="--against RUN")
     held = budgets.hold(limits, numbers)
     table = _table(held)
     if junit is not None:
-        _write(junit, budgets.junit(held))
+        files.write(junit, budgets.junit(held))
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(step, "a", encoding="utf-8") as file:
-            file.write(markdown("budget", table))
+        step_summary.append(Path(step), markdown("budget", table))
     show({"budget": table}, output)
     return 0 if all(one.good for one in held) else EXIT_GATE
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside the name, then rename: nothing half-written is left."""
-    aside = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _table(held: list[Held]) -> pl.DataFrame:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from kscale.cli.options import Flag, Quiet, Whole
 from kscale.cli.terminal import tell, tell_dropped
-from kscale.errors import InputError
+from kscale.errors import EXIT_GATE, InputError
 from kscale.state.quantities import parse_duration, parse_quantity
 
 if TYPE_CHECKING:
     from kscale.replay import Plan
+    from kscale.report.summary import Summary
 
 
 def replay(
@@ -36,6 +37,7 @@ def replay(
     pod_order: Path | None = None,
     node_order: Path | None = None,
     check: Flag = False,
+    budget: Path | None = None,
     lenient: Flag = False,
     machine_unit: str | None = None,
     max_input: str = "2Gi",
@@ -83,6 +85,8 @@ def replay(
         Row indices of the nodes: their order, which is the order of ties.
     check
         Check the invariants at every control point; slow.
+    budget
+        Budget file: its limits stand among the checks of the report, and a broken one ends the command with 1.
     lenient
         Leave bad rows out and count them instead of stopping at the first.
     machine_unit
@@ -100,6 +104,7 @@ def replay(
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
         node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
         max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
+        budget=budget,
     )  # fmt: skip
     return run(plan, quiet=quiet)
 
@@ -119,7 +124,12 @@ def run(plan: Plan, *, quiet: bool = False) -> int:
             tell(f"note: {note}", stderr=True)
     tell_dropped(done.dropped)
     sys.stdout.write("\n".join(terminal.lines(summary, plan.out)) + "\n")
-    return 0
+    return exit_code(summary)
+
+
+def exit_code(summary: Summary) -> int:
+    """Return 1 where a limit of the budget is broken, and 0 elsewhere."""
+    return 0 if all(one.good for one in summary.budget) else EXIT_GATE
 
 
 def _check(plan: Plan) -> None:
@@ -140,7 +150,7 @@ def _check(plan: Plan) -> None:
             f"--config says nothing with --policy {plan.policy}, which replaces its score plug-ins",
             expected="one of the two",
         )
-    check_out(plan.out, plan.trace, Path(plan.nodes), plan.pod_order, plan.node_order, plan.config)
+    check_out(plan.out, plan.trace, Path(plan.nodes), plan.pod_order, plan.node_order, plan.config, plan.budget)
 
 
 def check_out(out: Path, *inputs: Path | None) -> None:

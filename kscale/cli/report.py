@@ -20,10 +20,11 @@ def report(
     *,
     filename: Objects = (),
     out: Path | None = None,
+    budget: Path | None = None,
     max_input: str = "2Gi",
     output: Output = "table",
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """Check every file of a run folder against its digest, and print the run's summary.
 
     With ``-f``, report on Kubernetes objects as they stand instead: bound pods on their nodes, pending ones waiting;
@@ -38,6 +39,9 @@ def report(
         File or folder of Kubernetes objects, JSON or YAML; ``-`` is standard input. May be given several times.
     out
         With ``-f``: run folder to write, with report.html; an older run folder of this name is replaced.
+    budget
+        Budget file: report.html and report.md of RUN are written again with its limits among the checks, and a broken
+        one ends the command with 1.
     max_input
         With ``-f``: most bytes of a file, unpacked.
     output
@@ -51,18 +55,30 @@ def report(
             expected="kscale report RUN, or kscale report -f OBJECTS",
         )
     if run is None:
+        if budget is not None:
+            raise InputError("holds a run folder only", field="--budget", expected="kscale report RUN --budget FILE")
         _dump(filename, out, max_input, output, quiet=quiet)
-        return
+        return 0
     if out is not None:
         raise InputError("says nothing of a run folder, which has its report", field="--out", expected="-f OBJECTS")
     from kscale import report as room
+    from kscale.cli.replay import exit_code
     from kscale.engine import runfolder
 
     found = runfolder.load(run)
+    summary = None
+    if budget is not None:
+        from kscale.report import budget as budgets
+
+        summary = room.summarize(run, found)
+        summary = room.hold(summary, budgets.read(budget, summary.headline))
+        room.rewrite(run, found, summary)
     if output == "markdown":
         sys.stdout.write((run / "report.md").read_text(encoding="utf-8"))
-        return
-    _print(room.summarize(run, found), run, output)
+    else:
+        summary = summary or room.summarize(run, found)
+        _print(summary, run, output)
+    return exit_code(summary) if summary else 0
 
 
 def _dump(filename: tuple[str, ...], out: Path | None, max_input: str, output: Output, *, quiet: bool) -> None:

@@ -174,10 +174,36 @@ def seal(folder: Path, run: Run) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != RUN_FILE
     }
+    (folder / RUN_FILE).write_bytes(_sealed(run))
+
+
+def _sealed(run: Run) -> bytes:
+    """Return run.json with its own digest."""
     run.digest = _UNSEALED
     text = msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n"
     run.digest = hashlib.sha256(text).hexdigest()
-    (folder / RUN_FILE).write_bytes(run.digest.join(text.decode().rsplit(_UNSEALED, 1)).encode())
+    return run.digest.join(text.decode().rsplit(_UNSEALED, 1)).encode()
+
+
+def replace_files(folder: Path, run: Run, texts: dict[str, str]) -> None:
+    """Replace files of a sealed folder by name and seal it again: all are written beside, then take their names.
+
+    Raises MachineError when the machine refuses a file.
+    """
+    contents = {name: text.encode() for name, text in texts.items()}
+    for name, content in contents.items():
+        run.files[name] = FileDigest(hashlib.sha256(content).hexdigest(), len(content))
+    contents[RUN_FILE] = _sealed(run)
+    aside = {name: folder / f"{name}.partial-{os.getpid()}" for name in contents}
+    try:
+        with machine_errors(folder):
+            for name, content in contents.items():
+                aside[name].write_bytes(content)
+            for name, path in aside.items():
+                path.replace(folder / name)
+    finally:
+        for path in aside.values():
+            path.unlink(missing_ok=True)
 
 
 def load(folder: Path, *, check: bool = True) -> Run:

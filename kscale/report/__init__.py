@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kscale.engine.runfolder import Run
     from kscale.report.summary import Summary
 
-__all__ = ["headline", "summarize", "write"]
+__all__ = ["headline", "hold", "rewrite", "summarize", "write"]
 
 
 def summarize(folder: Path, run: Run) -> Summary:
@@ -20,6 +20,13 @@ def summarize(folder: Path, run: Run) -> Summary:
     from kscale.report.summary import summarize as compute
 
     return compute(folder, run)
+
+
+def hold(summary: Summary, limits: dict[str, dict[str, float]]) -> Summary:
+    """Return the summary with the limits of a budget among its checks; see ``budget.read``."""
+    from kscale.report.summary import hold as add
+
+    return add(summary, limits)
 
 
 def headline(run: Run, folder: Path) -> dict[str, float | int | None]:
@@ -35,3 +42,13 @@ def write(folder: Path, run: Run, summary: Summary | None = None) -> dict[str, f
     from kscale.report.publish import publish
 
     return publish(folder, summary if summary is not None else summarize(folder, run))
+
+
+def rewrite(folder: Path, run: Run, summary: Summary) -> None:
+    """Write ``report.html`` and ``report.md`` of a sealed run folder again, and seal it again.
+
+    Raises MachineError when the machine refuses a file.
+    """
+    from kscale.report.publish import republish
+
+    republish(folder, run, summary)

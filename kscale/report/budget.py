@@ -13,9 +13,12 @@ import yaml
 from kscale.engine.runfolder import Run
 from kscale.errors import InputError, nearest, one_line
 from kscale.report import metrics
+from kscale.report import text as texts
+from kscale.report.verdict import Check
 
-#: Most bytes of a budget file, and the deepest nesting that is looked at.
+#: Most bytes of a budget file.
 _LARGEST = 1 << 20
+_EXPECTED = "a map such as 'unplaced_pods: {max: 0}'"
 _SIDES = ("max", "min")
 Numbers = Mapping[str, float | int | None]
 
@@ -43,34 +46,58 @@ class Held:
         return self.margin is not None and self.margin >= 0
 
 
-def read(file: Path, known: Numbers) -> dict[str, dict[str, float]]:
-    """Return the limits of a budget file by metric; ``known`` are the numbers of the run.
+def read(file: Path, known: Numbers | None = None) -> dict[str, dict[str, float]]:
+    """Return the limits of a budget file by metric; ``known`` are the numbers of the run, None before it is made.
 
     Raises InputError for anything but a map of known metrics to ``max`` and ``min``.
     """
-    expected = "a map such as 'unplaced_pods: {max: 0}'"
     if not file.is_file():
         raise InputError("is not a file", file=file, expected="a budget in YAML")
     if file.stat().st_size > _LARGEST:
-        raise InputError("is larger than 1 MiB", file=file, expected=expected)
+        raise InputError("is larger than 1 MiB", file=file, expected=_EXPECTED)
     try:
-        text = file.read_text(encoding="utf-8")
-        # Budgets need no aliases, and aliases can make a short text very large.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader)):
-            raise InputError("holds an alias", file=file, expected=expected)
-        found = yaml.load(text, Loader=yaml.CSafeLoader)
+        found = _parsed(file)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InputError(f"is no YAML: {one_line(str(error), 200)}", file=file, expected=expected) from error
+        raise InputError(f"is no YAML: {one_line(str(error), 200)}", file=file, expected=_EXPECTED) from error
     if not isinstance(found, dict) or not found:
-        raise InputError("is no map of metrics", file=file, expected=expected)
+        raise InputError("is no map of metrics", file=file, expected=_EXPECTED)
     return {name: _limits(file, name, limits, known) for name, limits in found.items()}
 
 
-def _limits(file: Path, name: object, limits: object, known: Numbers) -> dict[str, float]:
+def _parsed(file: Path) -> object:
+    """Return what the file holds; an alias and a name that is given twice are refused."""
+    text = file.read_text(encoding="utf-8")
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        # Budgets need no aliases, and aliases can make a short text very large.
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError("holds an alias", file=file, expected=_EXPECTED)
+    root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    if isinstance(root, yaml.MappingNode):
+        _refuse_twice(file, root, None)
+        for name, limits in root.value:
+            if isinstance(limits, yaml.MappingNode):
+                _refuse_twice(file, limits, str(name.value))
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def _refuse_twice(file: Path, node: yaml.MappingNode, metric: str | None) -> None:
+    """Refuse a name that a map gives twice: YAML readers would keep the last one silently."""
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            what = f"'{key.value}' is given twice, again in line {key.start_mark.line + 1}"
+            raise InputError(what, file=file, field=metric, expected="each once")
+        seen.add(str(key.value))
+
+
+def _limits(file: Path, name: object, limits: object, known: Numbers | None) -> dict[str, float]:
     if not isinstance(name, str):
         raise InputError("a metric's name is no text", file=file)
-    if name not in known and (metrics.find(name) is None or _of_resource(name)):
-        names = {*known, *(metric.name for metric in metrics.METRICS if "*" not in metric.name)}
+    if name == "run_time_ratio" and name not in (known or {}):
+        raise InputError("needs a run to hold it against", file=file, field=name, expected="kscale check --against RUN")
+    # Which resources a run has is not known before it is made.
+    if name not in (known or {}) and (metrics.find(name) is None or (known is not None and _of_resource(name))):
+        names = {*(known or {}), *(metric.name for metric in metrics.METRICS if "*" not in metric.name)}
         raise InputError(f"unknown metric '{name}'{nearest(str(name), sorted(names))}", file=file)
     if not isinstance(limits, dict) or not limits:
         raise InputError("is no limit", file=file, field=name, expected="{max: number}, {min: number} or both")
@@ -104,6 +131,42 @@ def hold(limits: dict[str, dict[str, float]], numbers: Numbers) -> list[Held]:
         for side, limit in sides.items():
             out.append(Held(name, side, limit, None if value is None else float(value), metric.unit if metric else ""))
     return sorted(out, key=lambda held: held.good)
+
+
+def checks(held: list[Held]) -> list[Check]:
+    """Return the limits as checks of the report."""
+    out = []
+    for one in held:
+        value = "not in this run" if one.value is None else _amount(one.value, one.unit)
+        sign = "≤" if one.side == "max" else "≥"
+        out.append(
+            Check(f"Budget: {one.metric}", f"{sign} {_amount(one.limit, one.unit)}", value, _signed(one), one.good)
+        )
+    return out
+
+
+def sentence(held: list[Held]) -> str:
+    """Return in one sentence whether a budget was held."""
+    broken = [one.metric for one in held if not one.good]
+    if not broken:
+        return f"The budget is held: {texts.plural(len(held), 'limit')}."
+    named = texts.listed([*broken[:3], *([f"{len(broken) - 3} more"] if len(broken) > 3 else [])])
+    return f"The budget is broken: {len(broken)} of {texts.plural(len(held), 'limit')} ({named})."
+
+
+def _amount(value: float, unit: str) -> str:
+    """Return a number close enough to tell it from a limit nearby, with its unit."""
+    words = f"{value:.6g}" if 0 < abs(value) < 1 else f"{value:,.3f}".rstrip("0").rstrip(".")
+    one = abs(value) == 1 and unit in ("pods", "nodes")
+    return f"{words} {unit.removesuffix('s') if one else unit}".strip()
+
+
+def _signed(one: Held) -> str:
+    if one.margin is None:
+        return "–"
+    return ("+" if one.margin > 0 else "−" if one.margin < 0 else "") + _amount(
+        abs(one.margin), "points" if one.unit == "%" else one.unit
+    )
 
 
 def time_ratio(run: Run, against: Run) -> float | None:

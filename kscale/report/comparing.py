@@ -10,9 +10,10 @@ import polars as pl
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Run
 from kscale.report import metrics, summary
+from kscale.report.summary import Summary
 
-#: Options that change nothing about the result.
-_PLACES = {"out", "trace", "nodes", "max_input"}
+#: Options and inputs that change nothing about the result.
+_PLACES = {"out", "trace", "nodes", "max_input", "budget"}
 _ASPECTS = ("status", "node", "decision", "bound_us", "started_us", "ended_us")
 _SHOWN = (*_ASPECTS, "attempts", "reason", "preempted_by")
 
@@ -23,29 +24,36 @@ class Comparison:
 
     Attributes:
         equal: whether the fingerprints are the same.
+        fingerprints: of both: ``equal``, ``first``, ``second``.
         inputs: what went in and differs: ``what``, ``first``, ``second``.
         numbers: headline numbers: ``metric``, ``first``, ``second``, ``difference``, ``better``, ``unit``.
         divergence: what each run did with the first pod that differs; empty when none does.
+        summaries: everything that the reports say.
     """
 
     equal: bool
+    fingerprints: pl.DataFrame
     inputs: pl.DataFrame
     numbers: pl.DataFrame
     divergence: pl.DataFrame
+    summaries: tuple[Summary, Summary]
 
 
 def compare(folders: tuple[Path, Path], runs: tuple[Run, Run]) -> Comparison:
     """Return what differs between two checked run folders; differences are second minus first."""
-    return Comparison(
-        runs[0].fingerprint == runs[1].fingerprint, _inputs(*runs), _numbers(folders, runs), _first(folders)
-    )
+    first, second = (run.fingerprint for run in runs)
+    told = pl.DataFrame({"equal": [first == second], "first": [first], "second": [second]})
+    one, two = (summary.summarize(folder, run) for folder, run in zip(folders, runs, strict=True))
+    return Comparison(first == second, told, _inputs(*runs), _numbers(one, two), _first(folders), (one, two))
 
 
 def _inputs(first: Run, second: Run) -> pl.DataFrame:
     sides = []
     for run in (first, second):
         side = {"version": run.kscale_version, "seed": str(run.seed), "plug-ins": str(run.plugins)}
-        side |= {f"input {one.role}": one.sha256[:16] for one in run.inputs}
+        side |= {
+            f"input {one.role}": one.sha256[:16] for one in run.inputs if one.role not in _PLACES - {"trace", "nodes"}
+        }
         side |= {f"option {name}": str(value) for name, value in run.configuration.items() if name not in _PLACES}
         sides.append(side)
     names = dict.fromkeys([*sides[0], *sides[1]])
@@ -55,8 +63,8 @@ def _inputs(first: Run, second: Run) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(("what", "first", "second"), pl.String), orient="row")
 
 
-def _numbers(folders: tuple[Path, Path], runs: tuple[Run, Run]) -> pl.DataFrame:
-    one, two = (summary.summarize(folder, run).headline for folder, run in zip(folders, runs, strict=True))
+def _numbers(first: Summary, second: Summary) -> pl.DataFrame:
+    one, two = first.headline, second.headline
     rows = []
     for name in dict.fromkeys([*one, *two]):
         metric, a, b = metrics.find(name), one.get(name), two.get(name)

@@ -8,13 +8,11 @@ from kscale.report import parts, text
 from kscale.report.figures import Figure
 from kscale.report.summary import Summary
 
-#: GitHub drops a step summary that is larger.
-LIMIT = 1 << 20
 ROWS = 15
 _CUT = "\n\n*Cut here: a summary may hold 1 MiB. The rest is in report.html.*\n"
 
 
-def markdown(summary: Summary, figures: Iterable[tuple[Figure, str]], limit: int = LIMIT) -> str:
+def markdown(summary: Summary, figures: Iterable[tuple[Figure, str]], limit: int = text.SUMMARY_LIMIT) -> str:
     """Return the report as Markdown of at most ``limit`` bytes; ``figures`` gives figure and finding."""
     blocks = [*_top(summary)]
     for figure, finding in figures:
@@ -25,16 +23,7 @@ def markdown(summary: Summary, figures: Iterable[tuple[Figure, str]], limit: int
             text.escape_markdown(figure.reading(summary), 900),
             figure.table(summary).markdown(ROWS),
         ]
-    return cut("\n\n".join([*blocks, *_trust(summary)]) + "\n", limit)
-
-
-def cut(words: str, limit: int) -> str:
-    """Return ``words`` cut at a line's end to at most ``limit`` bytes of UTF-8, saying so."""
-    raw = words.encode()
-    if len(raw) <= limit:
-        return words
-    kept = raw[: limit - len(_CUT.encode())].decode(errors="ignore")
-    return kept[: kept.rfind("\n") if "\n" in kept else len(kept)] + _CUT
+    return text.cut("\n\n".join([*blocks, *_trust(summary)]) + "\n", limit, _CUT)
 
 
 def _top(summary: Summary) -> list[str]:

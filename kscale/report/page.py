@@ -15,7 +15,6 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 
 def html(summary: Summary, figures: Iterable[tuple[Figure, str, str, str]]) -> str:
     """Return the page; ``figures`` gives figure, finding, wide SVG and narrow SVG in the order of the page."""
-    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     body = [
         _head(summary),
         _tiles(summary),
@@ -24,12 +23,18 @@ def html(summary: Summary, figures: Iterable[tuple[Figure, str, str, str]]) -> s
         _speed(summary),
         _trust(summary),
     ]
+    return document(f"Capacity report: {summary.verdict.headline}", body)
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """Return a page with this title, which is escaped here, and these parts, which are HTML already."""
+    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<link rel="icon" href="data:,">\n'
-        f"<title>Capacity report: {text.escape_html(summary.verdict.headline, 120)}</title>\n"
+        f"<title>{text.escape_html(title, 140)}</title>\n"
         f"<style>\n{css}</style>\n</head>\n<body>\n<main>\n{''.join(body)}</main>\n</body>\n</html>\n"
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from kscale.engine.runfolder import Run
-from kscale.report import pools, reading, supply, unplaced, verdict, waits
+from kscale.report import budget, pools, reading, supply, unplaced, verdict, waits
+from kscale.report.budget import Held
 from kscale.report.pools import Pools
 from kscale.report.reading import GPU, Resource
 from kscale.report.supply import Supply
@@ -33,6 +34,7 @@ class Summary:
         verdict: in one sentence.
         checks: limits, values and margins; failed ones first.
         headline: the numbers by stable names.
+        budget: limits of a budget that it was held against; broken ones first.
     """
 
     run: Run
@@ -47,6 +49,7 @@ class Summary:
     verdict: Verdict
     checks: list[Check]
     headline: dict[str, float | int | None]
+    budget: tuple[Held, ...] = ()
 
     def resource(self, key: str) -> Resource:
         """Return the resource with this key."""
@@ -84,6 +87,15 @@ def summarize(folder: Path, run: Run) -> Summary:
         verdict.checks(run, arrived, supplied, waited, left, pooled),
         _headline(run, found, arrived, placed, supplied, pooled, waited, left),
     )
+
+
+def hold(summary: Summary, limits: dict[str, dict[str, float]]) -> Summary:
+    """Return the summary with limits of a budget among its checks, and in its verdict whether they were held."""
+    held = budget.hold(limits, summary.headline)
+    checks = sorted([*budget.checks(held), *summary.checks], key=lambda check: check.good)
+    # First, since a terminal cuts a long sentence.
+    judged = replace(summary.verdict, sentence=f"{budget.sentence(held)} {summary.verdict.sentence}")
+    return replace(summary, verdict=judged, checks=checks, budget=tuple(held))
 
 
 def _headline(

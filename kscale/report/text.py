@@ -19,6 +19,8 @@ _LABELS = {
     "pods": "pod slots",
     "gpu": "GPU",
 }
+#: GitHub drops a step summary that is larger, in bytes.
+SUMMARY_LIMIT = 1 << 20
 _PERCENT = re.compile(r"(\d) %")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|~$])")
 
@@ -39,6 +41,15 @@ def escape_markdown(text: object, limit: int = 400) -> str:
     """Return ``text`` cleaned, with everything that Markdown or inline HTML would read as a mark escaped."""
     marked = _MARKDOWN.sub(r"\\\1", clean(text, limit))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def cut(words: str, limit: int, said: str) -> str:
+    """Return ``words`` cut at a line's end to at most ``limit`` bytes of UTF-8, with ``said`` behind where it is."""
+    raw = words.encode()
+    if len(raw) <= limit:
+        return words
+    kept = raw[: limit - len(said.encode())].decode(errors="ignore")
+    return kept[: kept.rfind("\n") if "\n" in kept else len(kept)] + said
 
 
 def label(resource: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kscale import __main__ as door
+from kscale.cli import step_summary
+from kscale.engine import runfolder
 from kscale.errors import InputError
 from kscale.report import budget, metrics
 from tests.report import stories
@@ -32,6 +35,10 @@ WRONG = {
     "a: [": "is no YAML",
     "a: &x 1\nb: *x": "alias",
     "? [1]\n: 2": "is no YAML",
+    "unplaced_pods: {max: 0}\nunplaced_pods: {max: 9}": "'unplaced_pods' is given twice, again in line 2",
+    "unplaced_pods: {max: 0, max: 9}": "'max' is given twice",
+    "[" * 100_000: "is no YAML",
+    "run_time_ratio: {max: 1}": "--against RUN",
 }
 
 
@@ -96,3 +103,108 @@ def test_a_ratio_of_times_needs_a_second_run(folders, tmp_path, capsys):
     file.write_text("run_time_ratio: {max: 1}\n")
     assert door.run(["check", str(next(iter(folders.values()))), "--budget", str(file)]) == 2
     assert "--against RUN" in capsys.readouterr().err
+
+
+def test_before_a_run_its_resources_are_not_known(tmp_path):
+    file = tmp_path / "budget.yaml"
+    file.write_text("peak_gpu_percent: {max: 1}\n")
+    assert budget.read(file) == {"peak_gpu_percent": {"max": 1.0}}
+    file.write_text("peak_gpu_percents: {max: 1}\n")
+    with pytest.raises(InputError, match="unknown metric"):
+        budget.read(file)
+
+
+def test_limits_stand_among_the_checks_of_a_report(folders, tmp_path, capsys):
+    run, file = tmp_path / "run", tmp_path / "budget.yaml"
+    shutil.copytree(folders["busy"], run)
+    nodes = runfolder.load(run).counts["nodes"]
+    file.write_text(f"nodes: {{min: 1, max: {nodes - 1}}}\nwait_p99_seconds: {{max: 1.0e+9}}\n")
+    assert door.run(["report", str(run), "--budget", str(file)]) == 1
+    assert "The budget is broken: 1 of 3 limits (nodes)." in capsys.readouterr().out
+    runfolder.load(run)
+    for name in ("report.html", "report.md"):
+        words = (run / name).read_text(encoding="utf-8").replace("\\", "")
+        assert "The budget is broken: 1 of 3 limits (nodes)." in words
+        assert words.count("Budget: nodes") == 2 and words.count("Budget: wait_p99_seconds") == 1
+        assert (
+            f"≤ {nodes - 1} nodes" in words
+            and "−1 node" in words
+            and "−1 nodes" not in words
+            and f"+{nodes - 1} nodes" in words
+        )
+    file.write_text("nodes: {min: 1}\n")
+    assert door.run(["report", str(run), "--budget", str(file), "-o", "markdown"]) == 0
+    out = capsys.readouterr().out
+    assert "The budget is held: 1 limit." in out and "broken" not in out
+    assert list(run.glob("*.partial-*")) == []
+
+
+def test_a_wrong_budget_leaves_the_report_as_it_is(folders, tmp_path, capsys):
+    run, file = tmp_path / "run", tmp_path / "budget.yaml"
+    shutil.copytree(folders["busy"], run)
+    before = (run / "run.json").read_bytes()
+    file.write_text("node: {max: 1}\n")
+    assert door.run(["report", str(run), "--budget", str(file)]) == 2
+    assert "did you mean 'nodes'" in capsys.readouterr().err
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_a_number_that_a_run_lacks_is_a_broken_check():
+    (check,) = budget.checks(budget.hold({"wait_p99_seconds": {"max": 9}}, KNOWN))
+    assert (check.value, check.limit, check.margin, check.good) == ("not in this run", "≤ 9 s", "–", False)
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.00012, "0.00012 %"), (97.0404, "97.04 %"), (1234567, "1,234,567 %")])
+def test_values_are_told_apart_from_limits_nearby(value, words):
+    (check,) = budget.checks([budget.Held("peak_cpu_percent", "max", 1e9, value, "%")])
+    assert check.value == words
+
+
+TRACE = "name,arrival,duration,cpu\na,0,10,1\nb,1,10,1\nc,2,10,9\n"
+
+
+@pytest.mark.parametrize(("limit", "code"), [(0, 1), (1, 0)])
+def test_a_replay_ends_with_1_when_a_limit_is_broken(tmp_path, capsys, limit, code):
+    trace, file, out = tmp_path / "trace.csv", tmp_path / "budget.yaml", tmp_path / "run"
+    trace.write_text(TRACE)
+    file.write_text(f"unplaced_pods: {{max: {limit}}}\n")
+    words = ["replay", str(trace), "--nodes", "4cpu,8Gi:1", "--out", str(out), "--budget", str(file), "-q"]
+    assert door.run(words) == code
+    assert ("The budget is broken" in capsys.readouterr().out) == bool(code)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Budget: unplaced_pods" in page
+    run = runfolder.load(out)
+    assert f"--budget {file}" in run.command and "budget" in [one.role for one in run.inputs]
+
+
+def test_a_replay_refuses_a_wrong_budget_before_it_runs(tmp_path, capsys):
+    trace, file, out = tmp_path / "trace.csv", tmp_path / "budget.yaml", tmp_path / "run"
+    trace.write_text(TRACE)
+    file.write_text("unplaced_pods: 3\n")
+    assert door.run(["replay", str(trace), "--nodes", "4cpu,8Gi:1", "--out", str(out), "--budget", str(file)]) == 2
+    assert "is no limit" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_step_summary_is_cut_to_what_is_left(tmp_path, capsys):
+    file, row = tmp_path / "step.md", "| é | 1 |\n"
+    step_summary.append(file, row * 20, limit=400)
+    assert file.read_text(encoding="utf-8") == row * 20
+    step_summary.append(file, row * 30, limit=400)
+    written = file.read_text(encoding="utf-8")
+    assert 340 < len(written.encode()) <= 400
+    assert written.endswith("Cut here: a step summary may hold 1 MiB.*\n")
+    assert set(written.splitlines()[:-2]) == {row.strip()}
+    step_summary.append(file, row * 30, limit=400)
+    assert file.read_text(encoding="utf-8") == written
+    assert "full" in capsys.readouterr().err
+
+
+def test_a_full_step_summary_of_a_check_stays_below_a_mebibyte(folders, tmp_path, monkeypatch):
+    file, step = tmp_path / "budget.yaml", tmp_path / "step.md"
+    file.write_text("nodes: {min: 0}\n")
+    step.write_text("x" * ((1 << 20) - 100))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
+    assert door.run(["check", str(folders["busy"]), "--budget", str(file)]) == 0
+    assert (1 << 20) - 100 < step.stat().st_size <= 1 << 20
+    assert step.read_text().endswith("may hold 1 MiB.*\n")

@@ -10,7 +10,7 @@ import pytest
 
 from kscale import report
 from kscale.errors import MachineError
-from kscale.report import markdown, parts
+from kscale.report import markdown, parts, text
 from tests.report import make_run
 from tests.report.stories import ALL, busy
 
@@ -117,7 +117,7 @@ def test_markdown_is_cut_at_a_line_and_says_so(summaries):
     words = markdown.markdown(summaries["busy"], [], limit=2000)
     assert len(words.encode()) <= 2000
     assert words.endswith("The rest is in report.html.*\n")
-    assert markdown.cut("é" * 10, 20) == "é" * 10
+    assert text.cut("é" * 10, 20, "cut") == "é" * 10
 
 
 def test_markdown_holds_no_html_and_no_open_cell(folders):
