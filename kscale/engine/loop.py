@@ -281,6 +281,7 @@ else:
 cleared = -1
 """
 
+# What found no node finds none while no node has changed, for the same reasons: other pods of the template are not tried.
 # The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
 _TRY = f"""
 template = pod_template[pod]
@@ -289,14 +290,19 @@ cluster_attempts[0] += 1
 cluster_woken_in_flight[0] = 0
 cluster_work[0] += 1
 draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
-node = find_node(template)
-if node < 0:
-    totals = weigh(pod, template)
-    node = choose(pod, totals, draw)
+node = -1
+if template_failed_at[template] != cluster_log_head[0] or cluster_nominated[0] > 0:
+    node = find_node(template)
     if node < 0:
-        diagnose(template)
-        set_rest(pod, rejecting_reasons(template))
-        node = make_room(pod, template, totals, now_us)
+        totals = weigh(pod, template)
+        node = choose(pod, totals, draw)
+        if node < 0:
+            diagnose(template)
+            node = make_room(pod, template, totals, now_us)
+            if node < 0 and cluster_nominated[0] == 0:
+                template_failed_at[template] = cluster_log_head[0]
+if node < 0:
+    set_rest(pod, rejecting_reasons(template))
 if node >= 0:
     pod_devices[pod] = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
     occupy(pod, node, 1, now_us)

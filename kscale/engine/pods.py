@@ -87,8 +87,11 @@ def take_resources(
     """Add (sign 1) or take off (-1) the pod's requests in both books of the node."""
     for resource in range(template_request.shape[1]):
         amount = template_request[template, resource]
+        counted = template_nonzero_request[template, resource]
+        if amount == 0 and counted == 0:
+            continue
         requested = node_requested[resource, node] + sign * amount
-        nonzero = node_nonzero_requested[resource, node] + sign * template_nonzero_request[template, resource]
+        nonzero = node_nonzero_requested[resource, node] + sign * counted
         node_requested[resource, node] = requested
         node_left[resource, node] -= sign * amount
         node_nonzero_requested[resource, node] = nonzero
