@@ -42,7 +42,7 @@ def patch_of(
         count = tally_count[counter_first[counter] + domain] if domain >= 0 else np.int32(0)
         scan_count[entry - first] = count
         code = code * np.uint64(0x9E3779B1) + np.uint64(count)
-    place = int((code ^ (code >> np.uint64(17))) & np.uint64(PLACES - 1))
+    place: Any = np.int64((code ^ (code >> np.uint64(17))) & np.uint64(PLACES - 1))
     while True:
         patch = int(plot_place[plot, place])
         if patch < 0:
