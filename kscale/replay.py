@@ -197,7 +197,7 @@ def replay(
     GateError (``check``).
     """
     stages = stages or Stages()
-    with runfolder.create(plan.out) as folder:
+    with runfolder.create(plan.out, plan.command()) as folder:
         with stages.stage("read", f"reading {plan.trace}"), runfolder.machine_errors(plan.trace):
             work = prepare(plan)
         settings = Settings(
