@@ -200,7 +200,7 @@ def replay(
     """
     stages = stages or Stages()
     limits = budget.read(plan.budget) if plan.budget is not None else {}
-    with runfolder.create(plan.out) as folder:
+    with runfolder.create(plan.out, plan.command()) as folder:
         with stages.stage("read", f"reading {plan.trace}"), runfolder.machine_errors(plan.trace):
             work = prepare(plan)
         if plan.budget is not None:

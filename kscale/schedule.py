@@ -94,7 +94,7 @@ def schedule(
     stages = stages or Stages()
     if plan.out is None:
         return _place(plan, stages, progress)[0]
-    with runfolder.create(plan.out) as folder:
+    with runfolder.create(plan.out, plan.command()) as folder:
         placed, told = _place(plan, stages, progress)
         placed.run, placed.summary = write_run(folder, placed.simulation, told, stages)
     return placed

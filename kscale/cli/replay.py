@@ -46,7 +46,8 @@ def replay(
     """Replay a workload trace on nodes, and write a run folder with a capacity report.
 
     Every pod is scheduled in virtual time, as kube-scheduler v1.34.1 would place it, scoring all nodes. The folder OUT
-    holds run.json, Parquet tables, figures, report.html and report.md; it appears when the run is whole.
+    holds run.json, Parquet tables, figures, report.html and report.md; they appear together when the run is whole.
+    Until then a new OUT holds incomplete.json alone, and so it does after a run was killed: the next run replaces it.
 
     Parameters
     ----------

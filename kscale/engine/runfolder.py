@@ -1,4 +1,7 @@
-"""The run folder: written beside its name, renamed when whole, and checked against its digests when read."""
+"""The run folder: written beside its name, renamed when whole, and checked against its digests when read.
+
+While the run goes on, the name is held by a folder that says so (``kscale/engine/incomplete.py``).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from kscale.engine import incomplete
 from kscale.errors import InputError, MachineError
 
 #: Version of run.json and of the tables; raised when a column or a field changes its meaning.
@@ -125,12 +129,14 @@ def _refusal(error: Exception, writing: bool) -> str | None:
 
 
 @contextlib.contextmanager
-def create(out: Path) -> Iterator[Path]:
+def create(out: Path, command: str = "") -> Iterator[Path]:
     """Yield a folder beside ``out`` to write into; it takes the name ``out`` only when the block ends well.
 
-    A run folder that is there already is replaced; anything else there is an InputError.
+    A run folder that is there already is replaced when the block ends, and so is one that a killed run left; anything
+    else there is an InputError, and so is the name of another run that goes on. Until the block ends, a new ``out``
+    says that it is incomplete, and which ``command`` writes it.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RUN_FILE).exists())):
+    if out.exists() and not (out.is_dir() and _replaceable(out)):
         raise InputError(
             "is there already and is not a run folder", file=out, expected="a new name, or a run folder to replace"
         )
@@ -140,7 +146,7 @@ def create(out: Path) -> Iterator[Path]:
             out.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
         try:
-            with machine_errors(out, writing=True):
+            with machine_errors(out, writing=True), incomplete.hold(out, aside, command):
                 partial = aside / "new"
                 partial.mkdir(mode=0o755)
                 yield partial
@@ -154,11 +160,13 @@ def create(out: Path) -> Iterator[Path]:
         raise
 
 
+def _replaceable(out: Path) -> bool:
+    """Return whether a folder is empty, a run folder, or what a run left that was killed."""
+    return (out / RUN_FILE).exists() or not any(out.iterdir()) or incomplete.is_left(out)
+
+
 def _take_name(partial: Path, out: Path, old: Path) -> None:
     """Give ``partial`` the name ``out``; what is there goes to ``old``, and comes back when that fails."""
-    if not out.exists():
-        partial.rename(out)
-        return
     out.rename(old)
     try:
         partial.rename(out)
@@ -213,6 +221,7 @@ def load(folder: Path, *, check: bool = True) -> Run:
     """
     path = folder / RUN_FILE
     if not path.is_file():
+        incomplete.refuse(folder)
         raise InputError(
             "is not a run folder: run.json is missing", file=folder, expected="a folder that kscale replay wrote"
         )

@@ -73,7 +73,7 @@ def test_a_folder_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
     with create(out) as folder:
         assert out.parent in folder.parents
-        assert not out.exists()
+        assert [path.name for path in out.iterdir()] == ["incomplete.json"]
         (folder / "a").write_text("x")
     assert [path.name for path in out.parent.iterdir()] == ["run"]
     assert (out / "a").read_text() == "x"
@@ -197,8 +197,9 @@ def test_a_rename_that_fails_leaves_the_old_run(out: Path, monkeypatch: pytest.M
     assert (out / "figures" / "a.svg").read_text() == "one"
 
 
-def test_a_new_run_that_cannot_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_at(monkeypatch, 1)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_new_run_that_cannot_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    fail_at(monkeypatch, number)
     with pytest.raises(MachineError, match="No space left"):
         write(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -28,6 +28,8 @@ _DAY = 86_400.0
 #: The hour of the peak (chosen).
 _PEAK_HOUR = 15.0
 _OWNERS_AT_ONCE = 1 << 16
+#: Pods that become rows of the trace at once.
+_BATCH = 1 << 19
 
 
 def synth(
@@ -67,16 +69,17 @@ def synth(
     spec, sizes = _owners(shape, weights, kinds, pods, for_owners)
     arrival = _arrivals(shape.peak, horizon, len(spec), for_arrivals)
     seconds = _durations(shape, kinds[spec], sizes, for_durations)
-    owner = np.repeat(np.arange(len(spec)), sizes)
     node_list = synth_nodes(shape, nodes)
     notes = [f"synth: {shape.doc} {pods:,} pods over {days:g} days, {nodes:,} nodes."]
     if load is not None:
         asked = _asked(table, node_list)
+        owner = np.repeat(np.arange(len(spec)), sizes)
         shares = [share[spec[owner]] for share in asked]
         factor = _factor_for(load, shares, arrival[owner], seconds, horizon)
         seconds *= factor
+        del owner, shares
         notes.append(f"synth: all durations are {factor:g} times the published ones, for a mean load of {load:g}.")
-    return _trace(shape, table, spec, owner, arrival, seconds, node_list, notes)
+    return _trace(shape, table, spec, sizes, arrival, seconds, node_list, notes)
 
 
 def _within(option: str, value: float, low: float, high: float) -> None:
@@ -222,39 +225,50 @@ def _trace(
     preset: Preset,
     table: pl.DataFrame,
     spec: Ints,
-    owner: Ints,
+    sizes: Ints,
     arrival: Floats,
     seconds: Floats,
     nodes: pl.DataFrame,
     notes: list[str],
 ) -> Trace:
-    """Return the trace; specs are numbered by first appearance, which is the order of arrival."""
+    """Return the trace; specs are numbered by first appearance, which is the order of arrival.
+
+    The pods are made batch by batch: ten million with everything that leads to them would take twice the memory.
+    """
     arrival_us = _microseconds(arrival)
     owners = np.argsort(arrival_us, kind="stable")
-    rank = np.empty(len(owners), np.int64)
-    rank[owners] = np.arange(len(owners))
-    order = np.argsort(rank[owner], kind="stable")
-    mine = rank[owner[order]]
-    first = np.r_[True, mine[1:] != mine[:-1]] if len(mine) else np.zeros(0, bool)
-    place = np.arange(len(mine))
-    within = place - np.maximum.accumulate(np.where(first, place, 0)) if len(mine) else place
-    alone = all(kind.sizes is None for kind in preset.kinds)
-    digits = max(4, len(str(len(owners))))
-    number = pl.Series("number", mine, dtype=pl.Int64).cast(pl.String).str.zfill(digits)
-    frame = pl.DataFrame({"within": within, "number": number}).select(
-        name=pl.lit("pod-") + pl.col("number")
-        if alone
-        else pl.concat_str(pl.lit("job-"), "number", pl.lit("-"), "within"),
-        namespace=pl.lit("default"),
-        owner=pl.lit(None, pl.String) if alone else pl.lit("job-") + pl.col("number"),
-        arrival_us=pl.Series(arrival_us[owner[order]]),
-        duration_us=pl.Series(np.maximum(_microseconds(seconds[order]), 1000)),
-    )
-    used = spec[owner[order]]
-    numbers, at = np.unique(used, return_index=True)
-    appeared = numbers[np.argsort(at)]
+    numbers, at = np.unique(spec[owners], return_index=True)
     specs = SpecTable()
     of_number = np.zeros(table.height, np.uint32)
+    appeared = numbers[np.argsort(at)]
     of_number[appeared] = specs.add(table[appeared]).to_numpy()
-    pods = frame.with_columns(spec=pl.Series(of_number[used]))
-    return Trace("synth", conform(pods, PODS), specs.frame(), nodes, tuple(notes))
+    ends, drawn = np.cumsum(sizes[owners]), np.cumsum(sizes) - sizes
+    digits = max(4, len(str(len(owners))))
+    alone = all(kind.sizes is None for kind in preset.kinds)
+    batches = []
+    for start in range(0, max(len(seconds), 1), _BATCH):
+        place = np.arange(start, min(start + _BATCH, len(seconds)))
+        mine = np.searchsorted(ends, place, side="right")
+        one = owners[mine]
+        within = place - (ends[mine] - sizes[one])
+        frame = pl.DataFrame(
+            {
+                "number": pl.Series(mine, dtype=pl.Int64).cast(pl.String).str.zfill(digits),
+                "within": within,
+                "arrival_us": arrival_us[one],
+                "duration_us": np.maximum(_microseconds(seconds[drawn[one] + within]), 1000),
+                "spec": of_number[spec[one]],
+            }
+        )
+        batches.append(conform(_named(frame, alone=alone), PODS))
+    return Trace("synth", pl.concat(batches, rechunk=False), specs.frame(), nodes, tuple(notes))
+
+
+def _named(frame: pl.DataFrame, *, alone: bool) -> pl.DataFrame:
+    """Return pods with their names: of an owner's number and a place within, or, ``alone``, of a number."""
+    number = pl.col("number")
+    return frame.with_columns(
+        name=pl.lit("pod-") + number if alone else pl.concat_str(pl.lit("job-"), number, pl.lit("-"), "within"),
+        namespace=pl.lit("default"),
+        owner=pl.lit(None, pl.String) if alone else pl.lit("job-") + number,
+    ).drop("number", "within")

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,6 +7,7 @@ from polars.testing import assert_frame_equal
 
 from kscale.errors import InputError
 from kscale.traces import PODS, SPECS
+from kscale.traces.common import synth as making
 from kscale.traces.common.info import load
 from kscale.traces.common.opening import bundled, open_trace, read_nodes
 from kscale.traces.common.presets import PRESETS
@@ -22,6 +25,24 @@ def test_the_same_seed_gives_the_same_bits(preset):
     assert_frame_equal(first.specs, second.specs)
     assert_frame_equal(first.nodes, second.nodes)
     assert not first.pods.equals(other.pods)
+
+
+#: Of the pods and specs as CSV: recorded when the whole trace was still made at once.
+DIGESTS = {
+    "borg": "12cd4f2a305d9e36",
+    "alibaba": "380706fc8ab11c0e",
+    "openb": "268ccdce74a9146a",
+    "uniform": "8b86feef52e5e022",
+}
+
+
+@pytest.mark.parametrize("batch", [7, 1999, 1 << 19])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_batches_change_no_bit_of_what_a_seed_gives(preset, batch, monkeypatch):
+    monkeypatch.setattr(making, "_BATCH", batch)
+    made = _made(preset, 5, pods=2000, nodes=20, load=0.05)
+    text = made.pods.write_csv() + made.specs.write_csv()
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == DIGESTS[preset]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
