@@ -281,7 +281,7 @@ else:
 cleared = -1
 """
 
-# What found no node finds none while no node has changed, for the same reasons: other pods of the template are not tried.
+# What found no node finds none while no node has changed, for the same reasons: no other pod of the template is tried.
 # The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
 _TRY = f"""
 template = pod_template[pod]
