@@ -133,8 +133,7 @@ class Simulation:
         arguments.fill(self.intake, self.building, self.profile)
         self.verdicts = planes.fill(self.intake, self.profile)
         if not (settings.every or settings.detailed):
-            uneven = np.bitwise_or.reduce(self.cluster.description_uneven, initial=0)
-            self.profile = replace(self.profile, uneven=int(uneven))
+            self.profile = replace(self.profile, flat=not self.cluster.description_uneven.any())
         self._fill_typical(weighted, levels)
         self._fill_settings()
         self.indexed = settings.index and settings.memo and (settings.every or kinds.serves(self.profile, self.cluster))

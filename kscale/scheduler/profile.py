@@ -30,8 +30,8 @@ class Profile:
         preempts: whether pods may be evicted for others.
         counts: whether pods are counted by domains, and ``trials``: some in trials of preemption only.
         every: whether every plug-in stands in the composed text, for any profile: one module for all inputs.
-        uneven: bits of the score plug-ins whose planes are not the same on all nodes for every description; the others
-            change no choice. None where that is not known.
+        flat: whether every plane is the same on all nodes for each description, so that none changes a choice. (One by
+            one they would make a module of their own for each set of planes that matter.)
     """
 
     configurations: tuple[ProfileConfiguration, ...]
@@ -42,7 +42,7 @@ class Profile:
     counts: bool = False
     trials: bool = False
     every: bool = False
-    uneven: int | None = None
+    flat: bool = False
 
     @cached_property
     def usage_scores(self) -> list[tuple[int, Plugin]]:
@@ -52,11 +52,10 @@ class Profile:
     @cached_property
     def summed_scores(self) -> list[tuple[int, Plugin]]:
         """The score plug-ins that are added for every try, over the nodes that fit, with their places."""
-        uneven = -1 if self.uneven is None else self.uneven
         return [
             (place, plugin)
             for place, (plugin, _) in enumerate(self.scores)
-            if plugin.raw or (plugin.plane and uneven >> place & 1)
+            if plugin.raw or (plugin.plane and not self.flat)
         ]
 
     @property
