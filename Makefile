@@ -20,7 +20,7 @@ demo: $(READY) ## Replay the bundled trace and write demo/report.html.
 test: test-compiled test-plain ## Run the tests, with compiled kernels and with plain ones.
 
 test-compiled: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_COMPILED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not plain" $(PYTEST_COMPILED)
 
 test-plain: $(READY)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not data and not browser and not slow and not compiled" \

@@ -25,7 +25,9 @@ def compose(
     """Return the loop's module as text, and the columns that its entries, ``run`` and ``sample``, take."""
     composer = _composer(columns)
     loop.define_moves(composer, kind)
-    cycle.define(composer, profile, memo=memo, index=index, devices=kind.devices, waits=not kind.inflate)
+    cycle.define(
+        composer, profile, memo=memo, index=index, devices=kind.devices, waits=not kind.inflate, by_class=kind.cohorts
+    )
     loop.define(composer, kind)
     if kind.devices:
         composer.define("measure_all", "", "for node in range(len(scan_total)):\n    measure(node)", entry=True)

@@ -19,7 +19,7 @@ from kscale.engine.ledger import Ledger
 from kscale.engine.pods import UNKNOWN_START
 from kscale.engine.recording import NodeTimeline, stays
 from kscale.errors import GateError, InputError
-from kscale.scheduler import arguments, kinds, planes, plugins
+from kscale.scheduler import arguments, cohorts, kinds, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import DEFAULT, Profile, profile
@@ -33,6 +33,8 @@ _CALL_SECONDS = 0.05
 _SAMPLES = 500
 #: Where pods are placed in the order given, a sample takes longer than placing ten pods.
 _FEW_SAMPLES = 50
+#: Lines of waiting pods that there is room for at first.
+_LINES = 256
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Settings:
         check: look at the invariants at every control point.
         memo: keep totals between tries; False scores every node for every try (the twin).
         index: ask the class index first; False leaves every pod to the scan.
+        cohorts: move pods that wait by whole classes where that is the same; False moves each by itself (the twin).
         compiled: False runs the same loop as plain Python.
         configuration: the scheduler's profiles; None is kube-scheduler's default.
         every: compile every plug-in, used or not: one module for all inputs.
@@ -66,6 +69,7 @@ class Settings:
     check: bool = False
     memo: bool = True
     index: bool = True
+    cohorts: bool = True
     compiled: bool = True
     configuration: SchedulerConfiguration | None = None
     detailed: bool = False
@@ -140,6 +144,10 @@ class Simulation:
         if self.indexed:
             bounds = sizes or Sizes()
             kinds.lay_out(self.intake, self.profile, self._pending(), bounds.lane_bytes, bounds.plot_bytes)
+        self._by_class = settings.cohorts and self._waits_by_class()
+        if self._by_class:
+            self.cluster.resize("line", _LINES)
+            self.cluster.cluster_next_flush_us[0] = NEVER
         self._arrivals = self._in_order()
         self.horizon_us = self._horizon()
         self.ledger = Ledger(trace.pods.height, self.tell)
@@ -188,7 +196,22 @@ class Simulation:
     @property
     def kind(self) -> loop.Kind:
         """What the run needs of the loop."""
-        return loop.Kind(self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None)
+        return loop.Kind(
+            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class
+        )
+
+    def _waits_by_class(self) -> bool:
+        """Whether pods of a template, last tried in one go, go on alike: nobody is evicted, hinted at or put first."""
+        cluster, profile = self.cluster, self.profile
+        queued = cluster.template_held == 0
+        return (
+            not self.settings.inflate
+            and cluster.cluster_scheduler_us[0] == 0
+            and not (profile.preempts or profile.samples or profile.draws)
+            and not any(plugin.hint or plugin.late for plugin in profile.filters)
+            and not cluster.template_breaks.any()
+            and len(np.unique(cluster.template_priority[queued])) <= 1
+        )
 
     def _fill_typical(self, kinds: list[tuple[TypicalPod, float]], levels: list[int]) -> None:
         cluster = self.cluster
@@ -324,6 +347,8 @@ class Simulation:
                 self._feed()
             elif code == loop.ROWS:
                 grow_pods(cluster)
+            elif code == loop.LINES:
+                cluster.resize("line", 2 * cluster.sizes["line"])
             elif code == loop.LANES:
                 kinds.grow_lanes(cluster)
             elif code == loop.DONE or (code == loop.REACHED and target == until):
@@ -340,6 +365,7 @@ class Simulation:
         cluster, settings = self.cluster, self.settings
         self.ended_us = int(cluster.cluster_now_us[0]) if settings.until_us is None else until
         self._sample(self.ended_us, last=True)
+        cohorts.settle(cluster)
         self.ledger.close(cluster)
 
     def _control(self, progress: Callable[[int, int], None] | None) -> None:

@@ -13,8 +13,8 @@ from kscale.kernels import hot, inlined
 #: Later than every instant; far below the largest int64, so that sums with it do not wrap.
 NEVER = 1 << 62
 #: Places of ``queue_size``.
-ACTIVE, BACKOFF, CALENDAR, FREE, RESTING = 0, 1, 2, 3, 4
-QUEUES = 5
+ACTIVE, BACKOFF, CALENDAR, FREE, RESTING, WOKEN = range(6)
+QUEUES = 6
 #: One second of virtual time.
 SECOND = 1_000_000
 
@@ -80,7 +80,7 @@ def next_due(
 ) -> int:  # fmt: skip
     """Return the next instant at which something happens, NEVER when nothing is left to happen."""
     busy = cluster_pod_in_flight[0] >= 0
-    if not busy and queue_size[ACTIVE] + queue_size[BACKOFF] > 0:
+    if not busy and queue_size[ACTIVE] + queue_size[BACKOFF] + queue_size[WOKEN] > 0:
         return cluster_now_us[0]
     due = NEVER
     if queue_size[CALENDAR] > 0:

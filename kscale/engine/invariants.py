@@ -10,6 +10,7 @@ import numpy as np
 from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, RESTING
 from kscale.engine.index_invariants import index_violations
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
+from kscale.engine.queue_invariants import queue_violations
 from kscale.state.tables import Cluster
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +56,8 @@ def violations(cluster: Cluster) -> list[str]:
     _counters(cluster, pods, nodes, expect)
     _ports(cluster, pods, nodes, expect)
     index_violations(cluster, expect)
+    if cluster.cluster_lines[0] > 0:
+        queue_violations(cluster, expect)
     if cluster.profile_preempts.any():
         _node_lists(cluster, pods, nodes, expect)
         _nominations(cluster, expect)

@@ -11,8 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kscale.composer import Composer
-from kscale.engine import pods
-from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, NEVER, RESTING, calendar_pop, calendar_push, next_due
+from kscale.engine import pods, tries
+from kscale.engine.clock import (
+    ACTIVE,
+    BACKOFF,
+    CALENDAR,
+    FREE,
+    NEVER,
+    RESTING,
+    WOKEN,
+    calendar_pop,
+    calendar_push,
+    next_due,
+)
 from kscale.engine.pods import (
     EVICTED,
     GONE,
@@ -28,7 +39,7 @@ from kscale.engine.pods import (
 )
 
 #: What ``run`` returns: why it came back.
-DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES = range(7)
+DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES, LINES = range(8)
 
 
 @dataclass(frozen=True)
@@ -40,12 +51,14 @@ class Kind:
         devices: some node has devices.
         preempts: pods may be evicted for others.
         objects: pods may be bound before the run, or held outside the queue.
+        cohorts: pods wait by whole classes (kscale.scheduler.cohorts); else each by itself (kscale.scheduler.queue).
     """
 
     inflate: bool = False
     devices: bool = False
     preempts: bool = False
     objects: bool = False
+    cohorts: bool = False
 
 
 def define(composer: Composer, kind: Kind) -> None:
@@ -54,7 +67,8 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("come", "pod, now_us", _COME)
     composer.define("arrive", "now_us", _ARRIVE + (_SORT_OBJECTS if kind.objects else "come(pod, now_us)"))
     composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
-    composer.define("come_back", "pod, now_us", _COME_BACK if waits else _REFUSE)
+    back = _JOIN_COHORT if kind.cohorts else _COME_BACK
+    composer.define("come_back", "pod, now_us", back if waits else _REFUSE)
     end = _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
     end = end.replace("LEAVE", _LEAVE_NOMINATED if kind.preempts else "pass")
     composer.define("end", "pod, now_us", end)
@@ -63,17 +77,17 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("finish_try", "pod, now_us", _FINISH_TRY)
     if kind.preempts:
         composer.define("evict", "pod, now_us", _EVICT + (_EVICT_IN_TIME if waits else _EVICT_AT_ONCE))
-        clear = _CLEAR_AND_WAIT if waits else ""
-        composer.define("make_room", "pod, template, totals, now_us", _MAKE_ROOM + clear + "return cleared")
-    else:
-        composer.define("make_room", "pod, template, totals, now_us", "return -1")
-    composer.define("try_pod", "pod, now_us", _TRY)
-    timers = _TIMERS if waits else "pass"
+    tries.define(composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts)
+    timers = _TIMERS + ("" if kind.cohorts else _TIMER_OF_BACKOFF) if waits else "pass"
     composer.define("run_timers", "now_us", timers)
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
-    composer.define("take_next", "", "pod = pop_next()\nreturn pod" if waits else "pod = pop_active()\nreturn pod")
+    if not kind.cohorts:
+        composer.define("take_next", "now_us", f"pod = {'pop_next' if waits else 'pop_active'}()\nreturn pod")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
     text = text.replace("END_DUE", _END_DUE if waits else "pass")
+    text = text.replace("TAKE", _TAKE_LINE if kind.cohorts else _TAKE).replace(
+        "LINES_WANTED", _LINES_WANTED if kind.cohorts else "pass"
+    )
     text = text.replace("DROP_EVICTED", _DROP_EVICTED if waits and kind.preempts else "pass")
     composer.define("run", "until_us, budget", text, entry=True)
     composer.define("record_now", "now_us", f"record(now_us, {int(kind.devices)})")
@@ -140,10 +154,11 @@ elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
     cluster_waiting_pods[0] -= 1
     cluster_failed_pods[0] += 1
     pod_ended_us[pod] = now_us
+    if pod_state[pod] == {RESTING_STATE}:
+        unrest(pod)
     to_ledger(pod, {STATUS_FAILED})
     LEAVE
     if pod_state[pod] == {RESTING_STATE}:
-        unrest(pod)
         free_row(pod)
     elif pod_state[pod] == {HELD}:
         cluster_held_pods[0] -= 1
@@ -222,6 +237,11 @@ else:
         rest(pod, now_us)
 """
 
+_JOIN_COHORT = """
+note_failure(pod, now_us)
+join_cohort(pod, now_us)
+"""
+
 _FINISH_TRY = f"""
 cluster_pod_in_flight[0] = -1
 node = cluster_node_in_flight[0]
@@ -252,72 +272,33 @@ else:
 
 _EVICT_AT_ONCE = "free_row(pod)"
 
-_MAKE_ROOM = """
-cleared = preempt(pod, template, totals, 0, len(totals))
-if cleared >= 0:
-    for place in range(cluster_preemption[2]):
-        victim = scan_chosen[place]
-        pod_preemptor[victim] = pod_trace_row[pod]
-        pod_eviction[victim] = cluster_evictions[0]
-        cluster_evictions[0] += 1
-        evict(victim, now_us)
-    pod_victims[pod] += cluster_preemption[2]
-"""
-
-# The pod waits for its node; others of lower priority that were waiting for it do not any more.
-_CLEAR_AND_WAIT = """
-if cleared >= 0:
-    place = 0
-    while place < cluster_nominated[0]:
-        other = nominated_pod[place]
-        lower = template_priority[pod_template[other]] < template_priority[template]
-        if pod_nominated[other] == cleared and lower:
-            denominate(other)
-        else:
-            place += 1
-    nominate(pod, cleared)
-else:
-    denominate(pod)
-cleared = -1
-"""
-
-# What found no node finds none while no node has changed, for the same reasons: no other pod of the template is tried.
-# The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
-_TRY = f"""
-template = pod_template[pod]
-pod_attempts[pod] += 1
-cluster_attempts[0] += 1
-cluster_woken_in_flight[0] = 0
-cluster_work[0] += 1
-draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
-node = -1
-if template_failed_at[template] != cluster_log_head[0] or cluster_nominated[0] > 0:
-    node = find_node(template)
-    if node < 0:
-        totals = weigh(pod, template)
-        node = choose(pod, totals, draw)
-        if node < 0:
-            diagnose(template)
-            node = make_room(pod, template, totals, now_us)
-            if node < 0 and cluster_nominated[0] == 0:
-                template_failed_at[template] = cluster_log_head[0]
-if node < 0:
-    set_rest(pod, rejecting_reasons(template))
-if node >= 0:
-    pod_devices[pod] = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
-    occupy(pod, node, 1, now_us)
-pod_state[pod] = {IN_FLIGHT}
-cluster_pod_in_flight[0] = pod
-cluster_node_in_flight[0] = node
-cluster_scheduler_free_us[0] = now_us + cluster_scheduler_us[0]
-"""
-
 _TIMERS = f"""
 if queue_size[{RESTING}] > 0 and cluster_next_leftover_us[0] <= now_us:
     wake_leftover(now_us)
+"""
+
+_TIMER_OF_BACKOFF = """
 if cluster_next_flush_us[0] <= now_us:
     flush_backoff(now_us)
 """
+
+# A line that is looked at is a step of its own: the call may end after it.
+_TAKE_LINE = f"""elif queue_size[{ACTIVE}] + queue_size[{WOKEN}] > 0:
+            pod = take_next(now_us)
+            cluster_work[0] += 1
+            if pod >= 0:
+                try_pod(pod, now_us)"""
+
+_TAKE = f"""elif queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
+            pod = take_next(now_us)
+            if pod_state[pod] == {GONE}:
+                free_row(pod)
+            else:
+                try_pod(pod, now_us)"""
+
+# A step opens a line and a cohort at most; telling the queue of ends may part every cohort in two.
+_LINES_WANTED = f"""if max(cluster_lines[0], 2 * cluster_cohorts[0]) + 4 > len(line_first):
+            return {LINES}"""
 
 # Ends stop short when there is no room for their events: the queue is told of these first.
 _END_DUE = f"""
@@ -374,6 +355,7 @@ while True:
             return {BUDGET}
         if cluster_lanes_wanted[0] != 0:
             return {LANES}
+        LINES_WANTED
         if ledger_rows[0] * 2 > len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
             return {FULL}
         pod = cluster_pod_in_flight[0]
@@ -382,12 +364,7 @@ while True:
                 cluster_phase[0] = 0
                 break
             finish_try(pod, now_us)
-        elif queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
-            pod = take_next()
-            if pod_state[pod] == {GONE}:
-                free_row(pod)
-            else:
-                try_pod(pod, now_us)
+        TAKE
         else:
             AFTER_INSTANT
             cluster_phase[0] = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kscale.composer import Composer
 from kscale.kernels import plain
-from kscale.scheduler import classes, preemption, queue
+from kscale.scheduler import classes, cohorts, preemption, queue
 from kscale.scheduler.counting import count_pod, count_trial
 from kscale.scheduler.fragmentation import measure_node
 from kscale.scheduler.plugins import Plugin
@@ -41,12 +41,19 @@ _ONE_BY_ONE_CHEAP, _ONE_BY_ONE_DEAR = 60, 1
 
 
 def define(
-    composer: Composer, profile: Profile, *, memo: bool = True, index: bool = False, devices: bool, waits: bool = True
+    composer: Composer,
+    profile: Profile,
+    *,
+    memo: bool = True,
+    index: bool = False,
+    devices: bool,
+    waits: bool = True,
+    by_class: bool = False,
 ) -> None:
     """Add the cycle: ``weigh``, ``choose``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue.
 
     ``waits`` tells whether a pod waits for a node that was cleared for it, ``index`` whether the class index is asked
-    before the scan.
+    before the scan, ``by_class`` whether pods wait by whole classes.
     """
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
@@ -84,7 +91,7 @@ def define(
         composer.define("find_node", "template", "return -1")
         composer.define("give_lane", "template, totals", "pass")
     _define_reserve(composer, profile, devices)
-    queue.define(composer, profile)
+    (cohorts if by_class else queue).define(composer, profile)
 
 
 def _use_plugins(composer: Composer, profile: Profile) -> None:

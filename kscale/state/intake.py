@@ -62,6 +62,7 @@ _SMALL = {
     "patch": 1,
     "slot_of_patch": 1,
     "own": 1,
+    "line": 1,
 }
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
@@ -155,7 +156,7 @@ def take_in(
             **_SMALL, **building.lay_out([*tables, "budget", "budget_of", "trial"]),
             "resource": len(resources), "node": node_count, "template": template_count, "pod": sizes.pod,
             "description": max(len(descriptions), 1), "device": max(devices, 1), "key": len(described.labels.keys),
-            "tag": max(asked, devices) + 1, "queues": 5, "rest": 5, "arrival": sizes.arrival, "ledger": sizes.ledger,
+            "tag": max(asked, devices) + 1, "queues": 6, "rest": 5, "arrival": sizes.arrival, "ledger": sizes.ledger,
             "timeline": sizes.timeline, "diagnosis": sizes.diagnosis, "reason": len(resources) + reasons, "memo": slots,
             "log": 1 << max(2 * max(node_count, 1) - 1, 1).bit_length(), "event": sizes.event, **(dimensions or {}),
         },

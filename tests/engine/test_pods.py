@@ -65,6 +65,7 @@ def test_a_row_that_is_used_again_forgets_its_last_pod(compiled: bool) -> None:
         "pod_queue_sequence",
         "pod_rests_for",
         "pod_rejectors",
+        "pod_line",
         "pod_next",
         "pod_previous",
         "pod_node_next",

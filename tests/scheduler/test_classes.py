@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from tests.object_worlds import World
 
 #: As plain Python: compiled, each kind of run would take more than a minute to compile. The recordings run compiled.
 HOW = Settings(compiled=False, every=True)
+pytestmark = pytest.mark.plain
 
 
 def world(seed: int, *, nodes: int, templates: int, pods: int) -> dict[str, Any]:

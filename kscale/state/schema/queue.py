@@ -16,7 +16,15 @@ COLUMNS = (
     ),
     Column("calendar_us", "int64", "When the pod at this place of the calendar ends.", "us", dims=("pod",)),
     Column("free", "int64", "Stack of pod rows that are not in use.", default=-1, dims=("pod",)),
-    Column("size", "int64", "How many pods each holds: active, backoff, calendar, free, resting.", dims=("queues",)),
+    Column(
+        "size",
+        "int64",
+        "How many each holds: pods that are active, in back-off, in the calendar, free, at rest; woken cohorts.",
+        dims=("queues",),
+    ),
+    Column(
+        "woken", "int64", "Heap of cohorts to be tried, by end of back-off and last try.", default=-1, dims=("line",)
+    ),
     Column(
         "resting",
         "int64",

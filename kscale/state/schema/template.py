@@ -50,6 +50,7 @@ COLUMNS = (
     Column("ask", "int64", "What it asks of a node itself; -1 when the class index does not serve it.", default=-1),
     Column("slot", "int64", "Its row of the memo of totals; -1 has none, -2 was never asked for.", default=-2),
     Column("failed_at", "int64", "Position in the change log when it last found no node.", default=-1),
+    Column("line", "int64", "Its last line in the cohort that was tried last.", default=-1),
     Column("scanned_until", "int64", "Position in the change log before which it gets no plot.", default=-1),
     Column("diagnosis", "int64", "Its latest diagnosis.", default=-1),
     Column(

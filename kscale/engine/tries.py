@@ -1,0 +1,97 @@
+"""Tries: a search for a node, and what follows from it; composed into the loop (kscale.engine.loop)."""
+
+from __future__ import annotations
+
+from kscale.composer import Composer
+from kscale.engine.pods import IN_FLIGHT
+
+
+def define(composer: Composer, *, preempts: bool, waits: bool, by_class: bool) -> None:
+    """Add ``make_room`` and ``try_pod``; ``by_class`` where pods wait by whole classes, which are tried by one pod."""
+    if preempts:
+        clear = _CLEAR_AND_WAIT if waits else ""
+        composer.define("make_room", "pod, template, totals, now_us", _MAKE_ROOM + clear + "return cleared")
+    else:
+        composer.define("make_room", "pod, template, totals, now_us", "return -1")
+    text = _look_or_try() if by_class else _TRY.replace("SEARCH", _SEARCH).replace("REST", _REST)
+    composer.define("try_pod", "pod, now_us", text)
+
+
+_MAKE_ROOM = """
+cleared = preempt(pod, template, totals, 0, len(totals))
+if cleared >= 0:
+    for place in range(cluster_preemption[2]):
+        victim = scan_chosen[place]
+        pod_preemptor[victim] = pod_trace_row[pod]
+        pod_eviction[victim] = cluster_evictions[0]
+        cluster_evictions[0] += 1
+        evict(victim, now_us)
+    pod_victims[pod] += cluster_preemption[2]
+"""
+
+# The pod waits for its node; others of lower priority that were waiting for it do not any more.
+_CLEAR_AND_WAIT = """
+if cleared >= 0:
+    place = 0
+    while place < cluster_nominated[0]:
+        other = nominated_pod[place]
+        lower = template_priority[pod_template[other]] < template_priority[template]
+        if pod_nominated[other] == cleared and lower:
+            denominate(other)
+        else:
+            place += 1
+    nominate(pod, cleared)
+else:
+    denominate(pod)
+cleared = -1
+"""
+
+# What found no node finds none while no node has changed, for the same reasons: no other pod of the template is tried.
+_SEARCH = """
+node = -1
+if template_failed_at[template] != cluster_log_head[0] or cluster_nominated[0] > 0:
+    node = find_node(template)
+    if node < 0:
+        totals = weigh(pod, template)
+        node = choose(pod, totals, draw)
+        if node < 0:
+            diagnose(template)
+            node = make_room(pod, template, totals, now_us)
+            if node < 0 and cluster_nominated[0] == 0:
+                template_failed_at[template] = cluster_log_head[0]
+"""
+
+# The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
+_TRY = f"""
+template = pod_template[pod]
+pod_attempts[pod] += 1
+cluster_attempts[0] += 1
+cluster_woken_in_flight[0] = 0
+cluster_work[0] += 1
+draw = random_bits(pod_trace_row[pod], pod_attempts[pod], 0)
+SEARCH
+REST
+if node >= 0:
+    pod_devices[pod] = pick_devices(template, node, pod_trace_row[pod], pod_attempts[pod])
+    occupy(pod, node, 1, now_us)
+pod_state[pod] = {IN_FLIGHT}
+cluster_pod_in_flight[0] = pod
+cluster_node_in_flight[0] = node
+cluster_scheduler_free_us[0] = now_us + cluster_scheduler_us[0]
+"""
+
+
+_REST = """
+if node < 0:
+    set_rest(pod, rejecting_reasons(template))
+"""
+
+
+def _look_or_try() -> str:
+    """Return the text of a try where a line may be looked at by its first pod, which is not tried by that."""
+    begin, end = _TRY.split("SEARCH\nREST")
+    tried = begin.replace("template = pod_template[pod]\n", "")
+    indented = ["\n    ".join(["", *part.strip().splitlines()]) for part in (tried, end)]
+    look = "if cluster_probe[0] >= 0:\n    looked_at(cluster_probe[0], node)\nelse:"
+    text = "template, draw = pod_template[pod], np.uint64(0)\nif cluster_probe[0] < 0:"
+    return f"{text}{indented[0]}\n{_SEARCH}\n{look}{indented[1]}"
