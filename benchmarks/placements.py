@@ -113,7 +113,10 @@ def _growth() -> Iterator[Workload]:
                        sizes=tuple(Objects("simple", nodes, 20_000, 20) for nodes in counts), full=full,
                        limits={"ratio": 3}, expected=expected(name))  # fmt: skip
     doc = "A full cluster of {:,} nodes, {} pods waiting, {:,} pods a second come and go: does an event cost the same?"
-    for name, nodes, rate, seconds, sizes, full in (("waiting-small", 500, 100, 10, (500, 2_500), False),):
+    for name, nodes, rate, seconds, sizes, full in (
+        ("waiting-small", 500, 100, 10, (500, 2_500), False),
+        ("waiting", 5_000, 1_000, 10, (1_000, 10_000, 100_000), True),
+    ):
         words = " and ".join(f"{size:,}" for size in sizes)
         yield Workload(name, doc.format(nodes, words, rate), "waiting", labels=("growth",), rounds=3, full=full,
                        sizes=tuple(Waiting(size, nodes, rate, seconds) for size in sizes),
