@@ -13,7 +13,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from kscale.kernels import parameters, plain
+from kscale.kernels import parameters, plain, put_in_place
 
 
 class Composer:
@@ -26,15 +26,18 @@ class Composer:
     def __init__(self, columns: Collection[str], kinds: Mapping[str, tuple[str, int]] | None = None) -> None:
         """Take the names of all columns, and their dtypes and dimensions where entries are to take them in one table.
 
-        An argument for each of three hundred columns doubles the time to compile an entry (``kscale.kernels.table``).
+        An argument for each of three hundred columns doubles the time to compile an entry (``kscale.kernels.table``),
+        and handing twenty of them to each kernel doubles it again: kernels take theirs from the table too. Not those
+        that are put in place: they run for every pod, and columns that are at hand make them twice as fast.
         """
         self._columns = frozenset(columns)
         self._kinds = kinds
         self._kernels: dict[str, list[str]] = {}
-        self._header: list[str] = []
-        self._imported: set[str] = set()
+        self._places: dict[str, str] = {}
+        self._tabled: dict[str, dict[str, str]] = {}
         self._drivers: dict[str, tuple[list[str], list[ast.stmt]]] = {}
         self._entries: list[str] = []
+        self._functions: dict[str, ast.FunctionDef] = {}
         self._inlined = 0
 
     def use(
@@ -50,57 +53,90 @@ class Composer:
         needs = [parameter for parameter in names if parameter in self._columns]
         if names[len(names) - len(needs) :] != needs:
             raise ValueError(f"{plain(function).__qualname__}: columns must come last, in {names}")
-        module = plain(function).__module__
-        if module not in self._imported:
-            self._imported.add(module)
-            self._header.append(f"import {module}")
-        self._header.append(f"{name} = _form({module}.{plain(function).__qualname__})")
-        self._kernels[name] = [(stand_ins or {}).get(column, column) for column in needs]
+        self._functions.clear()
+        self._places[name] = f"{plain(function).__module__}.{plain(function).__qualname__}"
+        columns = {parameter: (stand_ins or {}).get(parameter, parameter) for parameter in needs}
+        if self._kinds is None or put_in_place(function):
+            self._kernels[name] = list(columns.values())
+        else:
+            self._kernels[name], self._tabled[name] = ["_table"] * bool(needs), columns
 
     def define(self, name: str, arguments: str, body: str, *, entry: bool = False) -> None:
         """Add a driver with the text ``body``; an entry becomes a function of the module."""
         parsed = _Folder().visit(ast.parse(body)).body
+        self._functions.clear()
         self._drivers[name] = ([a.strip() for a in arguments.split(",") if a.strip()], parsed)
         if entry:
             self._entries.append(name)
 
     def columns_of(self, entry: str) -> list[str]:
-        """Return the columns that an entry takes after its own arguments, in order, one by one or in one table."""
-        return self._written(entry)[0]
+        """Return the columns that an entry takes after its own arguments, in order.
+
+        In one table they are those of all entries.
+        """
+        return self._needs(self._written(entry)) if self._kinds is None else self._table()
 
     def source(self) -> str:
         """Return the module's text."""
+        kinds = self._kinds or {}
         lines = [
             '"""Composed by kscale.composer; see there."""',
             "import numpy as np",
             "",
             "from kscale import kernels as _kernels",
             "_entry, _form = _kernels.forms(globals().get('COMPILED', True))",
-            *self._header,
+            *(f"import {module}" for module in sorted({place.rpartition(".")[0] for place in self._places.values()})),
+            *(f"{name} = _form({self._places[name]}{self._rows(name)})" for name in self._used()),
             *(
                 f"_take_{dtype}_{dimensions} = _kernels.taker('{dtype}', {dimensions}, globals().get('COMPILED', True))"
-                for dtype, dimensions in sorted(set((self._kinds or {}).values()))
+                for dtype, dimensions in sorted(set(kinds.values()))
             ),
         ]
-        return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(self._written(name)[1] for name in self._entries) + "\n"
+        texts = [ast.unparse(ast.fix_missing_locations(self._with_columns(name))) for name in self._entries]
+        return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(texts) + "\n"
 
-    def _written(self, entry: str) -> tuple[list[str], str]:
-        arguments, body = self._drivers[entry]
-        self._inlined = 0
-        function = ast.FunctionDef(
-            name=entry, args=_arguments(arguments), body=self._expand(body, entry), decorator_list=[ast.Name("_entry")]
-        )
-        names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-        needs = sorted(names & self._columns)
+    def _used(self) -> list[str]:
+        """Return the kernels that some entry calls, by name."""
+        return sorted({name for entry in self._entries for name in _names(self._written(entry)) & self._places.keys()})
+
+    def _table(self) -> list[str]:
+        """Return the columns of the one table that all entries take: what they name, and what their kernels do."""
+        named = {name for entry in self._entries for name in self._needs(self._written(entry))}
+        return sorted(named.union(*(self._tabled.get(name, {}).values() for name in self._used())))
+
+    def _rows(self, name: str) -> str:
+        """Return where in the table a kernel's columns stand, as the text of an argument."""
+        if self._kinds is None or not self._tabled.get(name):
+            return ""
+        table = {column: row for row, column in enumerate(self._table())}
+        rows = {parameter: (*self._kinds[column], table[column]) for parameter, column in self._tabled[name].items()}
+        return f", {rows}"
+
+    def _needs(self, function: ast.FunctionDef) -> list[str]:
+        return sorted(_names(function) & self._columns)
+
+    def _written(self, entry: str) -> ast.FunctionDef:
+        """Return an entry with its drivers written out, without the columns among its arguments."""
+        if entry not in self._functions:
+            arguments, body = self._drivers[entry]
+            self._inlined = 0
+            self._functions[entry] = ast.FunctionDef(
+                name=entry, args=_arguments(arguments), body=self._expand(body, entry),
+                decorator_list=[ast.Name("_entry")],
+            )  # fmt: skip
+        return self._functions[entry]
+
+    def _with_columns(self, entry: str) -> ast.FunctionDef:
+        function = copy.copy(self._written(entry))
+        own, needs = self._drivers[entry][0], self._needs(function)
         if self._kinds is None:
-            function.args = _arguments([*arguments, *needs])
-        else:
-            function.args = _arguments([*arguments, "_table"])
-            taken = [
-                f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {at})" for at, name in enumerate(needs)
-            ]
-            function.body = [*ast.parse("\n".join(taken)).body, *function.body]
-        return needs, ast.unparse(ast.fix_missing_locations(function))
+            function.args = _arguments([*own, *needs])
+            return function
+        table = {column: row for row, column in enumerate(self._table())}
+        taken = [f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {table[name]})" for name in needs]
+        function.args = _arguments([*own, "_table"])
+        function.body = [*ast.parse("\n".join(taken)).body, *function.body]
+        return function
 
     def _expand(self, body: list[ast.stmt], where: str) -> list[ast.stmt]:
         result: list[ast.stmt] = []
@@ -148,6 +184,10 @@ class Composer:
             end: ast.stmt = ast.Return(last.value) if returns else ast.Assign(targets=[target], value=last.value)  # type: ignore[list-item]
             lines += self._expand([ast.fix_missing_locations(end)], name)
         return lines
+
+
+def _names(function: ast.FunctionDef) -> set[str]:
+    return {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
 
 
 def _arguments(names: list[str]) -> ast.arguments:

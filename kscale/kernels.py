@@ -10,6 +10,7 @@ digest of the package's sources, of the versions below it and of the generated t
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import gc
 import hashlib
@@ -20,11 +21,13 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points, version
+from operator import itemgetter
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numba
@@ -50,12 +53,23 @@ def hot(function: Callable[..., Any]) -> Any:
 
     An array is handed over as seven words, so that a call with twenty columns costs more than most such kernels do.
     """
+    _PUT_IN_PLACE.add(function.__code__)
     return numba.njit(forceinline=True, **_FLAGS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Make ``function`` a kernel that is inlined into its callers: for arithmetic on scalars inside loops."""
+    _PUT_IN_PLACE.add(function.__code__)
     return numba.njit(inline="always", **_FLAGS)(function)
+
+
+#: The code of kernels that are put in place where they are called.
+_PUT_IN_PLACE: set[CodeType] = set()
+
+
+def put_in_place(function: Callable[..., Any]) -> bool:
+    """Return whether a kernel is put in place where it is called."""
+    return plain(function).__code__ in _PUT_IN_PLACE
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -206,10 +220,14 @@ def _taker(dtype: str, dimensions: int) -> Any:
             known = target.make_array(words)(target, builder, arguments[0])
             first = builder.mul(arguments[1], target.get_constant(types.intp, _WORDS))
 
+            never_changes = builder.module.add_metadata([])
+
             def word(place: int) -> Any:
-                return builder.load(
+                loaded = builder.load(
                     builder.gep(known.data, [builder.add(first, target.get_constant(types.intp, place))])
                 )
+                loaded.set_metadata("invariant.load", never_changes)
+                return loaded
 
             itemsize = target.get_constant(types.intp, np.dtype(dtype).itemsize)
             shape = [word(1 + axis) for axis in range(dimensions)]
@@ -239,22 +257,60 @@ def compiling() -> Iterator[None]:
             gc.enable()
 
 
+#: Where a kernel's columns stand in a table: by parameter, the dtype, the number of dimensions and the row.
+Rows = Mapping[str, tuple[str, int, int]]
+
+
 def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain."""
-    if not compiled:
+    if not compiled or numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         # Random bits are made of products that wrap, which plain numpy scalars warn of.
-        return np.errstate(over="ignore"), plain_form
+        return (lambda function: function) if compiled else np.errstate(over="ignore"), _plain_tabled
     return numba.njit(**{"cache": True, "no_cfunc_wrapper": True, **_FLAGS}), _bare
 
 
-@cache
-def _bare(function: Callable[..., Any]) -> Any:
+def _plain_tabled(function: Callable[..., Any], rows: Rows | None = None) -> Callable[..., Any]:
+    """Return a kernel as plain Python, which takes its columns from the table that comes last."""
+    form = plain_form(function)
+    if not rows:
+        return form
+    if len(rows) == 1:
+        row = next(iter(rows.values()))[2]
+        return lambda *arguments: form(*arguments[:-1], arguments[-1][row])
+    taken = itemgetter(*(row for _, _, row in rows.values()))
+    return lambda *arguments: form(*arguments[:-1], *taken(arguments[-1]))
+
+
+def _bare(function: Callable[..., Any], rows: Rows | None = None) -> Any:
     """Return a kernel that only compiled code may call: the wrappers for others take a quarter of the time to compile.
 
-    Called from Python it would crash the process, so it is no more than what a composed module calls.
+    Called from Python it would crash the process, so it is no more than what a composed module calls. With ``rows`` it
+    takes its columns from the table that comes last, at its beginning.
     """
     if not isinstance(function, Dispatcher):
         return function
     options: dict[str, Any] = {key: value for key, value in function.targetoptions.items() if key != "nopython"}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(**options)(function.py_func)
+    return _compilable(function, tuple((rows or {}).items()), tuple(options.items()))
+
+
+@cache
+def _compilable(function: Any, rows: tuple[tuple[str, tuple[str, int, int]], ...], options: tuple[Any, ...]) -> Any:
+    return numba.njit(**dict(options))(_tabled(function.py_func, dict(rows)) if rows else function.py_func)
+
+
+def _tabled(function: Callable[..., Any], rows: Rows) -> Callable[..., Any]:
+    """Return a function that does the same, and takes its columns from the table that comes last."""
+    written = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(written, ast.FunctionDef)
+    own = [argument.arg for argument in written.args.args if argument.arg not in rows]
+    takers = {f"_take_{dtype}_{dimensions}": taker(dtype, dimensions, True) for dtype, dimensions, _ in rows.values()}
+    taken = [f"{name} = _take_{dtype}_{dimensions}(_table, {row})" for name, (dtype, dimensions, row) in rows.items()]
+    written.args = ast.arguments([], [ast.arg(name) for name in [*own, "_table"]], None, [], [], None, [])
+    written.body = [*ast.parse("\n".join(taken)).body, *written.body]
+    written.decorator_list, written.returns = [], None
+    world = dict(function.__globals__) | takers
+    place = f"<{function.__module__}.{function.__qualname__}, from a table>"
+    exec(compile(ast.fix_missing_locations(ast.Module([written], [])), place, "exec"), world)
+    result: Callable[..., Any] = world[written.name]
+    return result
