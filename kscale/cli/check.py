@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +66,7 @@ def check(
     table = _table(held)
     if junit is not None:
         files.write(junit, budgets.junit(held))
-    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
-        step_summary.append(Path(step), markdown("budget", table))
+    step_summary.add(markdown("budget", table))
     show({"budget": table}, output)
     return 0 if all(one.good for one in held) else EXIT_GATE
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kscale import __main__ as door
-from kscale.cli import step_summary
 from kscale.engine import runfolder
 from kscale.errors import InputError
 from kscale.report import budget, metrics
@@ -184,27 +183,3 @@ def test_a_replay_refuses_a_wrong_budget_before_it_runs(tmp_path, capsys):
     assert door.run(["replay", str(trace), "--nodes", "4cpu,8Gi:1", "--out", str(out), "--budget", str(file)]) == 2
     assert "is no limit" in capsys.readouterr().err
     assert not out.exists()
-
-
-def test_a_step_summary_is_cut_to_what_is_left(tmp_path, capsys):
-    file, row = tmp_path / "step.md", "| é | 1 |\n"
-    step_summary.append(file, row * 20, limit=400)
-    assert file.read_text(encoding="utf-8") == row * 20
-    step_summary.append(file, row * 30, limit=400)
-    written = file.read_text(encoding="utf-8")
-    assert 340 < len(written.encode()) <= 400
-    assert written.endswith("Cut here: a step summary may hold 1 MiB.*\n")
-    assert set(written.splitlines()[:-2]) == {row.strip()}
-    step_summary.append(file, row * 30, limit=400)
-    assert file.read_text(encoding="utf-8") == written
-    assert "full" in capsys.readouterr().err
-
-
-def test_a_full_step_summary_of_a_check_stays_below_a_mebibyte(folders, tmp_path, monkeypatch):
-    file, step = tmp_path / "budget.yaml", tmp_path / "step.md"
-    file.write_text("nodes: {min: 0}\n")
-    step.write_text("x" * ((1 << 20) - 100))
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
-    assert door.run(["check", str(folders["busy"]), "--budget", str(file)]) == 0
-    assert (1 << 20) - 100 < step.stat().st_size <= 1 << 20
-    assert step.read_text().endswith("may hold 1 MiB.*\n")
