@@ -232,6 +232,11 @@ class Place(Run):
         assert self.row.objects is not None
         return placed(self.row.objects)
 
+    def figures(self) -> dict[str, float]:
+        loop = min(sample.loop_seconds for sample in self.samples)
+        # Pods that are bound before, or gated, are not what is measured.
+        return super().figures() | {"pods_per_second": self.found.counts["attempts"] / loop}
+
 
 # Reads a dump and tells its cost, the memory beyond the interpreter with the package loaded included.
 _READER = """

@@ -7,7 +7,7 @@ import shutil
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale import __main__ as door
@@ -49,6 +49,7 @@ def test_a_wrong_budget_is_told_in_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text("unplaced_pods: {max.0-[]&*!?'\n}", max_size=60).map(str.encode)))
 def test_no_budget_makes_a_traceback(tmp_path_factory, data):
     file = tmp_path_factory.getbasetemp() / "mutated.yaml"
