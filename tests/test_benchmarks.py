@@ -22,6 +22,7 @@ from benchmarks.row import UNITS, Workload
 from benchmarks.table import figures_table
 from benchmarks.traces import Days, Waiting
 from benchmarks.workloads import WORKLOADS
+from kscale.engine.clock import NEVER
 from kscale.placing import simulation_of
 from kscale.simulation import Settings, Simulation
 from kscale.traces.common import opening
@@ -147,7 +148,17 @@ def test_a_rate_counts_what_is_decided_and_not_what_is_bound_before_or_gated() -
     work = Place(Workload("few", "", "place", objects=objects))
     work.run = simulation_of(inventory(objects), Settings(compiled=False), given=True)
     work.run.compile()
-    work.run.run()
+    calls: list[tuple[int, int]] = []
+    advance = work.run.advance
+
+    def advanced(until: int) -> None:
+        calls.append((until, int(work.run.cluster.cluster_attempts[0])))
+        advance(until)
+        calls.append((int(work.run.cluster.cluster_running_pods[0]), int(work.run.cluster.cluster_attempts[0])))
+
+    work.run.advance = advanced  # type: ignore[method-assign]
+    assert work.loop_seconds() > 0
+    assert calls == [(0, 0), (7, 0), (NEVER - 1, 0), (27, 20)]
     work.samples.append(Sample(1.0, 1.0, 0.5))
     work.finish()
     assert work.found.counts == {"attempts": 20, "running": 27, "waiting": 10}
