@@ -26,6 +26,7 @@ class Cluster:
         others: everything else, but pods.
         bound: one bound pod of each template.
         placed: the bound pods: (row of ``bound``, row of ``nodes``).
+        ahead: the share of the pending pods that are of the first template and come before all others.
         own: whether every pod is its own template, with requests that no other has.
     """
 
@@ -34,6 +35,7 @@ class Cluster:
     others: list[Object] = field(default_factory=list)
     bound: list[Object] = field(default_factory=list)
     placed: list[tuple[int, int]] = field(default_factory=list)
+    ahead: float = 0.0
     own: bool = False
 
 

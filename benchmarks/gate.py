@@ -111,7 +111,7 @@ def plant(run: Simulation, factor: float) -> None:
         unchanged(*arguments)  # type: ignore[arg-type]
         until = began + (time.process_time() - began) * factor
         while time.process_time() < until:
-            reference_seconds(pods=1)
+            reference_seconds(scans=1)
 
     run.run = slower  # type: ignore[method-assign]
 

@@ -78,7 +78,7 @@ def _repeated(known: Inventory, cluster: Cluster, pods: int, rng: random.Random)
     first = len(cluster.bound)
     nodes = np.array([node for _, node in cluster.placed], np.int32)
     which = np.array([number for number, _ in cluster.placed], np.int64)
-    own = np.arange(pods) if cluster.own else first + np.arange(pods) % len(cluster.pending)
+    own = np.arange(pods) if cluster.own else first + _turns(cluster, pods)
     template = known.pods.template[which] if first else np.zeros(0, np.int32)
     waiting = own.astype(np.int32) if cluster.own else known.pods.template[own]
     spaces = _of(known.pods.namespaces, [*which.tolist(), *(own.tolist() if not cluster.own else [0] * pods)])
@@ -93,6 +93,15 @@ def _repeated(known: Inventory, cluster: Cluster, pods: int, rng: random.Random)
     )
     pending = np.arange(len(nodes), len(nodes) + pods)
     return replace(known, pods=columns, pending=pending, sources=[b"{}"] * pods)
+
+
+def _turns(cluster: Cluster, pods: int) -> np.ndarray[Any, Any]:
+    """Return which template each pending pod is of."""
+    kinds = len(cluster.pending)
+    if not cluster.ahead:
+        return np.arange(pods) % kinds
+    first = round(pods * cluster.ahead)
+    return np.concatenate([np.zeros(first, np.int64), 1 + np.arange(pods - first) % (kinds - 1)])
 
 
 def _of(words: Sequence[str], rows: Sequence[int]) -> list[str]:

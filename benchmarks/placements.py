@@ -84,8 +84,22 @@ _UPSTREAM = (
     ("SchedulingNodeAffinity", 5_000, 10_000, 5_000, 220), ("TopologySpreading", 5_000, 5_000, 5_000, 460),
     ("PreferredTopologySpreading", 5_000, 5_000, 5_000, 340), ("DefaultTopologySpreading", 5_000, 5_000, 5_000, 160),
     ("MixedSchedulingBasePod", 10_000, 1_000, 5_000, 140), ("PreemptionBasic", 20_000, 5_000, 5_000, None),
-    ("Unschedulable", 0, 10_000, 5_000, 600),
+    ("Unschedulable", 0, 10_000, 5_000, 600), ("SchedulingPodMatchingAntiAffinity", 1_000, 5_000, 5_000, 595),
+    ("SchedulingRequiredPodAffinityWithNSSelector", 5_000, 2_000, 5_000, 35),
+    ("SchedulingPreferredAntiAffinityWithNSSelector", 4_000, 2_000, 5_000, 55),
+    ("SchedulingPreferredAffinityWithNSSelector", 5_000, 5_000, 5_000, 90),
+    ("SchedulingWithNodeInclusionPolicy", 0, 4_000, 5_000, 270), ("PreemptionAsync", 20_000, 5_000, 5_000, 570),
+    ("SchedulingSecrets", 1_000, 10_000, 5_000, 790), ("SchedulingCSIPVs", 5_000, 5_000, 5_000, 100),
+    ("SchedulingDaemonset", 0, 30_000, 15_000, 1_100),
 )  # fmt: skip
+#: Those with gated pods on one node: name, gated pods (twice as many follow), the same gate.
+_GATED = (
+    ("SchedulingWhileGated", 10_000, 910), ("SchedulingWhileGated", 1_000, None),
+    ("SchedulingGatedPodsWithPodAffinityImpactForThroughput", 10_000, 110),
+    ("SchedulingGatedPodsWithPodAffinityImpactForThroughput", 1_000, None),
+)  # fmt: skip
+#: Every pod of these has a claim of its own.
+_OWN_CLAIMS = ("SchedulingCSIPVs",)
 #: Those that are run on other numbers of nodes too; the largest only when asked for.
 _SCALED = ("SchedulingBasic", "SchedulingPodAntiAffinity", "TopologySpreading")
 _SIZES = (100, 1_000, 20_000, 100_000)
@@ -96,11 +110,17 @@ def _upstream() -> Iterator[Workload]:
         sizes = [nodes, 1_000] if kind not in _SCALED else [nodes, *_SIZES]
         for size in sizes:
             share = min(size / nodes, 1)
-            objects = Objects(kind, size, int(pods * share), 1, bound=int(bound * share))
+            templates = int(pods * share) if kind in _OWN_CLAIMS else 1
+            objects = Objects(kind, size, int(pods * share), templates, bound=int(bound * share))
             name = f"{kind}-{size}Nodes"
             doc = f"scheduler_perf's {kind}: {objects.pods:,} pods on {size:,} nodes, {objects.bound:,} bound before."
             yield Workload(name, doc, "place", objects=objects, labels=("upstream",), rounds=3, full=size > 1_000,
                            gate=gate if size == nodes else None, expected=expected(name))  # fmt: skip
+    for kind, gated, gate in _GATED:
+        name = f"{kind}-1Node_{gated}GatedPods"
+        doc = f"scheduler_perf's {kind}: {2 * gated:,} pods on one node, {gated:,} gated ones before them."
+        yield Workload(name, doc, "place", objects=Objects(kind, 1, 3 * gated, 1), labels=("upstream",), rounds=3,
+                       full=gated > 1_000, gate=gate, expected=expected(name))  # fmt: skip
 
 
 def _growth() -> Iterator[Workload]:

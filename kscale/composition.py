@@ -47,6 +47,18 @@ def compose_detail(columns: Columns, profile: Profile, kind: loop.Kind) -> tuple
 
 
 @cache
+def compose_lanes(columns: Columns, profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
+    """Return the module of ``offer_lane`` as text, and the columns that it takes: a template's ask gets a lane."""
+    composer = _composer(columns)
+    loop.define_moves(composer, kind)
+    cycle.define(composer, profile, index=True, devices=kind.devices, waits=False)
+    scored = "score_range(template, 0, len(scan_total), scan_total)"
+    text = f"cluster_lane_to_open[0] = lane\n{scored}\ngive_lane(template, scan_total)"
+    composer.define("offer_lane", "template, lane", text, entry=True)
+    return composer.source(), {"offer_lane": composer.columns_of("offer_lane")}
+
+
+@cache
 def compose_explain(columns: Columns, profile: Profile, kind: loop.Kind) -> tuple[str, dict[str, list[str]]]:
     """Return the module of ``explain`` as text, and the columns that it takes: totals of a template by usage."""
     composer = _composer(columns)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from kscale import kernels
-from kscale.composition import compose, compose_detail, compose_explain
+from kscale.composition import compose, compose_detail, compose_explain, compose_lanes
 from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
@@ -281,6 +281,16 @@ class Simulation:
             self.cluster.timeline_rows[:] = rows
             if self.with_devices:
                 self._call("measure_all")
+
+    def open_lanes(self) -> None:
+        """Give each ask that the class index serves a lane for good, before its first pod comes.
+
+        In a run an ask has to come again soon to be worth one; here the index is to decide on all that it can.
+        """
+        if self.indexed:
+            self._load_more("offer_lane", compose_lanes)
+            for lane, template in enumerate(kinds.make_lanes_last(self.cluster)):
+                self._call("offer_lane", template, lane)
 
     def detail(self, template: int) -> None:
         """Fill the table ``detail`` for a template, as things stand; the settings must be ``detailed``."""

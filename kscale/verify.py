@@ -26,8 +26,8 @@ from kscale.verdicts import Status, Verdicts
 COUNTS = (
     "nodes", "statuses", "verdicts", "masks", "raw", "normalised", "totals", "ties", "candidates", "victims",
 )  # fmt: skip
-#: How decisions are made: every node is looked at for every pod.
-Engine = Literal["scan"]
+#: How decisions are made: by the class index as far as it serves the pods, or by scoring every node for every pod.
+Engine = Literal["index", "scan"]
 _SUFFIXES = (".json", ".json.gz")
 _SECOND_US = 1_000_000
 #: So many recordings are not worth compiling for, unless they are large.
@@ -40,6 +40,7 @@ class Comparison:
     """Counts of what was compared and what was equal, and the first difference.
 
     Attributes:
+        found: how many nodes the class index found; pods that it does not serve are left to the scan.
         seconds: that the decisions took, and ``decided``: how many pods were decided on in them; of compact recordings,
             where nothing else is done meanwhile.
     """
@@ -49,6 +50,7 @@ class Comparison:
     compared: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     equal: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     first: str = ""
+    found: int = 0
     decided: int = 0
     seconds: float = 0.0
 
@@ -56,6 +58,7 @@ class Comparison:
         """Add the counts of another comparison."""
         self.pods += other.pods
         self.files += other.files
+        self.found += other.found
         self.decided += other.decided
         self.seconds += other.seconds
         self.first = self.first or other.first
@@ -80,7 +83,7 @@ def recordings(folder: Path) -> list[Path]:
 
 
 def verify(
-    folder: Path, *, engine: Engine = "scan", compiled: bool | None = None,
+    folder: Path, *, engine: Engine = "index", compiled: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Comparison]:  # fmt: skip
     """Compare every recording below ``folder``; return the counts per family. Raises InputError.
@@ -107,28 +110,28 @@ def total(families: dict[str, Comparison]) -> Comparison:
     return result
 
 
-def verify_file(file: Path, *, engine: Engine = "scan", compiled: bool | None = None) -> Comparison:
+def verify_file(file: Path, *, engine: Engine = "index", compiled: bool | None = None) -> Comparison:
     """Compare one recording. Raises InputError."""
-    assert engine == "scan"
     recording = read_recording(file)
     try:
-        return _compare(recording, compiled, f"{file.absolute().parent.name}/{file.name}")
+        return _compare(recording, engine, compiled, f"{file.absolute().parent.name}/{file.name}")
     except InputError as error:
         where = str(file) if error.file is None or str(error.file) == str(file) else f"{file}, {error.file}"
         raise InputError(error.problem, file=where, row=error.row, field=error.field, expected=error.expected) from None
 
 
-def _compare(recording: Recording, compiled: bool | None, name: str) -> Comparison:
+def _compare(recording: Recording, engine: Engine, compiled: bool | None, name: str) -> Comparison:
     scenario, result = recording.scenario, recording.result
     inventory = inventory_of(scenario.objects, scenario.pending)
     _check(inventory, result)
     settings = Settings(
-        every=True, compiled=compiled is not False, detailed=not result.compact,
+        every=True, compiled=compiled is not False, detailed=not result.compact, memo=engine == "index",
         configuration=parse_configuration(scenario.config) if scenario.config else None,
     )  # fmt: skip
     settings = choose_form(inventory, settings, given=True) if compiled is None else settings
     simulation = simulation_of(inventory, settings, given=True)
     simulation.compile()
+    simulation.open_lanes()
     comparing = _Comparing(simulation, inventory, result, name)
     began = time.perf_counter()
     if result.compact:
@@ -138,6 +141,7 @@ def _compare(recording: Recording, compiled: bool | None, name: str) -> Comparis
         for number, pod in _stepped(simulation, result):
             comparing.pod(number, pod)
     comparing.outcomes()
+    comparing.counts.found = int(simulation.cluster.cluster_found[0])
     return comparing.counts
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 import kscale
-from kscale import report
+from kscale import reference, report
 from kscale.engine import ledger, runfolder
 from kscale.engine.runfolder import Input, Run
 from kscale.scheduler.configuration import SchedulerConfiguration
@@ -157,6 +157,7 @@ def _run(
     tried = counts["arrived"] if told.tried is None else told.tried
     if tried:
         timing["pods_per_second"] = tried / max(timing["simulate"], 1e-9)
+        timing["reference"] = reference.seconds()
     checked = {"control_points": simulation.control_points, "violations": 0}
     return Run(
         schema_version=runfolder.SCHEMA_VERSION,

@@ -9,17 +9,21 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from benchmarks import floor, gate, growth, placements
 from benchmarks.gate import Measured, judge, ratio
 from benchmarks.kinds import KINDS
+from benchmarks.measuring import Place, Sample
 from benchmarks.objects import Objects, inventory
 from benchmarks.placements import PLACEMENTS
 from benchmarks.row import UNITS, Workload
 from benchmarks.table import figures_table
 from benchmarks.traces import Days, Waiting
 from benchmarks.workloads import WORKLOADS
+from kscale.engine.clock import NEVER
+from kscale.placing import simulation_of
 from kscale.simulation import Settings, Simulation
 from kscale.traces.common import opening
 
@@ -110,8 +114,14 @@ def test_rows_with_upstreams_gate_have_its_nodes_and_a_small_sibling() -> None:
     gated = [row for row in PLACEMENTS if row.gate is not None]
     assert len(gated) >= 10
     for row in gated:
-        assert row.objects is not None and row.objects.nodes >= 5_000
-        assert f"{row.objects.kind}-1000Nodes" in names
+        assert row.objects is not None
+        on_one = f"{row.objects.kind}-1Node_1000GatedPods"
+        assert row.objects.nodes >= 5_000 or (row.objects.nodes == 1 and row.objects.pods == 30_000)
+        assert (f"{row.objects.kind}-1000Nodes" if row.objects.nodes > 1 else on_one) in names
+
+
+#: Kinds in which a third of the pods is gated and comes before the others.
+AHEAD = ("SchedulingWhileGated", "SchedulingGatedPodsWithPodAffinityImpactForThroughput")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -123,10 +133,47 @@ def test_pods_of_a_kind_come_from_their_templates_in_turn(kind: str) -> None:
     assert found.pods.template.max() < len(found.templates)
     own = found.pods.template[found.pending].tolist()
     distinct = len(set(own))
-    assert own == own[:distinct] * (120 // distinct) or kind == "Unschedulable"
+    if kind in AHEAD:
+        assert own == [own[0]] * 40 + [own[-1]] * 80 and distinct == 2
+        assert found.templates[own[0]].gates and not found.templates[own[-1]].gates
+    else:
+        assert own == own[:distinct] * (120 // distinct) or kind in ("Unschedulable", "PreemptionAsync")
     if kind == "own":
         assert distinct == 120
         assert len({template.requests for template in found.templates}) == 120
+
+
+def test_a_rate_counts_what_is_decided_and_not_what_is_bound_before_or_gated() -> None:
+    objects = Objects("SchedulingWhileGated", 1, 30, 1, bound=7)
+    work = Place(Workload("few", "", "place", objects=objects))
+    work.run = simulation_of(inventory(objects), Settings(compiled=False), given=True)
+    work.run.compile()
+    calls: list[tuple[int, int]] = []
+    advance = work.run.advance
+
+    def advanced(until: int) -> None:
+        calls.append((until, int(work.run.cluster.cluster_attempts[0])))
+        advance(until)
+        calls.append((int(work.run.cluster.cluster_running_pods[0]), int(work.run.cluster.cluster_attempts[0])))
+
+    work.run.advance = advanced  # type: ignore[method-assign]
+    assert work.loop_seconds() > 0
+    assert calls == [(0, 0), (7, 0), (NEVER - 1, 0), (27, 20)]
+    work.samples.append(Sample(1.0, 1.0, 0.5))
+    work.finish()
+    assert work.found.counts == {"attempts": 20, "running": 27, "waiting": 10}
+    assert work.figures()["pods_per_second"] == 20 / 0.5
+
+
+def test_every_pod_of_the_volumes_has_a_claim_of_its_own_and_a_node_attaches_few() -> None:
+    objects = Objects("SchedulingCSIPVs", 2, 80, 80, bound=2)
+    run = simulation_of(inventory(objects), Settings(compiled=False), given=True)
+    run.compile()
+    run.run()
+    pods = run.pods()
+    assert dict(pods["status"].value_counts().iter_rows()) == {"running": 78, "refused": 4}
+    assert "2 node(s) exceed max volume count" in pods.filter(pl.col("status") == "refused")["reason"][0]
+    assert pods.filter(pl.col("status") == "running")["node"].value_counts()["count"].to_list() == [39, 39]
 
 
 def test_columns_written_at_once_are_what_decoding_each_pod_gives() -> None:

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kscale.errors import InputError
-from kscale.verify import COUNTS, Comparison, recordings, total, verify, verify_file
+from kscale.simulation import Simulation
+from kscale.verify import COUNTS, Comparison, Engine, recordings, total, verify, verify_file
 from tests.golden.select import HERE
 
 Mutation = Callable[[dict[str, Any]], Any]
@@ -37,11 +38,11 @@ RECORDING = short("preemption", smallest("preemption"), 12)
 VOLUMES = short("volumes", smallest("volumes"), 20)
 
 
-def checked(recording: Any, folder: Path) -> Comparison:
+def checked(recording: Any, folder: Path, engine: Engine = "index") -> Comparison:
     file = folder / "family" / "one.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(recording))
-    return verify_file(file, compiled=False)
+    return verify_file(file, engine=engine, compiled=False)
 
 
 def first(recording: dict[str, Any], wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
@@ -150,12 +151,62 @@ FLIPS: list[tuple[Mutation, str, str]] = [
 ]
 
 
-def test_recordings_as_they_are_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["index", "scan"])
+def test_recordings_as_they_are_agree(tmp_path: Path, engine: Engine) -> None:
     for recording in (RECORDING, VOLUMES):
-        found = checked(recording, tmp_path)
+        found = checked(recording, tmp_path, engine)
         assert found.agrees and found.first == "" and found.files == 1
         assert found.pods == len(recording["result"]["pods"])
-    assert all(checked(RECORDING, tmp_path).compared[name] for name in COUNTS)
+        assert (found.found > 0) == (engine == "index")
+    assert all(checked(RECORDING, tmp_path, engine).compared[name] for name in COUNTS)
+
+
+def by_hand() -> dict[str, Any]:
+    """Two nodes, one twice the other, and pods that ask for a quarter of the smaller: the emptier one takes the next.
+
+    Where both would be as empty, the first takes it. The last pod finds both full.
+    """
+    nodes = [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+         "status": {"allocatable": {"cpu": cpu, "memory": memory, "pods": "110"}}}
+        for name, cpu, memory in (("small", "4", "8Gi"), ("large", "8", "16Gi"))
+    ]  # fmt: skip
+    taken = ["large", "small", "large"] * 4
+    container = {"name": "c", "resources": {"requests": {"cpu": "1", "memory": "2Gi"}}}
+    pending = [{"metadata": {"name": f"p{n}"}, "spec": {"containers": [container]}} for n in range(len(taken) + 1)]
+    pods: list[dict[str, Any]] = [
+        {"pod": f"default/p{n}", "status": "scheduled", "node": node, "feasible": 2, "ties": 1}
+        for n, node in enumerate(taken)
+    ]
+    pods.append({"pod": "default/p12", "status": "unschedulable", "feasible": 0})
+    scenario = {"name": "by hand", "objects": nodes, "pending": pending}
+    return {"scenario": scenario, "result": {"nodes": ["small", "large"], "compact": True, "pods": pods}}
+
+
+def test_a_recording_by_hand_is_held_through_the_index_and_through_the_scan(tmp_path: Path) -> None:
+    by_index, by_scan = checked(by_hand(), tmp_path), checked(by_hand(), tmp_path, "scan")
+    assert by_index.agrees and by_scan.agrees and by_index.compared == by_scan.compared
+    assert (by_index.found, by_scan.found) == (12, 0)
+
+
+def test_what_the_index_says_is_what_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that takes the small node for the best finds a difference that the scan does not see."""
+    opened = Simulation.open_lanes
+
+    def opened_wrong(simulation: Simulation) -> None:
+        opened(simulation)
+        if simulation.indexed:
+            cluster, spot = simulation.cluster, int(simulation.cluster.node_spot[0])
+            for scores, place in (
+                (cluster.spot_score, spot), (cluster.block_score, spot // 16), (cluster.bank_score, spot // 256),
+                (cluster.hall_score, 0), (cluster.kind_best, 0),
+            ):  # fmt: skip
+                scores[place, 0] = 30_000
+
+    monkeypatch.setattr(Simulation, "open_lanes", opened_wrong)
+    by_index = checked(by_hand(), tmp_path)
+    assert by_index.first == "family/one.json, pod default/p0: its recorded node is large, kscale says small"
+    assert checked(by_hand(), tmp_path, "scan").agrees
 
 
 @pytest.mark.parametrize(("mutation", "what", "words"), FLIPS, ids=lambda value: getattr(value, "__name__", None))

@@ -85,7 +85,7 @@ COMMANDS = (
         "verify",
         "kscale.cli.verify:verify",
         "Compare decisions with those of the real kube-scheduler.",
-        ("kscale verify tests/golden/scheduler", "kscale verify recordings/ -o json"),
+        ("kscale verify tests/golden/scheduler", "kscale verify recordings/ --engine scan -o json"),
     ),
     Command(
         "report",

@@ -12,7 +12,8 @@ from kscale.errors import InputError
 def compare(first: Path, second: Path, /, *, out: Path | None = None, output: Output = "table") -> None:
     """Compare two run folders: what went in, the headline numbers, the first decision that differs.
 
-    Differences are second minus first. Runs are the same when their fingerprints are.
+    Differences are second minus first. Runs are the same when their fingerprints are. With GITHUB_STEP_SUMMARY set, the
+    tables are appended to that file too.
 
     Parameters
     ----------
@@ -25,7 +26,8 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, output: Ou
     output
         Form of the output.
     """
-    from kscale.cli.tables import show
+    from kscale.cli import step_summary
+    from kscale.cli.tables import markdown, show
     from kscale.engine import runfolder
     from kscale.report import comparing
 
@@ -41,7 +43,9 @@ def compare(first: Path, second: Path, /, *, out: Path | None = None, output: Ou
     people = output in ("table", "wide")
     told = {} if people else {"fingerprints": found.fingerprints}
     tables = {"inputs that differ": found.inputs, "numbers": found.numbers, "first difference": found.divergence}
+    same = f"the same: fingerprint {runs[0].fingerprint[:16]}" if found.equal else "not the same"
+    filled = [markdown(title, table) for title, table in tables.items() if table.height]
+    step_summary.add("\n".join([f"### two runs\n\nThe runs are {same}.\n", *filled]))
     show({**told, **tables}, output)
     if people:
-        same = f"the same: fingerprint {runs[0].fingerprint[:16]}" if found.equal else "not the same"
         sys.stdout.write(f"the runs are {same}\n")

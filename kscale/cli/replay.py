@@ -87,7 +87,8 @@ def replay(
     check
         Check the invariants at every control point; slow.
     budget
-        Budget file: its limits stand among the checks of the report, and a broken one ends the command with 1.
+        Budget file: its limits stand among the checks of the report, and a broken one ends the command with 1. With
+        GITHUB_STEP_SUMMARY set, verdict, checks and key figures are appended to that file.
     lenient
         Leave bad rows out and count them instead of stopping at the first.
     machine_unit
@@ -112,6 +113,7 @@ def replay(
 
 def run(plan: Plan, *, quiet: bool = False) -> int:
     """Replay a plan with progress on standard error and the end summary on standard output."""
+    from kscale.cli import step_summary
     from kscale.cli.progress import Reporter
     from kscale.replay import replay as do
     from kscale.report import terminal
@@ -125,6 +127,7 @@ def run(plan: Plan, *, quiet: bool = False) -> int:
             tell(f"note: {note}", stderr=True)
     tell_dropped(done.dropped)
     sys.stdout.write("\n".join(terminal.lines(summary, plan.out)) + "\n")
+    step_summary.add_report(summary)
     return exit_code(summary)
 
 

@@ -41,7 +41,8 @@ def report(
         With ``-f``: run folder to write, with report.html; an older run folder of this name is replaced.
     budget
         Budget file: report.html and report.md of RUN are written again with its limits among the checks, and a broken
-        one ends the command with 1.
+        one ends the command with 1. With GITHUB_STEP_SUMMARY set, verdict, checks and key figures are appended to that
+        file.
     max_input
         With ``-f``: most bytes of a file, unpacked.
     output
@@ -62,6 +63,7 @@ def report(
     if out is not None:
         raise InputError("says nothing of a run folder, which has its report", field="--out", expected="-f OBJECTS")
     from kscale import report as room
+    from kscale.cli import step_summary
     from kscale.cli.replay import exit_code
     from kscale.engine import runfolder
 
@@ -78,7 +80,10 @@ def report(
     else:
         summary = summary or room.summarize(run, found)
         _print(summary, run, output)
-    return exit_code(summary) if summary else 0
+    if summary is None:
+        return 0
+    step_summary.add_report(summary)
+    return exit_code(summary)
 
 
 def _dump(filename: tuple[str, ...], out: Path | None, max_input: str, output: Output, *, quiet: bool) -> None:

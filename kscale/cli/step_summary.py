@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kscale.cli.terminal import tell
 from kscale.engine.runfolder import machine_errors
 from kscale.report import text
 
+if TYPE_CHECKING:
+    from kscale.report.summary import Summary
+
 _CUT = "\n\n*Cut here: a step summary may hold 1 MiB.*\n"
+
+
+def add(words: str) -> None:
+    """Append Markdown to the step summary of the CI job that this is part of, if any. Raises MachineError."""
+    if file := os.environ.get("GITHUB_STEP_SUMMARY"):
+        append(Path(file), words)
+
+
+def add_report(summary: Summary) -> None:
+    """Append the top of a run's report, where the run was held to a budget: verdict, checks, key figures."""
+    if summary.budget:
+        from kscale.report import markdown
+
+        add(markdown.top(summary))
 
 
 def append(file: Path, words: str, limit: int = text.SUMMARY_LIMIT) -> None:

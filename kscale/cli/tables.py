@@ -15,6 +15,7 @@ from rich.text import Text
 from kscale.cli.options import Form
 from kscale.cli.terminal import console, tell
 from kscale.errors import one_line
+from kscale.report.text import escape_markdown
 from kscale.state.quantities import format_duration, format_quantity
 
 #: Widths in a terminal: texts are folded at this one where room is short; a first column up to that one never is.
@@ -41,8 +42,8 @@ def show(tables: dict[str, pl.DataFrame], form: Form) -> None:
 
 
 def markdown(title: str, frame: pl.DataFrame) -> str:
-    """Return a table as Markdown."""
-    return _markdown(title, _visible(frame))
+    """Return a table as Markdown for a page among others', where nothing in a name may be a mark."""
+    return _markdown(title, _visible(frame), escape_markdown)
 
 
 def _visible(frame: pl.DataFrame) -> pl.DataFrame:
@@ -148,9 +149,13 @@ def _fitting(widths: list[int], numbers: list[bool], room: int) -> int:
     return len(widths)
 
 
-def _markdown(title: str, frame: pl.DataFrame) -> str:
+def _bars(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
+def _markdown(title: str, frame: pl.DataFrame, escape: Callable[[str], str] = _bars) -> str:
     def row(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+        return "| " + " | ".join(map(escape, cells)) + " |\n"
 
     head = row(frame.columns) + row(["---:" if d.is_numeric() else "---" for d in frame.dtypes])
     return f"### {title}\n\n{head}{''.join(row([_cell(v) for v in r]) for r in frame.iter_rows())}"

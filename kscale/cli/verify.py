@@ -67,7 +67,7 @@ class _Bar:
             tell(f"{done:,} of {total:,} files", stderr=True)
 
 
-def verify(recordings: Path, /, *, engine: Engine = "scan", output: Output = "table", quiet: Quiet = False) -> int:
+def verify(recordings: Path, /, *, engine: Engine = "index", output: Output = "table", quiet: Quiet = False) -> int:
     """Make decisions that were recorded from the real kube-scheduler again, and compare every one of them.
 
     Compared are nodes, statuses, the verdict of every filter on every node, every score, the nodes that tie, and who is
@@ -79,7 +79,8 @@ def verify(recordings: Path, /, *, engine: Engine = "scan", output: Output = "ta
     recordings
         A recording, or a folder of them: ``{"scenario": …, "result": …}`` as JSON, gzipped or not.
     engine
-        How kscale decides: ``scan`` looks at every node for every pod.
+        How kscale decides: ``index`` asks the class index as far as it serves the pods, the rest is scanned; ``scan``
+        scores every node for every pod.
     output
         Form of the output; ``json`` gives the counts of what was compared and what was equal.
     quiet
@@ -118,7 +119,7 @@ def _counts(comparison: Comparison) -> dict[str, Any]:
     counts = {
         name: {"compared": compared, "equal": comparison.equal[name]} for name, compared in comparison.compared.items()
     }
-    return {"files": comparison.files, "pods": comparison.pods, **counts}
+    return {"files": comparison.files, "pods": comparison.pods, "found": comparison.found, **counts}
 
 
 def _share(comparison: Comparison, names: tuple[str, ...]) -> str | None:
@@ -147,6 +148,8 @@ def _tables(families: dict[str, Comparison], total: Comparison, form: Output) ->
     differ = "all are equal" if total.agrees else f"{values - equal:,} differ"
     files = f"{total.files:,} recording{'' if total.files == 1 else 's'}"
     tell(f"{files}, {total.pods:,} pods, {values:,} values compared: {differ}")
+    if total.found:
+        tell(f"{total.found:,} pods placed by the class index, the others by the scan")
     if total.decided:
         tell(f"compact recordings: {total.decided:,} pods decided at {total.decided / total.seconds:,.0f} pods/s")
 

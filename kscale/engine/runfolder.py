@@ -67,7 +67,8 @@ class Run(msgspec.Struct, kw_only=True):
         notes: what was mapped, dropped, assumed; not modelled.
         dropped: rows left out under --lenient, by reason.
         invariants: control points checked, and violations found (0); empty without --check.
-        timing: wall seconds by stage (read, compile, simulate, record) and pods_per_second.
+        timing: wall seconds by stage (read, compile, simulate, record), pods_per_second, and the seconds of the kernel
+            of ``kscale.reference`` in the same process.
         fingerprint: digest of the decoded values of the pods in trace order.
         files: digests of the files written.
         digest: SHA-256 of run.json itself, taken with 64 zeros in this place.

@@ -93,8 +93,6 @@ def _refuse_twice(file: Path, node: yaml.MappingNode, metric: str | None) -> Non
 def _limits(file: Path, name: object, limits: object, known: Numbers | None) -> dict[str, float]:
     if not isinstance(name, str):
         raise InputError("a metric's name is no text", file=file)
-    if name == "run_time_ratio" and name not in (known or {}):
-        raise InputError("needs a run to hold it against", file=file, field=name, expected="kscale check --against RUN")
     # Which resources a run has is not known before it is made.
     if name not in (known or {}) and (metrics.find(name) is None or (known is not None and _of_resource(name))):
         names = {*(known or {}), *(metric.name for metric in metrics.METRICS if "*" not in metric.name)}
@@ -169,7 +167,13 @@ def _signed(one: Held) -> str:
     )
 
 
-def time_ratio(run: Run, against: Run) -> float | None:
+def time_ratio(run: Run) -> float | None:
+    """Return the seconds of simulating over those of the reference kernel; None where one was not measured."""
+    simulated, reference = run.timing.get("simulate"), run.timing.get("reference")
+    return simulated / reference if simulated and reference else None
+
+
+def time_ratio_against(run: Run, against: Run) -> float | None:
     """Return seconds of simulating per arrived pod, over those of ``against``; None where one has no time or pods."""
     each = [one.timing.get("simulate", 0) / (one.counts.get("arrived") or math.inf) for one in (run, against)]
     return each[0] / each[1] if all(each) else None
@@ -183,7 +187,7 @@ def initial(numbers: Numbers) -> str:
     ]
     for name, value in numbers.items():
         metric = metrics.find(name)
-        # Speed depends on the machine.
+        # Speed depends on the machine, and its ratios on what else runs there: by more than a margin of 10 %.
         if value is None or metric is None or not metric.better or name.startswith("run_"):
             continue
         side, factor = ("max", 1.1) if metric.better == "lower" else ("min", 0.9)

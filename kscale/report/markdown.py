@@ -14,7 +14,7 @@ _CUT = "\n\n*Cut here: a summary may hold 1 MiB. The rest is in report.html.*\n"
 
 def markdown(summary: Summary, figures: Iterable[tuple[Figure, str]], limit: int = text.SUMMARY_LIMIT) -> str:
     """Return the report as Markdown of at most ``limit`` bytes; ``figures`` gives figure and finding."""
-    blocks = [*_top(summary)]
+    blocks = _top(summary)
     for figure, finding in figures:
         blocks += [
             f"## {text.escape_markdown(figure.question)}",
@@ -24,6 +24,11 @@ def markdown(summary: Summary, figures: Iterable[tuple[Figure, str]], limit: int
             figure.table(summary).markdown(ROWS),
         ]
     return text.cut("\n\n".join([*blocks, *_trust(summary)]) + "\n", limit, _CUT)
+
+
+def top(summary: Summary) -> str:
+    """Return the beginning of the report: verdict, checks, key figures; no picture, so that it may stand elsewhere."""
+    return "\n\n".join(_top(summary)) + "\n"
 
 
 def _top(summary: Summary) -> list[str]:

@@ -62,7 +62,7 @@ METRICS = (
     Metric("horizon_seconds", "s", "virtual time at the end"),
     Metric("scheduler_us_per_pod", "us", "virtual time that a decision took"),
     Metric("run_pods_per_second", "pods/s", "speed of the simulation itself", "higher"),
-    Metric("run_time_ratio", "", "seconds of simulating per pod, over those of the run to hold it against", "lower"),
+    Metric("run_time_ratio", "", "seconds of simulating, over those of a reference kernel", "lower"),
 )
 
 

@@ -146,7 +146,7 @@ def speed(summary: Summary) -> tuple[str, list[tuple[str, float]]]:
     """Return the finding on the run's own speed, and (stage, wall seconds)."""
     timing = summary.run.timing
     stages = [(_STAGES.get(name, name), timing[name]) for name in _STAGES if name in timing]
-    stages += [(name, s) for name, s in timing.items() if name not in _STAGES and name != "pods_per_second"]
+    stages += [(name, s) for name, s in timing.items() if name not in (*_STAGES, "pods_per_second", "reference")]
     rate = timing.get("pods_per_second")
     simulated = timing.get("simulate")
     words = f"{text.number(round(rate))} pods simulated per second of wall time" if rate else "The run's own speed"

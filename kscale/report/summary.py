@@ -139,6 +139,7 @@ def _headline(
         "horizon_seconds": run.horizon_us / 1e6,
         "scheduler_us_per_pod": run.scheduler_us_per_pod,
         "run_pods_per_second": run.timing.get("pods_per_second"),
+        "run_time_ratio": budget.time_ratio(run),
     }
 
 

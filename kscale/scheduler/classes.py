@@ -157,6 +157,7 @@ if NOMINATEDtemplate_ask[template] >= 0:
         cluster_lane_to_open[0] = -2 - lane
     elif lane >= 0:SEARCH
         cluster_nowhere[0] = node < 0 and template_domains[template] == 0
+        cluster_found[0] += node >= 0
 return node
 """
 

@@ -81,6 +81,16 @@ def grow_lanes(cluster: Cluster) -> None:
     cluster.cluster_lanes_wanted[0] = 0
 
 
+def make_lanes_last(cluster: Cluster) -> list[int]:
+    """Make room for a lane for each ask, within the limit, and let none be taken back; return a template of each."""
+    asks, rows = np.unique(cluster.template_ask, return_index=True)
+    rows = rows[asks >= 0][: int(cluster.cluster_lanes_limit[0])]
+    while cluster.sizes["lane"] < len(rows):
+        grow_lanes(cluster)
+    cluster.cluster_lanes_swept_at[0] = np.iinfo(np.int64).max // 2
+    return [int(row) for row in rows]
+
+
 def _rows(cluster: Cluster, table: str) -> Array:
     """Return which templates have rows in a list."""
     first, last = cluster.columns[f"template_{table}_first"], cluster.columns[f"template_{table}_last"]

@@ -34,7 +34,7 @@ def test_recordings_that_agree(cli: Cli, recordings: Path) -> None:
     assert list(found) == ["families", "total", "agrees", "first_difference"]
     assert list(found["families"]) == ["preemption", "volumes"]
     assert found["agrees"] is True and found["first_difference"] is None
-    assert list(found["total"]) == ["files", "pods", *COUNTS]
+    assert list(found["total"]) == ["files", "pods", "found", *COUNTS]
     for name in COUNTS:
         counts = [found["families"][family][name] for family in found["families"]]
         assert found["total"][name] == {
@@ -44,7 +44,11 @@ def test_recordings_that_agree(cli: Cli, recordings: Path) -> None:
     assert found["total"]["pods"] == 32
     one = cli("verify", "all/volumes/1.json.gz", "--engine", "scan")
     assert one.code == 0 and "1 recording, 20 pods, " in one.out and "all are equal" in one.out
-    table = cli("verify", "all")
+    assert "by the class index" not in one.out
+    placed = found["total"]["found"]
+    assert placed > 0 and data(cli, "all", "--engine", "scan")["total"]["found"] == 0
+    table = cli("verify", "all", "-q")
+    assert f"{placed} pods placed by the class index, the others by the scan" in table.out
     assert table.code == 0 and table.err == ""
     assert max(map(len, table.out.splitlines())) <= 80
     assert "preemption" in table.out and "100%" in table.out and "2 recordings, 32 pods, " in table.out
@@ -57,7 +61,7 @@ def test_a_difference_ends_with_1_and_is_told(cli: Cli, recordings: Path) -> Non
     recording = copy.deepcopy(RECORDING)
     flip_raw(recording)
     (recordings / "preemption" / "1.json.gz").write_bytes(gzip.compress(json.dumps(recording).encode()))
-    done = cli("verify", "all")
+    done = cli("verify", "all", "-q")
     assert done.code == 1
     assert done.err.count("\n") == 1
     assert done.err.startswith("the first difference: preemption/1.json.gz, pod default/")
@@ -82,16 +86,16 @@ def test_wrong_input_is_one_line(cli: Cli, recordings: Path, tmp_path: Path) -> 
         (("none",), "kscale: none: holds no recordings; expected files that end in .json or .json.gz"),
         (("nowhere",), "kscale: nowhere: does not exist; expected a recording, or a folder of them"),
         ((), "kscale: RECORDINGS is missing"),
-        (("all", "--engine", "index"), "kscale: field '--engine': there is no 'index'"),
+        (("all", "--engine", "scam"), "kscale: field '--engine': there is no 'scam'; did you mean 'scan'"),
     ):
-        done = cli("verify", *words)
+        done = cli("verify", *words, "-q")
         assert done.code == 2 and done.line.startswith(expected), done.line
     recording = copy.deepcopy(VOLUMES)
     recording["result"]["pods"][3]["filter"] = [0]
     (recordings / "volumes" / "1.json.gz").write_bytes(gzip.compress(json.dumps(recording).encode()))
     pod = recording["result"]["pods"][3]["pod"]
-    assert cli("verify", "all").line.startswith(
+    assert cli("verify", "all", "-q").line.startswith(
         f"kscale: all/volumes/1.json.gz, pod {pod}, field 'filter': has 1 values; expected a status of each node: "
     )
     (recordings / "volumes" / "1.json.gz").write_bytes(b"\x1f\x8b broken")
-    assert "cannot be read as gzip" in cli("verify", "all").line
+    assert "cannot be read as gzip" in cli("verify", "all", "-q").line

@@ -159,6 +159,13 @@ def _run(story: Story, pods: pl.DataFrame, cluster: Cluster, devices: bool) -> R
         notes=story.notes,
         dropped=story.dropped,
         invariants={"control_points": 120, "violations": 0},
-        timing={"read": 0.1, "compile": 0.0, "simulate": 0.21, "record": 0.05, "pods_per_second": 41234.5},
+        timing={
+            "read": 0.1,
+            "compile": 0.0,
+            "simulate": 0.21,
+            "record": 0.05,
+            "pods_per_second": 41234.5,
+            "reference": 0.006,
+        },
         fingerprint="5f" * 32,
     )

@@ -62,6 +62,7 @@ COLUMNS = (
     Column("lanes_cursor", "int64", "Position in the change log up to which the lanes are right."),
     Column("lane_to_open", "int64", "The lane that the next scan is to open; -1 for none.", default=-1),
     Column("nowhere", "int64", "1 when the class index has found that no node fits, by usage and description alone."),
+    Column("found", "int64", "Nodes that the class index has found for pods so far."),
     Column("lanes_limit", "int64", "The most lanes that there may be."),
     Column("plots", "int64", "Plots of the class index up to the last that was taken."),
     Column("alone", "int64", "The most nodes that stand by themselves in a search by groups.", "nodes", default=64),
