@@ -13,6 +13,7 @@ import polars as pl
 
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
+from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.report import budget
 from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
@@ -211,7 +212,7 @@ def replay(
             configuration=work.configuration,
         )  # fmt: skip
         with stages.stage("prepare", f"{work.trace.pods.height:,} pods on {work.nodes.height:,} nodes"):
-            simulation = Simulation(work.trace, work.nodes, settings, typical=work.typical)
+            simulation = Simulation(work.trace, work.nodes, settings, work.typical, scratch=Scratch(folder))
         with stages.stage("compile", "loading the compiled loop (the first run of its kind compiles it: about 20 s)"):
             simulation.compile()
         with stages.stage("simulate", "simulating"):

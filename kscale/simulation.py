@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from kscale.composition import compose, compose_detail, compose_explain
 from kscale.engine import loop
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
-from kscale.engine.ledger import Ledger
+from kscale.engine.ledger import Fields, Ledger, PodTable
 from kscale.engine.pods import UNKNOWN_START
-from kscale.engine.recording import NodeTimeline, stays
+from kscale.engine.recording import NodeTimeline
+from kscale.engine.scratch import Scratch, stretches
 from kscale.errors import GateError, InputError
 from kscale.scheduler import arguments, kinds, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
@@ -93,7 +94,8 @@ class Simulation:
     """A run over a trace and nodes (a frame with the columns of ``kscale.traces.NODES``).
 
     ``typical`` is the trace as it was read, before any change of load or order: the typical pods come from it.
-    ``objects`` say what the frames cannot. Raises InputError for input that no run can start from.
+    ``objects`` say what the frames cannot. ``scratch`` keeps pods that are done. Raises InputError for input that no
+    run can start from.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Simulation:
         typical: Trace | None = None,
         sizes: Sizes | None = None,
         objects: Objects | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         if nodes.height == 0:
             raise InputError("there are no nodes", expected="a node list of at least one node")
@@ -142,7 +145,7 @@ class Simulation:
             kinds.lay_out(self.intake, self.profile, self._pending(), bounds.lane_bytes, bounds.plot_bytes)
         self._arrivals = self._in_order()
         self.horizon_us = self._horizon()
-        self.ledger = Ledger(trace.pods.height, self.tell)
+        self.ledger = Ledger(trace.pods.height, self.tell, scratch)
         self.control_points = 0
         self.ended_us = 0
         self._columns: dict[str, Any] = {}
@@ -403,18 +406,27 @@ class Simulation:
             return f"no profile has the name '{described.description.profile}'"
         return f"waiting for scheduling gates: [{' '.join(described.gates)}]"
 
-    def pods(self) -> pl.DataFrame:
-        """Return the table ``pods``, with the arrivals as they were replayed (one a second with ``inflate``)."""
-        known = self.trace.pods
-        if self.settings.inflate:
-            times = np.empty(known.height, np.int64)
-            times[self._arrivals["trace_row"]] = self._arrivals["time_us"]
-            known = known.with_columns(arrival_us=pl.Series(times))
-        return self.ledger.pods(known, list(self.intake.nodes.names))
+    def stretches(self) -> Iterator[tuple[Fields, np.ndarray[Any, Any], pl.DataFrame]]:
+        """Yield, stretch by stretch of the trace, the ledger's fields, each pod's template, and the table ``pods``.
 
-    def stays(self, spec: np.ndarray[Any, Any], kept: list[int]) -> pl.DataFrame:
-        """Return the table ``nodes``; ``spec`` is each pod's template, ``kept`` the rows of the resources to tell."""
-        return stays(self.intake, self.ledger, spec, self.ended_us, self.node_timeline, kept)
+        The arrivals are those that were replayed (one a second with ``inflate``).
+        """
+        pods, preemptors = self.trace.pods, self.ledger.preemptors()
+        called = pods[preemptors].select(pl.concat_str("namespace", pl.lit("/"), "name")).to_series()
+        table = PodTable(list(self.intake.nodes.names), self.ledger.reasons, preemptors, called)
+        times = None
+        if self.settings.inflate:
+            times = np.empty(pods.height, np.int64)
+            times[self._arrivals["trace_row"]] = self._arrivals["time_us"]
+        for first, last in stretches(pods.height):
+            known, fields = pods[first:last], self.ledger.rows(first, last)
+            if times is not None:
+                known = known.with_columns(arrival_us=pl.Series(times[first:last]))
+            yield fields, known["spec"].to_numpy(), table.frame(known, fields)
+
+    def pods(self) -> pl.DataFrame:
+        """Return the whole table ``pods``."""
+        return pl.concat([frame for _, _, frame in self.stretches()])
 
     def explain(self, template: int) -> np.ndarray[Any, Any]:
         """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""
