@@ -142,7 +142,7 @@ class _Pods:
     def __init__(self, simulation: Simulation, told: Told, kept: list[int]) -> None:
         self._simulation, self._waiting = simulation, told.waiting
         self.stays = Stays(simulation.intake, simulation.ended_us, kept)
-        self.events = Events(simulation.ledger.scratch)
+        self.events = Events(simulation.ledger.scratch, simulation.intake.nodes.names)
         self.fingerprint = ledger.Fingerprint()
         self.counts = dict.fromkeys(("running", "succeeded", "failed", "waiting", "refused", "evicted"), 0)
         templates = simulation.trace.specs.height

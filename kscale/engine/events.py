@@ -6,7 +6,7 @@ every run, so that no more than a window is in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +43,18 @@ class _Run:
 class Events:
     """Gathers the events of a table ``pods`` and gives them sorted: by time, then kind, then trace order.
 
-    About ``WINDOW`` events are in memory at once: more where many are of one instant and kind.
+    About ``WINDOW`` events are in memory at once: more where many are of one instant and kind. ``nodes`` are the names
+    of the nodes.
     """
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self, scratch: Scratch, nodes: Sequence[str]) -> None:
         self._scratch = scratch
+        # Texts that repeat are codes until they are written.
+        self._texts_of: Any = {
+            "object": pl.String,
+            "node": pl.Enum(list(dict.fromkeys(nodes))),
+            "reason": pl.Categorical,
+        }
         self._runs: list[_Run] = []
 
     def add(self, pods: pl.DataFrame) -> None:
@@ -58,11 +65,8 @@ class Events:
         pieces["key"], pieces["pod"] = keys[order], rows[order]
         number = len(self._runs)
         pieces.tofile(self._scratch.path(f"events-{number:06}"))
-        texts = pods.select(
-            pl.concat_str("namespace", pl.lit("/"), "name").alias("object"),
-            pl.col("node", "reason").cast(pl.Categorical),
-        )
-        texts.write_ipc(self._scratch.path(f"texts-{number:06}"))
+        texts = pods.select(pl.concat_str("namespace", pl.lit("/"), "name").alias("object"), "node", "reason")
+        texts.cast(self._texts_of).write_ipc(self._scratch.path(f"texts-{number:06}"))
         self._runs.append(_Run(number, len(pieces), pieces["key"][::STEP].copy()))
 
     def frames(self) -> Iterator[pl.DataFrame]:
@@ -70,16 +74,25 @@ class Events:
         bounds = self._bounds()
         ends = {run.number: self._cut(run, bounds) for run in self._runs}
         for window in range(len(bounds) + 1):
-            pieces, texts = [np.empty(0, _PIECE)], []
+            keys, places, texts, before = [], [], [pl.DataFrame(schema=self._texts_of)], 0
             for run in self._runs:
                 first, last = ends[run.number][window : window + 2]
                 if first == last:
                     continue
                 piece = self._piece(run, first, last - first)
-                told = pl.read_ipc(self._scratch.path(f"texts-{run.number:06}"))[piece["pod"]]
-                pieces.append(piece)
+                told, place = self._texts(run, piece["pod"])
+                keys.append(piece["key"])
+                places.append(place + before)
                 texts.append(told)
-            yield _frame(np.concatenate(pieces)["key"], pl.concat(texts) if texts else _NO_TEXTS)
+                before += told.height
+            yield _frame(_joined(keys), _joined(places), pl.concat(texts, rechunk=True))
+
+    def _texts(self, run: _Run, pods: np.ndarray[Any, Any]) -> tuple[pl.DataFrame, np.ndarray[Any, Any]]:
+        """Return the texts of these pods, each pod once, and where each stands among them."""
+        texts = pl.read_ipc(self._scratch.path(f"texts-{run.number:06}"))
+        wanted = np.zeros(texts.height, np.bool_)
+        wanted[pods] = True
+        return texts.filter(pl.Series(wanted)), (np.cumsum(wanted) - 1)[pods]
 
     def _bounds(self) -> np.ndarray[Any, Any]:
         """Return the keys at which a new window begins."""
@@ -94,9 +107,6 @@ class Events:
     def _piece(self, run: _Run, first: int, count: int) -> np.ndarray[Any, Any]:
         path = self._scratch.path(f"events-{run.number:06}")
         return np.fromfile(path, _PIECE, count, offset=first * _PIECE.itemsize)
-
-
-_NO_TEXTS = pl.DataFrame(schema={"object": pl.String, "node": pl.Categorical, "reason": pl.Categorical})
 
 
 def _happened(pods: pl.DataFrame) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -123,20 +133,31 @@ def _happened(pods: pl.DataFrame) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     return np.concatenate(keys), np.concatenate(rows)
 
 
-def _frame(keys: np.ndarray[Any, Any], texts: pl.DataFrame) -> pl.DataFrame:
-    """Return events in their order; ``texts`` has the object, node and reason of each."""
+def _joined(parts: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    return np.concatenate([*parts, np.empty(0, np.int64)])
+
+
+def _frame(keys: np.ndarray[Any, Any], places: np.ndarray[Any, Any], texts: pl.DataFrame) -> pl.DataFrame:
+    """Return events in their order; ``places`` says for each where its object, node and reason stand in ``texts``."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    place = pl.Series("place", (keys & ((1 << _KIND_BITS) - 1)).astype(np.uint32))
-    sorted_texts = texts[order].with_columns(place)
-    return sorted_texts.select(
-        time_us=pl.Series(keys >> _KIND_BITS),
-        kind=pl.Series(EVENT_KINDS, dtype=pl.Enum(EVENT_KINDS)).gather(_CODES.gather(place)),
-        object="object",
-        node=pl.when(_is_one_of(place, _CONCERN_A_NODE)).then(pl.col("node").cast(pl.String)),
-        reason=pl.when(_is_one_of(place, _HAVE_A_REASON)).then(pl.col("reason").cast(pl.String)),
+    kind = pl.Series((keys & ((1 << _KIND_BITS) - 1)).astype(np.uint32))
+    told = texts[places[order]].select(
+        "object",
+        pl.when(_is_one_of(kind, _CONCERN_A_NODE)).then(pl.col("node").to_physical().cast(pl.UInt32)).alias("node"),
+        pl.when(_is_one_of(kind, _HAVE_A_REASON)).then("reason").alias("reason"),
+    )
+    nodes: Any = texts.schema["node"]
+    return pl.DataFrame(
+        {
+            "time_us": keys >> _KIND_BITS,
+            "kind": pl.Series(EVENT_KINDS, dtype=pl.Enum(EVENT_KINDS)).gather(_CODES.gather(kind)),
+            "object": told["object"],
+            "node": nodes.categories.gather(told["node"]),
+            "reason": told["reason"].cast(pl.String),
+        }
     )
 
 
-def _is_one_of(place: pl.Series, kinds: tuple[str, ...]) -> pl.Series:
-    return pl.Series([kind in kinds for kind in _ORDER]).gather(place)
+def _is_one_of(kind: pl.Series, words: tuple[str, ...]) -> pl.Series:
+    return pl.Series([word in words for word in _ORDER]).gather(kind)

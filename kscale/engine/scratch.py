@@ -57,6 +57,8 @@ class Rows:
 
     def add(self, places: np.ndarray[Any, Any], columns: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Keep rows: their places in the trace, and each field as long as these."""
+        if not len(places):
+            return
         rows = np.empty(len(places), self._dtype)
         rows["place"] = places
         for name in self._dtype.names[1:]:  # type: ignore[index]
@@ -68,6 +70,8 @@ class Rows:
 
     def _write(self) -> None:
         """Add what is held to the files of its stretches."""
+        if not self._held:
+            return
         rows = np.concatenate(self._held)
         stretch = (rows["place"] // STRETCH).astype(np.int32)
         order = np.argsort(stretch, kind="stable")
@@ -85,9 +89,13 @@ class Rows:
 
     def read(self, first: int, last: int) -> np.ndarray[Any, Any]:
         """Return the rows with places from ``first`` to below ``last``, a stretch as ``stretches`` gives it."""
-        written = [first // STRETCH] if first // STRETCH in self._written else []
-        parts = [np.fromfile(self._path(number), self._dtype) for number in written]
-        found = np.concatenate([*parts, *self._held, np.empty(0, self._dtype)])
+        parts = self._held
+        if self._written:
+            self._write()
+            parts = []
+            if first // STRETCH in self._written:
+                parts = [np.fromfile(self._path(first // STRETCH), self._dtype)]
+        found = np.concatenate([*parts, np.empty(0, self._dtype)])
         return found[(found["place"] >= first) & (found["place"] < last)]
 
 

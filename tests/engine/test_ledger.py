@@ -61,7 +61,7 @@ def told(ledger: Ledger, nodes: list[str]) -> pl.DataFrame:
 
 
 def events(*portions: pl.DataFrame) -> pl.DataFrame:
-    gathered = Events(Scratch())
+    gathered = Events(Scratch(), ["n0", "n1"])
     for portion in portions:
         gathered.add(portion)
     return pl.concat(gathered.frames())
