@@ -51,6 +51,8 @@ class Rows:
     def __init__(self, scratch: Scratch, name: str, fields: Mapping[str, Any]) -> None:
         self._scratch, self._name = scratch, name
         self._dtype = np.dtype([("place", np.uint32), *fields.items()])
+        # Rows are moved as so many bytes: numpy would copy them field by field.
+        self._bytes = np.dtype((np.void, self._dtype.itemsize))
         self._held: list[np.ndarray[Any, Any]] = []
         self._waiting = 0
         self._written: set[int] = set()
@@ -63,7 +65,7 @@ class Rows:
         rows["place"] = places
         for name in self._dtype.names[1:]:  # type: ignore[index]
             rows[name] = columns[name]
-        self._held.append(rows)
+        self._held.append(rows.view(self._bytes))
         self._waiting += len(rows)
         if self._waiting >= HELD:
             self._write()
@@ -72,31 +74,33 @@ class Rows:
         """Add what is held to the files of its stretches."""
         if not self._held:
             return
-        rows = np.concatenate(self._held)
-        stretch = (rows["place"] // STRETCH).astype(np.int32)
+        rows = self._together()
+        stretch = (rows.view(self._dtype)["place"] // STRETCH).astype(np.int32)
         order = np.argsort(stretch, kind="stable")
         rows, stretch = rows[order], stretch[order]
-        starts = np.flatnonzero(np.r_[True, stretch[1:] != stretch[:-1]])
+        starts = np.flatnonzero(np.diff(stretch, prepend=-1))
         for first, last in zip(starts, [*starts[1:], len(rows)], strict=True):
             number = int(stretch[first])
             with self._path(number).open("ab") as file:
-                file.write(rows[first:last].tobytes())
+                file.write(rows[first:last].data)
             self._written.add(number)
         self._held, self._waiting = [], 0
+
+    def _together(self) -> np.ndarray[Any, Any]:
+        return np.concatenate([*self._held, np.empty(0, self._bytes)])
 
     def _path(self, stretch: int) -> Path:
         return self._scratch.path(f"{self._name}-{stretch:06}")
 
     def read(self, first: int, last: int) -> np.ndarray[Any, Any]:
         """Return the rows with places from ``first`` to below ``last``, a stretch as ``stretches`` gives it."""
-        parts = self._held
         if self._written:
             self._write()
-            parts = []
-            if first // STRETCH in self._written:
-                parts = [np.fromfile(self._path(first // STRETCH), self._dtype)]
-        found = np.concatenate([*parts, np.empty(0, self._dtype)])
-        return found[(found["place"] >= first) & (found["place"] < last)]
+            there = first // STRETCH in self._written
+            return np.fromfile(self._path(first // STRETCH), self._dtype) if there else np.empty(0, self._dtype)
+        rows = self._together()
+        place = rows.view(self._dtype)["place"]
+        return rows[(place >= first) & (place < last)].view(self._dtype)
 
 
 def stretches(rows: int) -> Iterator[tuple[int, int]]:
