@@ -64,7 +64,7 @@ class Events:
         pieces = np.empty(len(order), _PIECE)
         pieces["key"], pieces["pod"] = keys[order], rows[order]
         number = len(self._runs)
-        pieces.tofile(self._scratch.path(f"events-{number:06}"))
+        self._scratch.path(f"events-{number:06}").write_bytes(pieces.data)
         texts = pods.select(pl.concat_str("namespace", pl.lit("/"), "name").alias("object"), "node", "reason")
         texts.cast(self._texts_of).write_ipc(self._scratch.path(f"texts-{number:06}"))
         self._runs.append(_Run(number, len(pieces), pieces["key"][::STEP].copy()))
