@@ -144,9 +144,14 @@ def _growth() -> Iterator[Workload]:
 
 
 def _days() -> Iterator[Workload]:
-    doc = "The whole command on {} pods of {} templates, 12,500 nodes, {} days."
+    doc = "The whole command on {} pods of {:,} templates, 12,500 nodes, {} days."
     yield Workload("days-small", doc.format("200,000", 150, 0.6), "command", Days(200_000, 12_500, 0.6, 150),
                    labels=("days", "command"), rounds=2, expected=expected("days-small"))  # fmt: skip
+    for templates, seconds, peak_mb in ((150, 90, 4_000), (1_500, 240, 6_000)):
+        name = f"days-{templates}"
+        yield Workload(name, doc.format("10 million", templates, 30), "command",
+                       Days(10_000_000, 12_500, 30, templates), labels=("days", "command"), rounds=1, full=True,
+                       limits={"seconds": seconds, "peak_mb": peak_mb}, expected=expected(name))  # fmt: skip
 
 
 PLACEMENTS = (*_targets(), *_upstream(), *_growth(), *_days())

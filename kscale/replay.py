@@ -13,6 +13,7 @@ import polars as pl
 
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
+from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.report import budget
 from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
@@ -93,11 +94,15 @@ class Workload:
     configuration: SchedulerConfiguration | None = None
 
 
-def prepare(plan: Plan) -> Workload:
-    """Read the plan's inputs and put them in the order and load asked for. Raises InputError."""
+def prepare(plan: Plan, scratch: Scratch) -> Workload:
+    """Read the plan's inputs and put them in the order and load asked for. Raises InputError.
+
+    Pods that are replayed as the file has them stay there, if its format allows, and their numbers in ``scratch``.
+    """
     options = Options(plan.lenient, plan.max_input, plan.machine_unit)
     inputs = [input_of("trace", plan.trace)]
-    read = opening.open_trace(plan.trace, plan.format, options)
+    as_it_is = plan.pod_order is None and plan.load == plan.compress == 1.0 and not plan.inflate
+    read = opening.open_trace(plan.trace, plan.format, options, scratch if as_it_is else None)
     nodes = opening.read_nodes(plan.nodes, options)
     if Path(plan.nodes).is_file():
         inputs.append(input_of("nodes", Path(plan.nodes)))
@@ -202,7 +207,8 @@ def replay(
     limits = budget.read(plan.budget) if plan.budget is not None else {}
     with runfolder.create(plan.out, plan.command()) as folder:
         with stages.stage("read", f"reading {plan.trace}"), runfolder.machine_errors(plan.trace):
-            work = prepare(plan)
+            scratch = Scratch(folder)
+            work = prepare(plan, scratch)
         if plan.budget is not None:
             work.inputs.append(input_of("budget", plan.budget))
         settings = Settings(
@@ -210,12 +216,12 @@ def replay(
             scheduler_us(plan.scheduler_rate, work.nodes.height), plan.seed, plan.check,
             configuration=work.configuration,
         )  # fmt: skip
-        with stages.stage("prepare", f"{work.trace.pods.height:,} pods on {work.nodes.height:,} nodes"):
-            simulation = Simulation(work.trace, work.nodes, settings, typical=work.typical)
+        with stages.stage("prepare", f"{work.trace.rows.height:,} pods on {work.nodes.height:,} nodes"):
+            simulation = Simulation(work.trace, work.nodes, settings, work.typical, scratch=scratch)
         with stages.stage("compile", "loading the compiled loop (the first run of its kind compiles it: about 20 s)"):
             simulation.compile()
         with stages.stage("simulate", "simulating"):
-            total = work.trace.pods.height
+            total = work.trace.rows.height
             simulation.run(None if progress is None else lambda now, arrived: progress(now, arrived, total))
         told = Told(
             plan.command(), work.inputs, plan.options(), plan.seed, work.notes, work.dropped, limits=limits

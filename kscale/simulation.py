@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,12 @@ import polars as pl
 from kscale import kernels
 from kscale.composition import compose, compose_detail, compose_explain, compose_lanes
 from kscale.engine import loop
+from kscale.engine.arrivals import Arrivals
 from kscale.engine.clock import NEVER
 from kscale.engine.invariants import violations
-from kscale.engine.ledger import Ledger
-from kscale.engine.pods import UNKNOWN_START
-from kscale.engine.recording import NodeTimeline, stays
+from kscale.engine.ledger import Fields, Ledger, PodTable
+from kscale.engine.recording import NodeTimeline
+from kscale.engine.scratch import Scratch, stretches
 from kscale.errors import GateError, InputError
 from kscale.scheduler import arguments, cohorts, kinds, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
@@ -97,7 +98,8 @@ class Simulation:
     """A run over a trace and nodes (a frame with the columns of ``kscale.traces.NODES``).
 
     ``typical`` is the trace as it was read, before any change of load or order: the typical pods come from it.
-    ``objects`` say what the frames cannot. Raises InputError for input that no run can start from.
+    ``objects`` say what the frames cannot. ``scratch`` keeps pods that are done. Raises InputError for input that no
+    run can start from.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Simulation:
         typical: Trace | None = None,
         sizes: Sizes | None = None,
         objects: Objects | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         if nodes.height == 0:
             raise InputError("there are no nodes", expected="a node list of at least one node")
@@ -120,7 +123,12 @@ class Simulation:
             nodes, trace.specs, objects.nodes if objects else None, objects.templates if objects else None,
             {configuration.name: configuration for configuration in self.configuration.profiles},
         )  # fmt: skip
-        self.building.pods_of = np.bincount(trace.pods["spec"].to_numpy(), minlength=len(self.building.templates))
+        self._pods = trace.rows
+        self.building.pods_of = np.bincount(self._pods.spec, minlength=len(self.building.templates))
+        self._arrivals = Arrivals(
+            self._pods, inflate=settings.inflate, recorded=settings.ends == "recorded",
+            bound=(objects.node, objects.begun_us) if objects else None,
+        )  # fmt: skip
         self.profile: Profile = self._plan()
         planes.share(self.building, self.profile)
         weighted = typical_of(typical or trace) if self.with_devices else []
@@ -148,9 +156,8 @@ class Simulation:
         if self._by_class:
             self.cluster.resize("line", _LINES)
             self.cluster.cluster_next_flush_us[0] = NEVER
-        self._arrivals = self._in_order()
-        self.horizon_us = self._horizon()
-        self.ledger = Ledger(trace.pods.height, self.tell)
+        self.horizon_us = self._arrivals.last_us() if settings.until_us is None else settings.until_us
+        self.ledger = Ledger(self._pods.height, self.tell, scratch)
         self.control_points = 0
         self.ended_us = 0
         self._columns: dict[str, Any] = {}
@@ -175,23 +182,11 @@ class Simulation:
 
     def _sizes(self, sizes: Sizes | None) -> Sizes:
         """Make room for the pods that are likely to live at once, and for events of all that a preemption may evict."""
-        pods = self.trace.pods.height
-        sizes = sizes or replace(Sizes(), pod=max(min(self._living(), pods), Sizes.pod))
+        pods = self._pods.height
+        sizes = sizes or replace(Sizes(), pod=max(min(self._arrivals.living(), pods), Sizes.pod))
         if not self.profile.preempts:
             return sizes
         return replace(sizes, ledger=max(sizes.ledger, 2 * pods + 2), event=max(sizes.event, pods + 1))
-
-    def _living(self) -> int:
-        """Return how many pods are likely to live at once: those that never end, and a quarter more than the mean."""
-        pods = self.trace.pods
-        if self.settings.inflate:
-            return pods.height
-        ends = self.settings.ends == "recorded"
-        lasting = (pods["end_us"] - pods["arrival_us"] if ends else pods["duration_us"]).fill_null(-1).to_numpy()
-        arrivals = pods["arrival_us"].to_numpy()
-        span = int(arrivals.max(initial=0) - arrivals.min(initial=0)) + 1
-        ending = lasting[lasting >= 0]
-        return int((lasting < 0).sum() + 1.25 * float(ending.sum(dtype=np.float64)) / span + 64)
 
     @property
     def kind(self) -> loop.Kind:
@@ -227,7 +222,7 @@ class Simulation:
 
     def _pending(self) -> np.ndarray[Any, Any]:
         """Return how many pods of each template are not bound before the run."""
-        specs = self.trace.pods["spec"].to_numpy()
+        specs = self._pods.spec
         return np.bincount(specs if self.objects is None else specs[self.objects.node < 0],
                            minlength=self.cluster.sizes["template"])  # fmt: skip
 
@@ -237,34 +232,6 @@ class Simulation:
         cluster.cluster_initial_backoff_us[0] = self.configuration.initial_backoff_us
         cluster.cluster_max_backoff_us[0] = self.configuration.max_backoff_us
         cluster.cluster_scheduler_us[0] = 0 if settings.inflate else settings.scheduler_us
-
-    def _in_order(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the arrivals as columns, by time; equal times in the order of the trace."""
-        pods = self.trace.pods
-        order = np.argsort(pods["arrival_us"].to_numpy(), kind="stable")
-        if self.settings.inflate:
-            times = np.arange(len(order), dtype=np.int64) * 1_000_000
-            durations = ends = np.full(len(order), -1, np.int64)
-        else:
-            times = pods["arrival_us"].to_numpy()[order]
-            durations = pods["duration_us"].fill_null(-1).to_numpy()[order]
-            recorded = self.settings.ends == "recorded"
-            ends = pods["end_us"].fill_null(-1).to_numpy()[order] if recorded else np.full(len(order), -1, np.int64)
-        node, begun = np.full(len(order), -1, np.int32), np.full(len(order), UNKNOWN_START, np.int64)
-        if self.objects is not None:
-            node, begun = self.objects.node[order], self.objects.begun_us[order]
-            if self.settings.inflate:
-                times = np.cumsum(node < 0) * 1_000_000
-        return {
-            "time_us": times, "template": pods["spec"].cast(pl.Int32).to_numpy()[order], "duration_us": durations,
-            "end_us": ends, "node": node, "begun_us": begun, "trace_row": order.astype(np.int64),
-        }  # fmt: skip
-
-    def _horizon(self) -> int:
-        if self.settings.until_us is not None:
-            return self.settings.until_us
-        times, durations, ends = (self._arrivals[name] for name in ("time_us", "duration_us", "end_us"))
-        return int(max((times + np.maximum(durations, 0)).max(initial=0), ends.max(initial=0), 1))
 
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
@@ -391,7 +358,7 @@ class Simulation:
         step = self.settings.sample_us or max(self.horizon_us // _SAMPLES, 1)
         if self.settings.inflate:
             samples = _SAMPLES if self.objects is None else _FEW_SAMPLES
-            step = max(-(-len(self._arrivals["time_us"]) // samples), 1) * 1_000_000
+            step = max(-(-self._arrivals.count // samples), 1) * 1_000_000
         self.sample_us = step
         at = 0
         while True:
@@ -410,11 +377,11 @@ class Simulation:
     def _feed(self) -> None:
         """Hand the loop the next batch of arrivals."""
         cluster, size = self.cluster, self.cluster.sizes["arrival"]
-        first, last = self._fed, min(self._fed + size, len(self._arrivals["time_us"]))
-        for name, values in self._arrivals.items():
-            cluster.columns[f"arrival_{name}"][: last - first] = values[first:last]
+        first, last = self._fed, min(self._fed + size, self._arrivals.count)
+        for name, values in self._arrivals.portion(first, last).items():
+            cluster.columns[f"arrival_{name}"][: last - first] = values
         cluster.cluster_arrivals[0], cluster.cluster_arrivals_cursor[0] = last - first, 0
-        cluster.cluster_more_arrivals[0] = last < len(self._arrivals["time_us"])
+        cluster.cluster_more_arrivals[0] = last < self._arrivals.count
         self._fed = last
 
     def tell(self, counts: dict[int, int], description: int) -> str:
@@ -439,18 +406,22 @@ class Simulation:
             return f"no profile has the name '{described.description.profile}'"
         return f"waiting for scheduling gates: [{' '.join(described.gates)}]"
 
-    def pods(self) -> pl.DataFrame:
-        """Return the table ``pods``, with the arrivals as they were replayed (one a second with ``inflate``)."""
-        known = self.trace.pods
-        if self.settings.inflate:
-            times = np.empty(known.height, np.int64)
-            times[self._arrivals["trace_row"]] = self._arrivals["time_us"]
-            known = known.with_columns(arrival_us=pl.Series(times))
-        return self.ledger.pods(known, list(self.intake.nodes.names))
+    def stretches(self) -> Iterator[tuple[Fields, np.ndarray[Any, Any], pl.DataFrame]]:
+        """Yield, stretch by stretch of the trace, the ledger's fields, each pod's template, and the table ``pods``.
 
-    def stays(self, spec: np.ndarray[Any, Any], kept: list[int]) -> pl.DataFrame:
-        """Return the table ``nodes``; ``spec`` is each pod's template, ``kept`` the rows of the resources to tell."""
-        return stays(self.intake, self.ledger, spec, self.ended_us, self.node_timeline, kept)
+        The arrivals are those that were replayed (one a second with ``inflate``).
+        """
+        pods, preemptors, times = self._pods, self.ledger.preemptors(), self._arrivals.replayed()
+        table = PodTable(list(self.intake.nodes.names), self.ledger.reasons, preemptors, pods.called(preemptors))
+        for first, last in stretches(pods.height):
+            known, fields = pods.known(first, last), self.ledger.rows(first, last)
+            if times is not None:
+                known = known.with_columns(arrival_us=pl.Series(times[first:last]))
+            yield fields, pods.spec[first:last], table.frame(known, fields)
+
+    def pods(self) -> pl.DataFrame:
+        """Return the whole table ``pods``."""
+        return pl.concat([frame for _, _, frame in self.stretches()])
 
     def explain(self, template: int) -> np.ndarray[Any, Any]:
         """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""
@@ -461,7 +432,7 @@ class Simulation:
 
 def typical_of(trace: Trace) -> list[tuple[TypicalPod, float]]:
     """Return the typical pods of a trace, weights adding up to 1."""
-    specs, counts = trace.specs, np.bincount(trace.pods["spec"].to_numpy(), minlength=trace.specs.height)
+    specs, counts = trace.specs, np.bincount(trace.rows.spec, minlength=trace.specs.height)
     columns = [
         specs[name].fill_null(0).to_list() if name in specs.columns else [0] * specs.height
         for name in ("cpu_milli", "gpu_milli", "gpu_count")

@@ -11,18 +11,23 @@ from kscale.engine.ledger import column_name
 from kscale.scheduler.arguments import GATED, NO_PROFILE
 from kscale.simulation import Simulation
 from kscale.state.quantities import format_quantity
-from kscale.traces import Trace
 
 #: Templates with unplaced pods that are explained, those with the most first: an explanation scores every node.
 MOST_EXPLAINED = 200
 
 
-def described_templates(simulation: Simulation, trace: Trace, pods: pl.DataFrame, kept: list[int]) -> pl.DataFrame:
-    """Return the table ``templates`` for the resources of the rows ``kept``."""
-    cluster, count = simulation.cluster, trace.specs.height
-    specs = pods.select("template", placed=pl.col("node").is_not_null())
-    asked = np.bincount(specs["template"].to_numpy(), minlength=count)
-    placed = np.bincount(specs.filter("placed")["template"].to_numpy(), minlength=count)
+def described_templates(
+    simulation: Simulation,
+    specs: pl.DataFrame,
+    asked: np.ndarray[Any, Any],
+    placed: np.ndarray[Any, Any],
+    kept: list[int],
+) -> pl.DataFrame:
+    """Return the table ``templates`` for the resources of the rows ``kept``.
+
+    ``specs`` are those of the trace; ``asked`` says how many pods of each arrived, ``placed`` how many were bound.
+    """
+    cluster, count = simulation.cluster, specs.height
     unplaced = asked - placed
     reason: list[str | None] = [None] * count
     nearest: list[str | None] = [None] * count
@@ -47,7 +52,7 @@ def described_templates(simulation: Simulation, trace: Trace, pods: pl.DataFrame
     for row in kept:
         name = simulation.intake.resources[row]
         key = {"cpu": "cpu_milli", "memory": "memory_bytes"}.get(name, f"resource.{name}")
-        stated = trace.specs[key] if key in trace.specs.columns else None
+        stated = specs[key] if key in specs.columns else None
         amounts = pl.Series(cluster.template_request[:count, row])
         frame[f"request_{column_name(name)}"] = amounts if stated is None else pl.select(
             pl.when(stated.is_not_null()).then(amounts)

@@ -15,6 +15,8 @@ import polars as pl
 import kscale
 from kscale import reference, report
 from kscale.engine import ledger, runfolder
+from kscale.engine.events import Events
+from kscale.engine.recording import Stays
 from kscale.engine.runfolder import Input, Run
 from kscale.scheduler.configuration import SchedulerConfiguration
 from kscale.simulation import Simulation
@@ -82,9 +84,7 @@ def configuration_notes(configuration: SchedulerConfiguration | None) -> list[st
 def write_run(folder: Path, simulation: Simulation, told: Told, stages: Stages) -> tuple[Run, Any]:
     """Write a run that has ended into ``folder``; return what run.json holds, and the report's summary."""
     with stages.stage("record", "writing the tables"):
-        pods, counts, resources = write_tables(folder, simulation, told)
-        fingerprint = ledger.fingerprint(pods)
-    del pods
+        fingerprint, counts, resources = write_tables(folder, simulation, told)
     run = _run(simulation, told, stages, counts, resources, fingerprint)
     with stages.stage("report", "drawing the report"):
         summary = report.summarize(folder, run)
@@ -98,46 +98,69 @@ def write_run(folder: Path, simulation: Simulation, told: Told, stages: Stages) 
 def summarize_run(folder: Path, simulation: Simulation, told: Told, stages: Stages) -> tuple[Run, Any]:
     """Write only the tables of a run into ``folder``; return what run.json would hold, and the report's summary."""
     with stages.stage("record", "gathering the tables"):
-        pods, counts, resources = write_tables(folder, simulation, told)
-        run = _run(simulation, told, stages, counts, resources, ledger.fingerprint(pods))
+        fingerprint, counts, resources = write_tables(folder, simulation, told)
+        run = _run(simulation, told, stages, counts, resources, fingerprint)
     return run, report.summarize(folder, run)
 
 
-def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[pl.DataFrame, dict[str, int], list[str]]:
-    """Write every table of the run folder; return the pods, their counts, and the names of the resources."""
-    cluster, intake, trace = simulation.cluster, simulation.intake, simulation.trace
+def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[str, dict[str, int], list[str]]:
+    """Write every table of the run folder; return the fingerprint, the counts, and the names of the resources."""
+    cluster, intake = simulation.cluster, simulation.intake
     asked, offered = cluster.template_request.max(axis=0, initial=0), cluster.resource_allocatable
     kept = [
         row for row, name in enumerate(intake.resources)
         if name in ("cpu", "memory", "pods") or asked[row] > 0 or offered[row] > 0
     ]  # fmt: skip
     names = [intake.resources[row] for row in kept]
-    pods = _with_reasons(simulation.pods(), simulation, told.waiting)
+    pods = _Pods(simulation, told, kept)
+    runfolder.write_table(folder, "pods", ledger.dtypes("pods"), pods.frames())
+    runfolder.write_table(folder, "events", ledger.dtypes("events"), pods.events.frames())
+    simulation.ledger.scratch.clear()
     devices = simulation.devices if simulation.with_devices else None
     timeline = simulation.ledger.timeline_frame(intake.resources, offered.tolist(), devices)
     unused = [name for name in intake.resources if name not in names]
-    timeline = timeline.drop(
-        [f"{kind}_{ledger.column_name(n)}" for n in unused for kind in ("allocatable", "requested")]
-    )
-    spec = trace.pods["spec"].to_numpy()
-    stays = simulation.stays(spec, kept)
     tables = {
-        "pods": pods, "timeline": timeline, "nodes": stays, "node_timeline": simulation.node_timeline.frame(kept),
-        "templates": described_templates(simulation, trace, pods, kept),
+        "timeline": timeline.drop(
+            [f"{kind}_{ledger.column_name(n)}" for n in unused for kind in ("allocatable", "requested")]
+        ),
+        "nodes": pods.stays.frame(simulation.node_timeline), "node_timeline": simulation.node_timeline.frame(kept),
+        "templates": described_templates(simulation, simulation.trace.specs, pods.asked, pods.placed, kept),
     }  # fmt: skip
     for name, frame in tables.items():
         frame.write_parquet(folder / f"{name}.parquet")
-    ledger.events(pods).write_parquet(folder / "events.parquet")
-    status = dict(pods["status"].value_counts().iter_rows())
     counts = {
-        word: int(status.get(word, 0)) for word in ("running", "succeeded", "failed", "waiting", "refused", "evicted")
-    }
-    counts = {
-        "arrived": pods.height, **counts, "bound": int(pods["node"].count()),
-        "attempts": int(cluster.cluster_attempts[0]),
-        "nodes": len(intake.nodes), "templates": trace.specs.height, "rows_dropped": sum(told.dropped.values()),
+        "arrived": int(pods.asked.sum()), **pods.counts, "bound": int(pods.placed.sum()),
+        "attempts": int(cluster.cluster_attempts[0]), "nodes": len(intake.nodes),
+        "templates": simulation.trace.specs.height, "rows_dropped": sum(told.dropped.values()),
     }  # fmt: skip
-    return pods, counts, [ledger.column_name(name) for name in names]
+    return pods.fingerprint.text(), counts, [ledger.column_name(name) for name in names]
+
+
+class _Pods:
+    """Makes the table ``pods`` portion by portion, and gathers from each what other tables tell of the pods."""
+
+    def __init__(self, simulation: Simulation, told: Told, kept: list[int]) -> None:
+        self._simulation, self._waiting = simulation, told.waiting
+        self.stays = Stays(simulation.intake, simulation.ended_us, kept)
+        self.events = Events(simulation.ledger.scratch, simulation.intake.nodes.names)
+        self.fingerprint = ledger.Fingerprint()
+        self.counts = dict.fromkeys(("running", "succeeded", "failed", "waiting", "refused", "evicted"), 0)
+        templates = simulation.trace.specs.height
+        self.asked, self.placed = np.zeros(templates, np.int64), np.zeros(templates, np.int64)
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the table."""
+        for fields, spec, frame in self._simulation.stretches():
+            pods = _with_reasons(frame, self._simulation, self._waiting)
+            self.stays.add(fields, spec)
+            self.events.add(pods)
+            self.fingerprint.add(pods)
+            for word, count in pods["status"].value_counts().iter_rows():
+                self.counts[word] += count
+            template, bound = pods["template"].to_numpy(), pods["node"].is_not_null().to_numpy()
+            self.asked += np.bincount(template, minlength=len(self.asked))
+            self.placed += np.bincount(template[bound], minlength=len(self.placed))
+            yield pods
 
 
 def _with_reasons(pods: pl.DataFrame, simulation: Simulation, waiting: dict[int, str]) -> pl.DataFrame:

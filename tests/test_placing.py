@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from numba.core.dispatcher import Dispatcher
 
 from kscale import kernels, placing
 from kscale.composer import Composer
+from kscale.engine.recording import Stays
 from kscale.errors import InputError
 from kscale.placing import UNTRIED, Outcome, choose_form, hold_pending, outcomes, plain_seconds, run, simulation_of
 from kscale.simulation import Settings, Simulation
@@ -136,8 +136,10 @@ def test_a_run_ends_later_than_it_begins() -> None:
     for order in (False, True):
         simulation, _ = played(inventory_of([node("n1"), sized("a", "2", on="n1")], [pod("b")]), given=order)
         assert simulation.ended_us == (1_000_000 if order else 3_600_000_000)
-        stays = simulation.stays(np.zeros(2, np.int64), [0])
-        assert stays["requested_mean_cpu"][0] > 0
+        stays = Stays(simulation.intake, simulation.ended_us, [0])
+        for fields, spec, _ in simulation.stretches():
+            stays.add(fields, spec)
+        assert stays.frame(simulation.node_timeline)["requested_mean_cpu"][0] > 0
 
 
 _SELECT = {"matchLabels": {"app": "p"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from kscale import templates
@@ -51,7 +52,15 @@ def described(nodes: list[dict[str, Any]], specs: list[dict[str, Any]], *of: int
     world = World(nodes, specs, pods(*of))
     simulation = ran(world, Settings(inflate=True, compiled=False))
     kept = [row for row, name in enumerate(simulation.intake.resources) if name != "ephemeral-storage"]
-    return described_templates(simulation, world.trace(), simulation.pods(), kept).rows(named=True)
+    return table(simulation, kept).rows(named=True)
+
+
+def table(simulation: Simulation, kept: list[int]) -> pl.DataFrame:
+    """The table ``templates`` of a run that is over."""
+    specs, pods = simulation.trace.specs, simulation.pods()
+    bound = pods.filter(pl.col("node").is_not_null())
+    asked, placed = (np.bincount(part["template"].to_numpy(), minlength=specs.height) for part in (pods, bound))
+    return described_templates(simulation, specs, asked, placed, kept)
 
 
 def nearest(nodes: list[dict[str, Any]], specs: list[dict[str, Any]], *of: int) -> tuple[Any, ...]:
@@ -151,7 +160,7 @@ def test_a_template_whose_next_pod_would_fit_has_no_reason() -> None:
     for pod, end in zip(world.pods, (10_000_000, 5_000_000), strict=True):
         pod["end_us"] = end
     simulation = ran(world, Settings(ends="recorded", compiled=False))
-    row = described_templates(simulation, world.trace(), simulation.pods(), [0, 1]).row(0, named=True)
+    row = table(simulation, [0, 1]).row(0, named=True)
     assert (row["placed"], row["unplaced"]) == (1, 1)
     assert (row["reason"], row["nearest_node"], row["nearest_lacks"]) == (None, None, None)
 

@@ -136,6 +136,7 @@ COMMANDS = (
         (
             "kscale trace synth openb --out pods.parquet --nodes-out nodes.csv",
             "kscale trace synth borg --nodes 200 --pods 50000 --days 2 --seed 1 --out pods.parquet",
+            "kscale trace synth days --nodes 12500 --pods 10000000 --days 30 --specs 1500 --out pods.parquet",
         ),
     ),
     Command(

@@ -133,8 +133,8 @@ def synth(
 ) -> None:
     """Make a seeded workload with a published shape, in kscale's own format.
 
-    Presets: borg, alibaba, openb, uniform. Arrivals follow the day, durations have heavy tails, specs come from a
-    finite table with Zipf weights, owners have Zipf sizes. The same arguments give the same bits.
+    Presets: borg, alibaba, openb, uniform, days. Arrivals follow the day, durations have heavy tails, specs come from
+    a finite table with Zipf weights, owners have Zipf sizes. The same arguments give the same bits.
 
     Parameters
     ----------

@@ -9,51 +9,49 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale.engine.outputs import EVENT_KINDS, OUTPUTS, STATUSES
+from kscale.engine.outputs import OUTPUTS, STATUSES
 from kscale.engine.pods import EVICTED, GONE, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
+from kscale.engine.scratch import Rows, Scratch, stretches
 from kscale.state.tables import Cluster
 
 _FIELDS: dict[str, Any] = {
     "status": np.uint8, "node": np.int32, "devices": np.uint64, "decision": np.int64, "failed_us": np.int64,
     "bound_us": np.int64, "started_us": np.int64, "ended_us": np.int64, "attempts": np.int32, "diagnosis": np.int32,
 }  # fmt: skip
-#: Fields of what preemption did: taken from the first eviction on, since most runs have none.
+#: What preemption did, kept for the pods that it concerned: most runs have none.
 _EVICTION_FIELDS: dict[str, Any] = {"victims": np.int32, "preemptor": np.int64, "eviction": np.int64}
+#: What a field says of a pod that was not told of; all others say -1.
+_UNTOLD = {"status": 255, "devices": 0, "attempts": 0, "victims": 0}
 #: Columns of ``pods`` that the fingerprint digests, in this order.
 FINGERPRINTED = (
     "name", "namespace", "status", "node", "devices", "decision", "arrived_us", "bound_us", "started_us", "ended_us",
     "attempts", "reason",
 )  # fmt: skip
 
+Fields = dict[str, np.ndarray[Any, Any]]
+
 
 class Ledger:
-    """What became of each pod, by its row in the trace; 61 bytes a pod, 81 when pods were evicted.
+    """What became of each pod, by its row in the trace. Pods that are done are kept on disk, 65 bytes each.
 
     ``reasons`` are the texts of the diagnoses by number, made once each by ``tell``.
     """
 
-    def __init__(self, pods: int, tell: Callable[[dict[int, int], int], str]) -> None:
-        self.fields = {
-            name: np.full(pods, 0 if name == "devices" else -1, dtype)
-            for name, dtype in _FIELDS.items()
-            if name != "status"
-        }
-        self.fields["status"] = np.full(pods, 255, np.uint8)
-        self.fields["attempts"][:] = 0
+    def __init__(self, pods: int, tell: Callable[[dict[int, int], int], str], scratch: Scratch | None = None) -> None:
+        self.pods = pods
+        self.scratch = scratch or Scratch()
         self.reasons: list[str] = []
-        self.timeline: list[dict[str, np.ndarray[Any, Any]]] = []
+        self.timeline: list[Fields] = []
+        self._told = Rows(self.scratch, "told", _FIELDS)
+        self._evictions: Rows | None = None
         self._tell = tell
 
     def drain(self, cluster: Cluster) -> None:
         """Take what the loop has written, and empty its buffers."""
-        if cluster.cluster_evictions[0] and "eviction" not in self.fields:
-            for name, dtype in _EVICTION_FIELDS.items():
-                self.fields[name] = np.full(len(self.fields["status"]), 0 if name == "victims" else -1, dtype)
         rows = int(cluster.ledger_rows[0])
         if rows:
-            places = cluster.ledger_trace_row[:rows]
-            for name, values in self.fields.items():
-                values[places] = cluster.columns[f"ledger_{name}"][:rows]
+            columns = {name: cluster.columns[f"ledger_{name}"][:rows] for name in _FIELDS | _EVICTION_FIELDS}
+            self._add(cluster, cluster.ledger_trace_row[:rows], columns)
             cluster.ledger_rows[0] = 0
         told = int(cluster.diagnosis_rows[0])
         for row in range(told):
@@ -67,67 +65,47 @@ class Ledger:
             self.timeline.append({name: cluster.columns[f"timeline_{name}"][:rows].copy() for name in names})
             cluster.timeline_rows[0] = 0
 
+    def _add(self, cluster: Cluster, places: np.ndarray[Any, Any], columns: Fields) -> None:
+        self._told.add(places, columns)
+        if not cluster.cluster_evictions[0]:
+            return
+        if self._evictions is None:
+            self._evictions = Rows(self.scratch, "evictions", _EVICTION_FIELDS)
+        concerned = np.flatnonzero((columns["victims"] != 0) | (columns["preemptor"] >= 0))
+        self._evictions.add(places[concerned], {name: columns[name][concerned] for name in _EVICTION_FIELDS})
+
     def close(self, cluster: Cluster) -> None:
         """Take the pods that still live at the end of the run."""
         self.drain(cluster)
         live = np.flatnonzero(~np.isin(cluster.pod_state, (UNUSED, GONE, EVICTED)))
-        places = cluster.pod_trace_row[live]
-        for name, values in self.fields.items():
-            if name != "status":
-                values[places] = cluster.columns[f"pod_{name}"][live]
+        running = cluster.pod_state[live] == RUNNING
+        names = [name for name in _FIELDS | _EVICTION_FIELDS if name != "status"]
+        columns = {name: cluster.columns[f"pod_{name}"][live] for name in names}
         # A try that is not over has taken room, but its pod is not bound.
-        self.fields["devices"][places[cluster.pod_state[live] != RUNNING]] = 0
-        self.fields["status"][places] = np.where(cluster.pod_state[live] == RUNNING, STATUS_RUNNING, STATUS_WAITING)
+        columns["devices"][~running] = 0
+        columns["status"] = np.where(running, STATUS_RUNNING, STATUS_WAITING)
+        self._add(cluster, cluster.pod_trace_row[live], columns)
 
-    def arrived(self) -> np.ndarray[Any, Any]:
-        """Return the trace rows of the pods that arrived, ascending."""
-        return np.flatnonzero(self.fields["status"] != 255)
+    def rows(self, first: int, last: int) -> Fields:
+        """Return each field of the pods in a stretch of the trace; the status of one that did not arrive is 255."""
+        result = _scattered(self._told, _FIELDS, first, last)
+        return result if self._evictions is None else result | _scattered(
+            self._evictions, _EVICTION_FIELDS, first, last
+        )  # fmt: skip
 
-    def pods(self, trace_pods: pl.DataFrame, node_names: list[str]) -> pl.DataFrame:
-        """Return the table ``pods``: one row for each pod that arrived, in trace order.
+    @property
+    def fields(self) -> Fields:
+        """Each field of all pods of the trace at once."""
+        parts = [self.rows(first, last) for first, last in stretches(self.pods)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-        ``trace_pods`` has the columns of ``kscale.traces.PODS``, with the arrivals as they were replayed.
-        """
-        rows = self.arrived()
-        taken = {name: values[rows] for name, values in self.fields.items()}
-        known = trace_pods if len(rows) == trace_pods.height else trace_pods[rows]
-
-        def time(name: str) -> pl.Series:
-            return pl.Series(taken[name]).replace(-1, None)
-
-        return pl.DataFrame(
-            {
-                "name": known["name"],
-                "namespace": known["namespace"],
-                "status": _words(taken["status"], list(STATUSES), pl.Enum(STATUSES)),
-                "node": _words(taken["node"], node_names, pl.String),
-                "devices": _device_lists(taken["devices"]),
-                "decision": time("decision"),
-                "arrived_us": known["arrival_us"],
-                "bound_us": time("bound_us"),
-                "started_us": time("started_us"),
-                "ended_us": time("ended_us"),
-                "attempts": pl.Series(taken["attempts"].astype(np.int64)),
-                "reason": _words(taken["diagnosis"], self.reasons, pl.String),
-                "first_failed_us": time("failed_us"),
-                "template": known["spec"].cast(pl.Int32),
-                **self._evictions(rows, trace_pods),
-            }
-        )
-
-    def _evictions(self, rows: np.ndarray[Any, Any], trace_pods: pl.DataFrame) -> dict[str, pl.Series]:
-        """Return for each pod the pod that it was evicted for, as namespace/name, and how many were evicted for it."""
-        if "eviction" not in self.fields:
-            return {
-                "preempted_by": pl.repeat(None, len(rows), dtype=pl.String, eager=True),
-                "victims": pl.repeat(0, len(rows), dtype=pl.Int64, eager=True),
-            }
-        names = trace_pods.select(pl.concat_str("namespace", pl.lit("/"), "name")).to_series()
-        preemptor = pl.Series(self.fields["preemptor"][rows]).replace(-1, None)
-        return {
-            "preempted_by": names.gather(preemptor),
-            "victims": pl.Series(self.fields["victims"][rows].astype(np.int64)),
-        }
+    def preemptors(self) -> np.ndarray[Any, Any]:
+        """Return the rows in the trace of the pods that others were evicted for, ascending."""
+        if self._evictions is None:
+            return np.empty(0, np.int64)
+        parts = [self._evictions.read(first, last)["preemptor"] for first, last in stretches(self.pods)]
+        found = np.unique(np.concatenate(parts))
+        return found[found >= 0]
 
     def timeline_frame(self, resources: list[str], allocatable: list[int], devices: int | None) -> pl.DataFrame:
         """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` of all nodes, None without GPUs."""
@@ -146,85 +124,143 @@ class Ledger:
         return pl.DataFrame(frame)
 
 
+def _scattered(rows: Rows, fields: dict[str, Any], first: int, last: int) -> Fields:
+    found = rows.read(first, last)
+    places = found["place"].astype(np.int64) - first
+    result = {}
+    for name, dtype in fields.items():
+        result[name] = np.full(last - first, _UNTOLD.get(name, -1), dtype)
+        result[name][places] = found[name]
+    return result
+
+
+class PodTable:
+    """Makes the table ``pods`` stretch by stretch: one row for each pod that arrived, in the order of the trace.
+
+    ``reasons`` are the texts of the diagnoses by number. ``preemptors`` are the rows in the trace of the pods that
+    others were evicted for, ascending, and ``preemptor_names`` what they are called, as namespace/name.
+    """
+
+    def __init__(
+        self, node_names: list[str], reasons: list[str], preemptors: np.ndarray[Any, Any], preemptor_names: pl.Series
+    ) -> None:
+        self._nodes = pl.Series(node_names, dtype=pl.String)
+        self._reasons = pl.Series(reasons, dtype=pl.String)
+        self._statuses = pl.Series(STATUSES, dtype=pl.Enum(STATUSES))
+        self._preemptors, self._preemptor_names = preemptors, preemptor_names
+
+    def frame(self, known: pl.DataFrame, fields: Fields) -> pl.DataFrame:
+        """Return the table of a stretch.
+
+        ``known`` has the columns of ``kscale.traces.PODS``, with the arrivals as they were replayed, and ``fields`` are
+        what the ledger has of the same rows.
+        """
+        rows = np.flatnonzero(fields["status"] != 255)
+        if len(rows) < known.height:
+            known, fields = known[rows], {name: values[rows] for name, values in fields.items()}
+        return pl.DataFrame(
+            {
+                "name": known["name"],
+                "namespace": known["namespace"],
+                "status": _words(fields["status"], self._statuses),
+                "node": _words(fields["node"], self._nodes),
+                "devices": _device_lists(fields["devices"]),
+                "decision": _known(fields["decision"]),
+                "arrived_us": known["arrival_us"],
+                "bound_us": _known(fields["bound_us"]),
+                "started_us": _known(fields["started_us"]),
+                "ended_us": _known(fields["ended_us"]),
+                "attempts": pl.Series(fields["attempts"].astype(np.int64)),
+                "reason": _words(fields["diagnosis"], self._reasons),
+                "first_failed_us": _known(fields["failed_us"]),
+                "template": known["spec"].cast(pl.Int32),
+                **self._evictions(fields),
+            }
+        )
+
+    def _evictions(self, fields: Fields) -> dict[str, pl.Series]:
+        """Return for each pod the pod that it was evicted for, as namespace/name, and how many were evicted for it."""
+        if "eviction" not in fields:
+            rows = len(fields["status"])
+            return {
+                "preempted_by": pl.repeat(None, rows, dtype=pl.String, eager=True),
+                "victims": pl.repeat(0, rows, dtype=pl.Int64, eager=True),
+            }
+        preemptor = fields["preemptor"]
+        number = np.where(preemptor >= 0, np.searchsorted(self._preemptors, preemptor), -1)
+        return {
+            "preempted_by": _words(number, self._preemptor_names),
+            "victims": pl.Series(fields["victims"].astype(np.int64)),
+        }
+
+
 def column_name(resource: str) -> str:
     """Return how a resource stands in column names: as it is, ``-``, ``.`` and ``/`` as ``_``."""
     return "".join(c if c.isalnum() else "_" for c in resource)
 
 
-def _words(codes: np.ndarray[Any, Any], words: list[str], dtype: Any) -> pl.Series:
+def _known(values: np.ndarray[Any, Any]) -> pl.Series:
+    """Return numbers; -1 is null."""
+    series = pl.Series(values)
+    if not (values == -1).any():
+        return series
+    return pl.select(pl.when(series != -1).then(series)).to_series()
+
+
+def _words(codes: np.ndarray[Any, Any], words: pl.Series) -> pl.Series:
     """Return words by code; a negative code is null."""
-    known = pl.Series(words, dtype=dtype)
-    index = pl.Series(codes.astype(np.int64)).replace(-1, None)
-    return known.gather(index)
+    return words.gather(_known(codes.astype(np.int64)))
 
 
 def _device_lists(masks: np.ndarray[Any, Any]) -> pl.Series:
+    if not masks.any():
+        return pl.Series([[]], dtype=pl.List(pl.UInt8)).new_from_index(0, len(masks))
     distinct, codes = np.unique(masks, return_inverse=True)
     lists = [[bit for bit in range(64) if int(mask) >> bit & 1] for mask in distinct]
     return pl.Series(lists, dtype=pl.List(pl.UInt8)).gather(pl.Series(codes.astype(np.int64)))
 
 
-#: The kinds of events in the order in which they come within an instant, as in the loop: ends before arrivals.
-_EVENT_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted")
+class Fingerprint:
+    """The SHA-256 of the decoded values of ``pods`` in trace order; of no bytes, paths or wall times.
 
-
-def events(pods: pl.DataFrame) -> pl.DataFrame:
-    """Return the table ``events`` of a table ``pods``: changes of state only, by time, then kind, then trace order.
-
-    The kinds are laid one after the other and sorted by time alone, stably, in integers (2 s for ten million rows
-    where a sort of frames by three columns takes 12); the texts are looked up last.
+    Each column is digested in portions of as many rows, however the rows come.
     """
-    status = pods["status"].to_physical().to_numpy()
-    stamps = {
-        name: pods[name].fill_null(-1).to_numpy()
-        for name in ("arrived_us", "first_failed_us", "bound_us", "started_us", "ended_us")
-    }
-    refused, failed, evicted = (status == STATUSES.index(word) for word in ("refused", "failed", "evicted"))
-    happened = {
-        "Succeeded": (stamps["ended_us"], ~failed & ~evicted), "Deleted": (stamps["ended_us"], failed),
-        "Evicted": (stamps["ended_us"], evicted),
-        "Arrived": (stamps["arrived_us"], None), "FailedScheduling": (stamps["first_failed_us"], ~refused),
-        "Refused": (stamps["first_failed_us"], refused), "Scheduled": (stamps["bound_us"], None),
-        "Started": (stamps["started_us"], None),
-    }  # fmt: skip
-    rows = {
-        kind: np.flatnonzero((times >= 0) if condition is None else (times >= 0) & condition).astype(np.uint32)
-        for kind, (times, condition) in happened.items()
-    }
-    times = np.concatenate([happened[kind][0][rows[kind]] for kind in _EVENT_ORDER])
-    order = np.argsort(times, kind="stable")
-    lengths = [len(rows[kind]) for kind in _EVENT_ORDER]
-    codes = np.repeat(np.array([EVENT_KINDS.index(kind) for kind in _EVENT_ORDER], np.uint8), lengths)
-    kind, pod = codes[order], np.concatenate([rows[k] for k in _EVENT_ORDER])[order]
-    concerned = np.isin(kind, [EVENT_KINDS.index(word) for word in ("Scheduled", "Started", "Succeeded", "Evicted")])
-    explained = np.isin(kind, [EVENT_KINDS.index(word) for word in ("FailedScheduling", "Refused", "Deleted")])
-    index = pl.Series(pod)
-    return pl.DataFrame(
-        {
-            "time_us": times[order],
-            "kind": pl.Series(EVENT_KINDS, dtype=pl.Enum(EVENT_KINDS)).gather(pl.Series(kind)),
-            "object": pods.select(pl.concat_str("namespace", pl.lit("/"), "name"))["namespace"].gather(index),
-            "node": _gather_where(pods["node"], pod, concerned),
-            "reason": _gather_where(pods["reason"], pod, explained),
-        }
-    )
 
+    _PORTION = 1 << 18
 
-def _gather_where(texts: pl.Series, rows: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> pl.Series:
-    """Return the texts of these rows, null where they are not wanted."""
-    index = pl.Series(rows)
-    return texts.gather(pl.select(pl.when(pl.Series(wanted)).then(index)).to_series())
+    def __init__(self) -> None:
+        self._digests = {name: hashlib.sha256() for name in FINGERPRINTED}
+        self._rest = pl.DataFrame()
+
+    def add(self, pods: pl.DataFrame) -> None:
+        """Take the next rows."""
+        rest = pods.select(FINGERPRINTED)
+        rest = pl.concat([self._rest, rest]) if self._rest.height else rest
+        while rest.height >= self._PORTION:
+            self._feed(rest.head(self._PORTION))
+            rest = rest.slice(self._PORTION)
+        self._rest = rest
+
+    def _feed(self, portion: pl.DataFrame) -> None:
+        for name, digest in self._digests.items():
+            _feed(digest, portion[name])
+
+    def text(self) -> str:
+        """Return the digest of all rows."""
+        if self._rest.height:
+            self._feed(self._rest)
+            self._rest = self._rest.clear()
+        whole = hashlib.sha256()
+        for name, digest in self._digests.items():
+            whole.update(name.encode() + digest.digest())
+        return whole.hexdigest()
 
 
 def fingerprint(pods: pl.DataFrame) -> str:
-    """Return the SHA-256 of the decoded values of ``pods`` in trace order; of no bytes, paths or wall times."""
-    digest = hashlib.sha256()
-    for name in FINGERPRINTED:
-        column = hashlib.sha256()
-        for start in range(0, pods.height, 1 << 18):
-            _feed(column, pods[name].slice(start, 1 << 18))
-        digest.update(name.encode() + column.digest())
-    return digest.hexdigest()
+    """Return the fingerprint of a whole table ``pods``."""
+    result = Fingerprint()
+    result.add(pods)
+    return result.text()
 
 
 def _feed(digest: Any, values: pl.Series) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale.engine.ledger import Ledger, column_name
+from kscale.engine.ledger import Fields, column_name
 from kscale.state.intake import Intake
 from kscale.state.quantities import format_quantity
 from kscale.state.tables import Cluster
@@ -116,38 +116,58 @@ class NodeTimeline:
         return pl.DataFrame(frame)
 
 
-def stays(
-    intake: Intake, ledger: Ledger, spec: np.ndarray[Any, Any], ended_us: int, timeline: NodeTimeline, kept: list[int]
-) -> pl.DataFrame:
-    """Return the table ``nodes``. ``spec`` is each pod's template; means come from what each pod held, and how long."""
-    cluster, count = intake.cluster, len(intake.nodes)
-    rows = np.flatnonzero(ledger.fields["node"] >= 0)
-    node, template = ledger.fields["node"][rows], spec[rows]
-    ends = np.where(ledger.fields["ended_us"][rows] >= 0, ledger.fields["ended_us"][rows], ended_us)
-    held_us = (ends - ledger.fields["bound_us"][rows]).astype(np.float64)
-    stay = max(float(ended_us), 1.0)
-    idle_us = cluster.node_idle_us + np.where(cluster.node_idle_since_us >= 0, ended_us - cluster.node_idle_since_us, 0)
-    models = [intake.models[code] if code >= 0 else None for code in cluster.node_device_model.tolist()]
-    frame: dict[str, Any] = {
-        "name": pl.Series(intake.nodes.names, dtype=pl.String),
-        "group": timeline.group.astype(np.int32),
-        "joined_us": np.zeros(count, np.int64),
-        "left_us": pl.Series([None] * count, dtype=pl.Int64),
-        "device_model": pl.Series(models, dtype=pl.String),
-        "devices": cluster.node_device_count,
-        "pods_bound": np.bincount(node, minlength=count),
-    }
-    for row in kept:
-        key = column_name(intake.resources[row])
-        amounts = cluster.template_request[template, row].astype(np.float64) * held_us
-        frame[f"allocatable_{key}"] = cluster.node_allocatable[row]
-        frame[f"requested_mean_{key}"] = np.bincount(node, weights=amounts, minlength=count) / stay
-        frame[f"requested_peak_{key}"] = cluster.node_requested_peak[row]
-        frame[f"requested_end_{key}"] = cluster.node_requested[row]
-    if cluster.node_device_count.any():
-        milli = (cluster.template_device_count * cluster.template_device_milli)[template].astype(np.float64) * held_us
-        frame["used_gpu_milli_mean"] = np.bincount(node, weights=milli, minlength=count) / stay
-        frame["used_gpu_milli_end"] = 1000 * cluster.node_device_count - cluster.node_device_free_total
-        frame["fragmented_gpu_milli_end"] = cluster.node_fragmented_gpu_milli
-    frame["idle_share"] = idle_us / stay if ended_us > 0 else (cluster.node_bound_pods == 0).astype(np.float64)
-    return pl.DataFrame(frame)
+class Stays:
+    """What pods held of each node, and how long, added up pod by pod in the order of the trace.
+
+    The order counts: sums of doubles in another order differ in their last bits. ``kept`` are the rows of the resources
+    to tell of.
+    """
+
+    def __init__(self, intake: Intake, ended_us: int, kept: list[int]) -> None:
+        cluster, count = intake.cluster, len(intake.nodes)
+        self._intake, self._ended_us, self._kept = intake, ended_us, kept
+        self._bound = np.zeros(count, np.int64)
+        self._requests = {row: cluster.template_request[:, row].astype(np.float64) for row in kept}
+        self._held = {row: np.zeros(count) for row in kept}
+        self._milli = (cluster.template_device_count * cluster.template_device_milli).astype(np.float64)
+        self._held_milli = np.zeros(count)
+
+    def add(self, fields: Fields, spec: np.ndarray[Any, Any]) -> None:
+        """Take the next stretch of the trace: the ledger's fields, and each pod's template."""
+        rows = np.flatnonzero(fields["node"] >= 0)
+        node, template, ended = fields["node"][rows], spec[rows], fields["ended_us"][rows]
+        held_us = (np.where(ended >= 0, ended, self._ended_us) - fields["bound_us"][rows]).astype(np.float64)
+        self._bound += np.bincount(node, minlength=len(self._bound))
+        for row in self._kept:
+            np.add.at(self._held[row], node, self._requests[row][template] * held_us)
+        if self._milli.any():
+            np.add.at(self._held_milli, node, self._milli[template] * held_us)
+
+    def frame(self, timeline: NodeTimeline) -> pl.DataFrame:
+        """Return the table ``nodes``."""
+        intake, cluster, ended_us = self._intake, self._intake.cluster, self._ended_us
+        count, stay = len(intake.nodes), max(float(ended_us), 1.0)
+        since = cluster.node_idle_since_us
+        idle_us = cluster.node_idle_us + np.where(since >= 0, ended_us - since, 0)
+        models = [intake.models[code] if code >= 0 else None for code in cluster.node_device_model.tolist()]
+        frame: dict[str, Any] = {
+            "name": pl.Series(intake.nodes.names, dtype=pl.String),
+            "group": timeline.group.astype(np.int32),
+            "joined_us": np.zeros(count, np.int64),
+            "left_us": pl.Series([None] * count, dtype=pl.Int64),
+            "device_model": pl.Series(models, dtype=pl.String),
+            "devices": cluster.node_device_count,
+            "pods_bound": self._bound,
+        }
+        for row in self._kept:
+            key = column_name(intake.resources[row])
+            frame[f"allocatable_{key}"] = cluster.node_allocatable[row]
+            frame[f"requested_mean_{key}"] = self._held[row] / stay
+            frame[f"requested_peak_{key}"] = cluster.node_requested_peak[row]
+            frame[f"requested_end_{key}"] = cluster.node_requested[row]
+        if cluster.node_device_count.any():
+            frame["used_gpu_milli_mean"] = self._held_milli / stay
+            frame["used_gpu_milli_end"] = 1000 * cluster.node_device_count - cluster.node_device_free_total
+            frame["fragmented_gpu_milli_end"] = cluster.node_fragmented_gpu_milli
+        frame["idle_share"] = idle_us / stay if ended_us > 0 else (cluster.node_bound_pods == 0).astype(np.float64)
+        return pl.DataFrame(frame)

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from kscale.engine import incomplete
 from kscale.errors import InputError, MachineError
@@ -253,3 +254,14 @@ def load(folder: Path, *, check: bool = True) -> Run:
 def table(folder: Path, name: str) -> pl.LazyFrame:
     """Return a table of the run folder, lazily."""
     return pl.scan_parquet(folder / f"{name}.parquet")
+
+
+def write_table(folder: Path, name: str, columns: dict[str, Any], frames: Iterator[pl.DataFrame]) -> None:
+    """Write a table of the run folder from its portions; no more than a few of them are in memory at once."""
+
+    def portions(
+        wanted: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        yield from frames
+
+    register_io_source(portions, schema=columns).sink_parquet(folder / f"{name}.parquet")

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
+from kscale.engine.scratch import Scratch
+from kscale.traces.common.pods import Framed, Stream
+
 #: Columns of ``Trace.pods``, one row a pod, in the order of the file.
 PODS = {
     "name": pl.String,  # unique within the namespace
@@ -86,6 +89,7 @@ class Trace:
         notes: what the reader maps, drops and assumes, a sentence each.
         dropped: rows left out under ``lenient``, by reason.
         timed: False when the format has no times (``arrival_us`` is then the row number, and nothing ends).
+        stream: the pods of a file that is read again where they are needed; ``pods`` is then empty.
     """
 
     format: str
@@ -95,6 +99,12 @@ class Trace:
     notes: tuple[str, ...] = ()
     dropped: dict[str, int] = field(default_factory=dict)
     timed: bool = True
+    stream: Stream | None = None
+
+    @property
+    def rows(self) -> Framed | Stream:
+        """The pods by row, wherever they are."""
+        return self.stream or Framed(self.pods)
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,8 @@ class Reader:
         doc: one sentence.
         detects: whether a file is of this format, from its path and its first bytes (decompressed, at most 64 KiB).
         read: reads pods; raises InputError on bad input.
+        stream: reads a file that may be larger than memory, with a place for its numbers; gives None where the file
+            has to be read whole.
         read_nodes: reads a node list of this format, or None where the format has none.
     """
 
@@ -115,3 +127,4 @@ class Reader:
     read: Callable[[Path, Options], Trace]
     read_nodes: Callable[[Path, Options], pl.DataFrame] | None = None
     detects_nodes: Callable[[Path, bytes], bool] = lambda path, head: False
+    stream: Callable[[Path, Options, Scratch], Trace | None] | None = None

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import polars as pl
 
+from kscale.engine.scratch import Scratch
 from kscale.errors import InputError, nearest
 from kscale.state.labels import parse_labels, parse_preferred_terms, parse_taints, parse_terms, parse_tolerations
 from kscale.state.quantities import parse_quantity
 from kscale.traces import DEFAULT_PODS_PER_NODE, PODS, Options, Reader, Trace
 from kscale.traces.common import files, specs
 from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, microseconds, share_rules
+from kscale.traces.common.pods import Stream
 from kscale.traces.common.shapes import MAX_DEVICES
 
 _LOWEST_PRIORITY, _HIGHEST_PRIORITY = -(1 << 31), (1 << 31) - 1
@@ -83,6 +85,7 @@ _WRITTEN = {
     "labels": parse_labels,
     "taints": parse_taints,
 }
+_NOTE = "own: empty amounts are not stated, and count 100m cpu and 200Mi memory in scores, as in kube-scheduler."
 #: Columns that say that a file is of another format.
 _FOREIGN = {"sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
 
@@ -176,25 +179,34 @@ def _checked_pods(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
         duration_us=pl.coalesce("duration_us", pl.col("end_us") - pl.col("arrival_us")),
         gpu_count=count,
         gpu_milli=pl.when(count > 0).then(pl.col("gpu_milli").fill_null(1000)).otherwise(0),
-        namespace=pl.col("namespace").fill_null("default") if "namespace" in frame.columns else pl.lit("default"),
-    )
+    ).pipe(_named)
+
+
+def _named(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the pods with the default of their namespaces."""
+    known = pl.col("namespace").fill_null("default") if "namespace" in frame.columns else pl.lit("default")
+    return frame.with_columns(namespace=known)
+
+
+def _pods(path: Path, check: Checker, table: specs.SpecTable) -> Iterator[tuple[pl.DataFrame, bool]]:
+    """Yield the pods in batches, checked, with ``ROW``, and whether they have times; their specs go to ``table``."""
+    limit = specs.MAX_PODS
+    for batch in _batches(path, POD_FIELDS, check):
+        pods = _checked_pods(batch, check)
+        pods = specs.conform(pods.with_columns(table.add(pods)), {files.ROW: pl.Int64} | PODS)
+        limit -= pods.height
+        if limit < 0:
+            raise InputError("is too long", file=path, expected=f"at most {specs.MAX_PODS:,} pods")
+        yield pods.select(files.ROW, *PODS), "arrival_us" in batch.columns
 
 
 def _read(path: Path, options: Options) -> Trace:
     check = Checker(path, options)
     table = specs.SpecTable()
-    parts = []
-    limit = specs.MAX_PODS
-    for batch in _batches(path, POD_FIELDS, check):
-        timed = "arrival_us" in batch.columns
-        pods = _checked_pods(batch, check)
-        parts.append(specs.conform(pods.with_columns(table.add(pods)), {files.ROW: pl.Int64} | PODS).select(
-            files.ROW, *PODS))  # fmt: skip
-        limit -= pods.height
-        if limit < 0:
-            raise InputError("is too long", file=path, expected=f"at most {specs.MAX_PODS:,} pods")
-    pods = check.unique(pl.concat(parts), ["namespace", "name"]).drop(files.ROW)
-    notes = ["own: empty amounts are not stated, and count 100m cpu and 200Mi memory in scores, as in kube-scheduler."]
+    batches = list(_pods(path, check, table))
+    pods = check.unique(pl.concat([frame for frame, _ in batches]), ["namespace", "name"]).drop(files.ROW)
+    timed = batches[-1][1]
+    notes = [_NOTE]
     if not timed:
         pods = pods.with_columns(
             arrival_us=pl.int_range(pl.len(), dtype=pl.Int64),
@@ -203,6 +215,56 @@ def _read(path: Path, options: Options) -> Trace:
         )
         notes.append("own: the file has no arrivals; pods arrive in the order of their rows and none ends.")
     return Trace("own", pods, table.frame(), None, tuple(notes), check.dropped, timed)
+
+
+def _stream(path: Path, options: Options, scratch: Scratch) -> Trace | None:
+    """Check a Parquet file with times and leave its pods there.
+
+    None where rows may be left out, or a name seems to occur twice, which is told by who reads the file whole.
+    """
+    if options.lenient or not files.head(path).startswith(b"PAR1"):
+        return None
+    check, table = Checker(path, options), specs.SpecTable()
+    stream = Stream(scratch, _Names(path, check))
+    for batch, timed in _pods(path, check, table):
+        if not timed:
+            return None
+        stream.add(batch)
+    if not stream.distinct():
+        scratch.clear()
+        return None
+    return Trace("own", pl.DataFrame(schema=PODS), table.frame(), None, (_NOTE,), stream=stream)
+
+
+class _Names:
+    """Reads the names of a Parquet file again, batch by batch; the last batch is kept."""
+
+    def __init__(self, path: Path, check: Checker) -> None:
+        self._path, self._check = path, check
+        self._seen = self._state()
+        self._start, self._batch = -1, pl.DataFrame()
+
+    def _state(self) -> tuple[int, int]:
+        with files.readable(self._path, "Parquet"):
+            found = self._path.stat()
+        return found.st_mtime_ns, found.st_size
+
+    def __call__(self, first: int, last: int) -> pl.DataFrame:
+        """Return rows with the columns ``name`` and ``namespace``. Raises InputError when the file is another one."""
+        parts = [pl.DataFrame(schema={"name": pl.String, "namespace": pl.String})]
+        for start in range(first // files.BATCH_ROWS * files.BATCH_ROWS, last, files.BATCH_ROWS):
+            if start != self._start:
+                self._start, self._batch = start, self._read(start)
+            parts.append(self._batch[max(first - start, 0) : last - start])
+        return pl.concat(parts)
+
+    def _read(self, start: int) -> pl.DataFrame:
+        if self._state() != self._seen:
+            raise InputError("was changed while it was replayed", file=self._path, expected="the file as it was")
+        there = files.parquet_schema(self._path)
+        fields = [f for f in POD_FIELDS if f.name in ("name", "namespace") and f.name in there]
+        raw = files.parquet_rows(self._path, [f.name for f in fields], start)
+        return _named(_long_names(self._check.typed(raw, fields), self._check)).select("name", "namespace")
 
 
 def _read_nodes(path: Path, options: Options) -> pl.DataFrame:
@@ -229,6 +291,7 @@ READER = Reader(
     doc="kscale's own format: Parquet or CSV, a row a pod with its spec; and node files.",
     detects=_detects,
     read=_read,
+    stream=_stream,
     read_nodes=_read_nodes,
     detects_nodes=_detects_nodes,
 )

@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from kscale import __version__, report, simulation
-from kscale.engine import runfolder
+from kscale.engine import runfolder, scratch
 from kscale.errors import InputError
 
 KSCALE = (sys.executable, "-m", "kscale")
@@ -136,20 +137,38 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(cli, play, world):
 
 def test_a_full_disk_at_each_table(cli, play, world, monkeypatch):
     play()
-    before, write = files(world), pl.DataFrame.write_parquet
+    before, sink = files(world), pl.LazyFrame.sink_parquet
     for table in ("pods", "timeline", "nodes", "node_timeline", "templates", "events"):
 
-        def full(frame: pl.DataFrame, path: Path, table: str = table) -> None:
-            if path.stem == table:
-                path.write_bytes(b"PAR1 half")
+        def full(frame: pl.LazyFrame, path: Any, table: str = table, **named: Any) -> Any:
+            if Path(path).stem == table:
+                Path(path).write_bytes(b"PAR1 half")
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
-            write(frame, path)
+            return sink(frame, path, **named)
 
         with monkeypatch.context() as patched:
-            patched.setattr(pl.DataFrame, "write_parquet", full)
+            patched.setattr(pl.LazyFrame, "sink_parquet", full)
             done = cli(*REPLAY[:-1], "other")
         assert done.code == 4 and "No space left on device" in done.line
         assert files(world) == before
+
+
+@pytest.mark.parametrize("kept", ["told-", "events-", "texts-", "arrival_us"])
+def test_a_full_disk_where_pods_wait_that_are_done(cli, play, world, monkeypatch, kept):
+    play()
+    subprocess.run(
+        [*KSCALE, "trace", "convert", "pods.csv", "pods.parquet"], cwd=world, check=True, capture_output=True
+    )
+    before, path = files(world), scratch.Scratch.path
+
+    def full(self: scratch.Scratch, name: str) -> Path:
+        return Path("/dev/full") if name.startswith(kept) else path(self, name)
+
+    monkeypatch.setattr(scratch, "HELD", 1)
+    monkeypatch.setattr(scratch.Scratch, "path", full)
+    done = cli(*(word.replace("pods.csv", "pods.parquet") for word in REPLAY[:-1]), "other")
+    assert done.code == 4 and "No space left on device" in done.line
+    assert files(world) == before
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.engine.ledger import FINGERPRINTED, Ledger, column_name, dtypes, events, fingerprint
+from kscale.engine.events import Events
+from kscale.engine.ledger import FINGERPRINTED, Fingerprint, Ledger, PodTable, column_name, dtypes, fingerprint
 from kscale.engine.outputs import EVENT_KINDS, OUTPUTS, STATUSES
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING
+from kscale.engine.scratch import Scratch
 from kscale.state.tables import Cluster
 from tests.engine.columns import small
 
@@ -52,6 +53,20 @@ def write(cluster: Cluster, row: int, **fields: int) -> None:
     cluster.ledger_rows[0] = row + 1
 
 
+def told(ledger: Ledger, nodes: list[str]) -> pl.DataFrame:
+    """The table of all pods of TRACE."""
+    preemptors = ledger.preemptors()
+    names = TRACE[preemptors].select(pl.concat_str("namespace", pl.lit("/"), "name")).to_series()
+    return PodTable(nodes, ledger.reasons, preemptors, names).frame(TRACE, ledger.rows(0, TRACE.height))
+
+
+def events(*portions: pl.DataFrame) -> pl.DataFrame:
+    gathered = Events(Scratch(), ["n0", "n1"])
+    for portion in portions:
+        gathered.add(portion)
+    return pl.concat(gathered.frames())
+
+
 def filled() -> Ledger:
     """a succeeded on n1 with devices 0 and 2, b was refused, d failed; c lives."""
     cluster, ledger = small(), Ledger(4, tell)
@@ -83,8 +98,8 @@ def filled() -> Ledger:
 
 def test_pods_as_a_table() -> None:
     ledger = filled()
-    assert ledger.arrived().tolist() == [0, 1, 3]
-    table = ledger.pods(TRACE, ["n0", "n1"])
+    assert ledger.fields["status"].tolist() == [1, 4, 255, 2]
+    table = told(ledger, ["n0", "n1"])
     assert dict(table.schema) == dtypes("pods")
     assert table.rows(named=True) == [
         {
@@ -156,10 +171,10 @@ def test_evicted_pods_and_whom_they_were_evicted_for() -> None:
     # The row of the victim is still in the calendar: it is in the ledger already.
     cluster.pod_state[6], cluster.pod_trace_row[6], cluster.pod_preemptor[6] = EVICTED, 1, 3
     ledger.close(cluster)
-    table = ledger.pods(TRACE, ["n0"])
+    table = told(ledger, ["n0"])
     assert dict(table.schema) == dtypes("pods")
-    told = table.select("name", "status", "ended_us", "preempted_by", "victims").rows()
-    assert told == [("b", "evicted", 8, "y/d", 0), ("c", "refused", None, None, 0), ("d", "running", None, None, 1)]
+    rows = table.select("name", "status", "ended_us", "preempted_by", "victims").rows()
+    assert rows == [("b", "evicted", 8, "y/d", 0), ("c", "refused", None, None, 0), ("d", "running", None, None, 1)]
     assert ledger.fields["eviction"].tolist() == [-1, 0, -1, -1]
 
 
@@ -168,13 +183,14 @@ def test_what_evictions_write_is_no_part_of_the_fingerprint_without_them() -> No
 
 
 def test_the_highest_device_is_told() -> None:
-    ledger = Ledger(1, tell)
-    ledger.fields["status"][0], ledger.fields["devices"][0] = 0, np.uint64(1 << 63 | 1)
-    assert ledger.pods(TRACE[:1], [])["devices"].to_list() == [[0, 63]]
+    cluster, ledger = small(), Ledger(4, tell)
+    write(cluster, 0, trace_row=0, status=1, devices=1 << 63 | 1)
+    ledger.drain(cluster)
+    assert told(ledger, [])["devices"].to_list() == [[0, 63]]
 
 
 def test_nobody_arrived() -> None:
-    table = Ledger(4, tell).pods(TRACE, ["n0"])
+    table = told(Ledger(4, tell), ["n0"])
     assert table.height == 0
     assert dict(table.schema) == dtypes("pods")
     assert events(table).height == 0
@@ -199,7 +215,7 @@ def test_pods_that_live_at_the_end(state: int, status: str | None, devices: list
     if state == GONE:  # is in the ledger already
         write(cluster, 0, trace_row=2, status=2, ended_us=7)
     ledger.close(cluster)
-    (row,) = ledger.pods(TRACE, ["n0"]).rows(named=True)
+    (row,) = told(ledger, ["n0"]).rows(named=True)
     assert (row["name"], row["status"]) == ("c", status or "failed")
     if status:
         assert (row["devices"], row["attempts"], row["first_failed_us"]) == (devices, 3, 25)
@@ -330,6 +346,10 @@ def test_equal_values_have_one_fingerprint_however_they_are_stored(given_: list[
     whole = pods(*given_)
     parts = pl.concat([pods(*part) for part in (given_[:cut], given_[cut:]) if part], rechunk=False)
     assert fingerprint(parts) == fingerprint(whole)
+    portions = Fingerprint()
+    for part in (given_[:cut], given_[cut:]):
+        portions.add(pods(*part))
+    assert portions.text() == fingerprint(whole)
     # Further columns, and the categories behind the words, are not part of it.
     other = whole.with_columns(template=pl.lit(7, pl.Int32), first_failed_us=pl.lit(1, pl.Int64), more=pl.lit("x"))
     assert fingerprint(other.select(sorted(other.columns))) == fingerprint(whole)

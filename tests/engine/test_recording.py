@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.engine.ledger import Ledger, dtypes
-from kscale.engine.recording import MOST_GROUPS, MOST_SAMPLES, NodeTimeline, groups, pools, stays
+from kscale.engine.ledger import dtypes
+from kscale.engine.recording import MOST_GROUPS, MOST_SAMPLES, NodeTimeline, Stays, groups, pools
 from kscale.scheduler import plugins
 from kscale.state.intake import Intake, Sizes, take_in
 from kscale.traces import NODES, SPECS
@@ -151,10 +151,8 @@ def test_stays_are_means_over_what_pods_held_and_for_how_long() -> None:
     specs = [{"cpu_milli": 1000}, {"cpu_milli": 500, "gpu_count": 2, "gpu_milli": 250}]
     taken = intake([SHAPES[0], SHAPES[1]], specs)
     cluster = taken.cluster
-    ledger = Ledger(4, lambda counts, description: "")
     # n0: 1000 milli from 10 to 60. n1: 500 milli from 40, still there at 100, and 1000 milli from 0 to 100.
-    for row, (node, bound, ended) in enumerate([(0, 10, 60), (1, 40, -1), (1, 0, 100), (-1, -1, -1)]):
-        ledger.fields["node"][row], ledger.fields["bound_us"][row], ledger.fields["ended_us"][row] = node, bound, ended
+    held = np.array([(0, 10, 60), (1, 40, -1), (1, 0, 100), (-1, -1, -1)])
     cluster.node_requested[0] = [0, 500]
     cluster.node_requested_peak[0] = [1000, 1500]
     cluster.node_bound_pods[:] = [0, 1]
@@ -162,7 +160,11 @@ def test_stays_are_means_over_what_pods_held_and_for_how_long() -> None:
     cluster.node_device_free_total[1] = 1500
     cluster.node_fragmented_gpu_milli[1] = 12.5
     timeline = NodeTimeline(taken, devices=True)
-    frame = stays(taken, ledger, np.array([0, 1, 0, 0]), 100, timeline, [0])
+    stays = Stays(taken, 100, [0])
+    for part in (slice(0, 2), slice(2, 4)):
+        fields = {name: held[part, at] for at, name in enumerate(("node", "bound_us", "ended_us"))}
+        stays.add(fields, np.array([0, 1, 0, 0])[part])
+    frame = stays.frame(timeline)
     assert frame.rows(named=True) == [
         {
             "name": "n0",
@@ -206,5 +208,5 @@ def test_stays_are_means_over_what_pods_held_and_for_how_long() -> None:
 def test_a_run_of_no_length_counts_empty_nodes_as_idle() -> None:
     taken = intake([SHAPES[0], SHAPES[0]])
     taken.cluster.node_bound_pods[:] = [0, 1]
-    frame = stays(taken, Ledger(0, lambda c, d: ""), np.zeros(0, np.int64), 0, NodeTimeline(taken, devices=False), [0])
+    frame = Stays(taken, 0, [0]).frame(NodeTimeline(taken, devices=False))
     assert frame["idle_share"].to_list() == [1.0, 0.0]

@@ -234,6 +234,12 @@ def parquet_batches(path: Path, columns: Iterable[str], options: Options) -> Ite
     if claimed > options.max_input and claimed > RATIO * size:
         raise InputError(f"claims {rows:,} rows in {size:,} bytes", file=path, expected="honest data")
     for start in range(0, max(rows, 1), BATCH_ROWS):
-        with readable(path, "Parquet"):
-            frame = lazy.slice(start, BATCH_ROWS).collect()
-        yield _numbered(frame, start + 1)
+        yield parquet_rows(path, wanted, start)
+
+
+def parquet_rows(path: Path, columns: list[str], start: int) -> pl.DataFrame:
+    """Return the batch of a Parquet file that begins at a row, with ``ROW``. Raises InputError when it is damaged."""
+    with readable(path, "Parquet"):
+        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(columns)
+        frame = lazy.slice(start, BATCH_ROWS).collect()
+    return _numbered(frame, start + 1)

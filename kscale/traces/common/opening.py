@@ -10,6 +10,7 @@ import polars as pl
 
 import kscale
 from kscale import shelf
+from kscale.engine.scratch import Scratch
 from kscale.errors import InputError, nearest
 from kscale.traces import Options, Reader, Trace
 from kscale.traces.common import files
@@ -48,9 +49,16 @@ def reader_of(path: Path, format: str | None = None) -> Reader:
     raise InputError(f"is of no known format{seen}", file=path, expected=f"one of {', '.join(known)}; or --format")
 
 
-def open_trace(path: Path, format: str | None = None, options: Options | None = None) -> Trace:
-    """Read a workload trace. Raises InputError on bad input, MachineError where the machine refuses."""
-    return reader_of(path, format).read(path, options or Options())
+def open_trace(
+    path: Path, format: str | None = None, options: Options | None = None, scratch: Scratch | None = None
+) -> Trace:
+    """Read a workload trace. Raises InputError on bad input, MachineError where the machine refuses.
+
+    With ``scratch``, a format that can leaves the pods in the file, and their numbers there.
+    """
+    reader, options = reader_of(path, format), options or Options()
+    streamed = reader.stream(path, options, scratch) if scratch is not None and reader.stream is not None else None
+    return streamed or reader.read(path, options)
 
 
 def read_nodes(source: str | Path, options: Options | None = None) -> pl.DataFrame:
@@ -83,11 +91,12 @@ def check_models(trace: Trace, nodes: pl.DataFrame, path: Path, options: Options
     known = sorted(set(nodes["gpu_model"].drop_nulls()))
     allowed = [[model for model in (text or "").split("|") if model] for text in trace.specs["gpu_models"]]
     hopeless = [bool(models) and set(models).isdisjoint(known) for models in allowed]
-    bad = trace.pods["spec"].is_in(np.flatnonzero(hopeless).tolist())
+    spec = trace.rows.spec
+    bad = pl.Series(np.array(hopeless, np.bool_)[spec])
     if bad.any():
         if not options.lenient:
             row = int(bad.arg_max() or 0)
-            models = allowed[trace.pods["spec"][row]]
+            models = allowed[spec[row]]
             raise InputError(
                 f"no node has the GPU model '{'|'.join(models)[:60]}'{nearest(models[0], known)}",
                 file=path,

@@ -27,12 +27,13 @@ def test_the_same_seed_gives_the_same_bits(preset):
     assert not first.pods.equals(other.pods)
 
 
-#: Of the pods and specs as CSV: recorded when the whole trace was still made at once.
+#: Of the pods and specs as CSV: recorded when the whole trace was still made at once (days: with it).
 DIGESTS = {
     "borg": "12cd4f2a305d9e36",
     "alibaba": "380706fc8ab11c0e",
     "openb": "268ccdce74a9146a",
     "uniform": "8b86feef52e5e022",
+    "days": "ef27bef64e114cbc",
 }
 
 
