@@ -20,10 +20,10 @@ demo: $(READY) ## Replay the bundled trace and write demo/report.html.
 test: test-compiled test-plain ## Run the tests, with compiled kernels and with plain ones.
 
 test-compiled: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not plain" $(PYTEST_COMPILED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not plain" $(PYTEST_COMPILED)
 
 test-plain: $(READY)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not data and not browser and not slow and not compiled" \
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not data and not browser and not slow and not compiled" \
 		tests/test_simulation.py tests/test_object_worlds.py tests/test_queue_worlds.py tests/engine tests/scheduler tests/state $(PYTEST_PLAIN)
 
 lint: $(READY) ## Check style, types and the floors.

@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pytest
 from hypothesis import settings
 
 if os.environ.get("NUMBA_DISABLE_JIT") == "1":
@@ -12,3 +13,15 @@ if os.environ.get("NUMBA_DISABLE_JIT") == "1":
 # A machine that does other things as well, or a kernel that has to be compiled, is no failure.
 settings.register_profile("kscale", deadline=None)
 settings.load_profile("kscale")
+
+#: Files that take a minute and more. They come first, so that no worker begins one of them when the others are done.
+LONGEST = (
+    "test_simulation.py", "test_golden.py", "test_volume_binding.py", "test_queue_worlds.py", "test_placing.py",
+    "test_fgd.py", "test_replay.py", "test_machine.py", "test_shelves.py", "test_wheel.py", "test_budget.py",
+    "test_classes.py", "test_invariants.py", "test_cohorts.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
