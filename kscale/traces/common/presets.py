@@ -152,7 +152,7 @@ _OPENB_KINDS = (
     Kind(44, (64_200, 88_000), _OPENB_MEMORY[1:3], None, _OPENB_SECONDS, 0, 8, 1000),
 )
 
-# The mean is twelve and a half hours: 10 million pods over 30 days are about 170,000 live ones, once it is day three.
+# The mean is twelve and a half hours: 10 million pods over 30 days are about 170,000 live ones after some days.
 _DAYS_SECONDS = Quantiles(((0, 60), (0.5, 14_400), (0.9, 129_600), (0.99, 604_800), (0.9999, 1.2e6)))
 
 #: The presets by name. Peak over trough, published: openb 4, Alibaba PAI 2.5; Borg 2.5 is chosen.
