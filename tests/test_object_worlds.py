@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kscale.verify import verify_file
@@ -46,6 +46,7 @@ def recorded(scenario: dict[str, Any]) -> dict[str, Any]:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
+@example(seed=180)  # a trial of preemption passes through counts of 0
 def test_a_random_world_is_decided_as_by_the_twin(tmp_path_factory: Any, seed: int) -> None:
     file = Path(tmp_path_factory.mktemp("world")) / "world.json.gz"
     with gzip.open(file, "wt", compresslevel=1) as stream:

@@ -101,7 +101,7 @@ def define_moves(composer: Composer, kind: Kind) -> None:
     composer.use("next_due", next_due)
     pods.define(composer)
     composer.define("move", "pod, node, sign", _MOVE + (_MOVE_DEVICES if kind.devices else ""))
-    composer.define("shift", "pod, node, sign", "move(pod, node, sign)\ntry_out(pod_template[pod], node, sign)")
+    composer.define("shift", "pod, node, sign", _SHIFT)
     listed = _LISTED if kind.preempts else ""
     composer.define("occupy", "pod, node, sign, now_us", _OCCUPY + listed + ("measure(node)" if kind.devices else ""))
 
@@ -114,6 +114,13 @@ _MOVE = """
 template = pod_template[pod]
 take_resources(template, node, sign)
 reserve(template, node, sign)
+"""
+
+_SHIFT = """
+cluster_trial[0] = 1
+move(pod, node, sign)
+try_out(pod_template[pod], node, sign)
+cluster_trial[0] = 0
 """
 
 _MOVE_DEVICES = """

@@ -36,8 +36,12 @@ def count_pod(
     template_counting_first: Any, template_counting_last: Any, counting_counter: Any, counter_topology: Any,
     counter_nodemask: Any, counter_first: Any, counter_total: Any, counter_single: Any, counter_touched: Any,
     topology_domain: Any, nodemask_node: Any, tally_count: Any, tally_next: Any, tally_previous: Any,
+    cluster_trial: Any,
 ) -> None:  # fmt: skip
-    """Add (sign 1) or take off (-1) a pod of the template on the node in every counter that counts it."""
+    """Add (sign 1) or take off (-1) a pod of the template on the node in every counter that counts it.
+
+    A trial leaves the lists of rows alone: it is taken back, and rows may be 0 in it that are not, and the reverse.
+    """
     for entry in range(template_counting_first[template], template_counting_last[template]):
         counter = counting_counter[entry]
         domain = topology_domain[counter_topology[counter], node]
@@ -47,7 +51,7 @@ def count_pod(
             before = tally_count[row]
             tally_count[row] = before + sign
             counter_total[counter] += sign
-            if counter_single[counter] != 0:
+            if counter_single[counter] != 0 and cluster_trial[0] == 0:
                 touch(counter, row, before, sign, counter_touched, tally_next, tally_previous)
 
 

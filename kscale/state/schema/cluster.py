@@ -38,6 +38,7 @@ COLUMNS = (
     Column("cohort", "int64", "The cohort that is being tried.", default=-1),
     Column("line", "int64", "The line of it that is looked at next; -1 when all were.", default=-1),
     Column("probe", "int64", "The line that is being looked at.", default=-1),
+    Column("trial", "int64", "1 while pods are taken off or put on a node for trial."),
     Column("cut", "int64", "Place in it of the pod that was bound last."),
     Column("evicted_pods", "int64", "Pods that were evicted.", "pods"),
     Column("held_pods", "int64", "Pods that wait outside the queue: scheduling gates, or no profile.", "pods"),
