@@ -269,5 +269,5 @@ def test_the_change_log_is_a_power_of_two_and_holds_twice_the_nodes() -> None:
 def test_no_specs_and_free_rows() -> None:
     cluster = intake([{"name": "n"}], []).cluster
     assert cluster.sizes["template"] == 1
-    assert cluster.queue_size.tolist() == [0, 0, 0, 4, 0]
+    assert cluster.queue_size.tolist() == [0, 0, 0, 4, 0, 0]
     assert cluster.queue_free.tolist() == [3, 2, 1, 0]  # row 0 is taken first
