@@ -300,7 +300,11 @@ def _compilable(function: Any, rows: tuple[tuple[str, tuple[str, int, int]], ...
 
 
 def _tabled(function: Callable[..., Any], rows: Rows) -> Callable[..., Any]:
-    """Return a function that does the same, and takes its columns from the table that comes last."""
+    """Return a function that does the same, and takes its columns from the table that comes last.
+
+    Its name tells the rows: compiled code that is loaded from two modules is joined by name, and one that reads other
+    rows of the table must not stand in for it.
+    """
     written = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(written, ast.FunctionDef)
     own = [argument.arg for argument in written.args.args if argument.arg not in rows]
@@ -309,6 +313,7 @@ def _tabled(function: Callable[..., Any], rows: Rows) -> Callable[..., Any]:
     written.args = ast.arguments([], [ast.arg(name) for name in [*own, "_table"]], None, [], [], None, [])
     written.body = [*ast.parse("\n".join(taken)).body, *written.body]
     written.decorator_list, written.returns = [], None
+    written.name = f"{written.name}_{hashlib.sha256(repr(rows).encode()).hexdigest()[:16]}"
     world = dict(function.__globals__) | takers
     place = f"<{function.__module__}.{function.__qualname__}, from a table>"
     exec(compile(ast.fix_missing_locations(ast.Module([written], [])), place, "exec"), world)

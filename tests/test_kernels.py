@@ -185,3 +185,19 @@ def test_a_loaded_text_is_compiled() -> None:
     assert plain(module.go) is not module.go
     assert module.go(1) == 3
     assert module.go.signatures
+
+
+def test_kernels_of_other_rows_have_other_names() -> None:
+    """Cached code of two modules is joined by name in one process: the wrong rows would be read."""
+    code = """
+from kscale.engine.pods import free_row
+from kscale.kernels import forms
+bare = forms(True)[1]
+fixed = {"queue_free": ("int64", 1, 2), "queue_size": ("int64", 1, 3)}
+rows = [{"pod_state": ("uint8", 1, at), **fixed} for at in (0, 1, 0)]
+names = {bare(free_row, each).py_func.__qualname__ for each in rows}
+print(len(names))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout == "2\n"
