@@ -18,6 +18,7 @@ import numpy as np
 
 from kscale.composer import Composer
 from kscale.engine.clock import FREE
+from kscale.engine.lists import link, unlink
 from kscale.engine.outputs import STATUSES
 from kscale.kernels import hot, inlined, kernel, plain
 
@@ -148,18 +149,10 @@ def join_node(
     template_priority: Any, node_first_pod: Any, node_last_pod: Any,
 ) -> None:  # fmt: skip
     """Put the pod into the node's list of pods: the most important first, of equals those that came first."""
-    before, after = node_last_pod[node], -1
+    before = node_last_pod[node]
     while before >= 0 and more_important(pod, before, pod_template, pod_begun_us, template_priority):
-        after, before = before, pod_node_previous[before]
-    pod_node_previous[pod], pod_node_next[pod] = before, after
-    if before >= 0:
-        pod_node_next[before] = pod
-    else:
-        node_first_pod[node] = pod
-    if after >= 0:
-        pod_node_previous[after] = pod
-    else:
-        node_last_pod[node] = pod
+        before = pod_node_previous[before]
+    link(pod, before, pod_node_next, pod_node_previous, node_first_pod, node_last_pod, node)
 
 
 @hot
@@ -167,15 +160,7 @@ def leave_node(
     pod: int, node: int, pod_node_next: Any, pod_node_previous: Any, node_first_pod: Any, node_last_pod: Any
 ) -> None:
     """Take the pod out of the node's list of pods."""
-    after, before = pod_node_next[pod], pod_node_previous[pod]
-    if before >= 0:
-        pod_node_next[before] = after
-    else:
-        node_first_pod[node] = after
-    if after >= 0:
-        pod_node_previous[after] = before
-    else:
-        node_last_pod[node] = before
+    unlink(pod, pod_node_next, pod_node_previous, node_first_pod, node_last_pod, node)
 
 
 @hot

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kscale.engine.clock import SECOND, WOKEN
+from kscale.engine.lists import link, unlink
 from kscale.kernels import inlined, kernel
 
 
@@ -18,35 +19,6 @@ def _take(free: Any, used: Any, following: Any) -> int:
         row = used[0]
         used[0] += 1
     return row
-
-
-@inlined
-def _unlink(row: int, following: Any, preceding: Any, first: Any, last: Any, of: int) -> None:
-    """Take a row out of the list whose ends are ``first[of]`` and ``last[of]``."""
-    before, after = preceding[row], following[row]
-    if before >= 0:
-        following[before] = after
-    else:
-        first[of] = after
-    if after >= 0:
-        preceding[after] = before
-    else:
-        last[of] = before
-
-
-@inlined
-def _link(row: int, before: int, following: Any, preceding: Any, first: Any, last: Any, of: int) -> None:
-    """Put a row into the list behind ``before``; -1 is the front."""
-    after = following[before] if before >= 0 else first[of]
-    preceding[row], following[row] = before, after
-    if before >= 0:
-        following[before] = row
-    else:
-        first[of] = row
-    if after >= 0:
-        preceding[after] = row
-    else:
-        last[of] = row
 
 
 @kernel
@@ -63,7 +35,7 @@ def open_cohort(
     cohort_pods[cohort], cohort_low[cohort], cohort_high[cohort], cohort_tries[cohort] = 0, 0, 0, 0
     cohort_level[cohort], cohort_tried_us[cohort] = level, now_us
     cohort_kinds[cohort], cohort_woken[cohort] = 0, 0
-    _link(cohort, before, cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
+    link(cohort, before, cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
     return cohort
 
 
@@ -73,7 +45,7 @@ def close_cohort(
     cluster_free_cohort: Any,
 ) -> None:  # fmt: skip
     """Give up a cohort that has no pods."""
-    _unlink(cohort, cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
+    unlink(cohort, cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
     cohort_next[cohort] = cluster_free_cohort[0]
     cluster_free_cohort[0] = cohort
 
@@ -90,7 +62,7 @@ def open_line(
     line_first[line], line_last[line], line_pods[line], line_fits[line] = -1, -1, 0, 0
     line_template[line], line_cohort[line] = template, cohort
     line_diagnosis[line], line_kind[line] = diagnosis, kind
-    _link(line, before, line_next, line_previous, cohort_first_line, cohort_last_line, cohort)
+    link(line, before, line_next, line_previous, cohort_first_line, cohort_last_line, cohort)
     return line
 
 
@@ -100,7 +72,7 @@ def close_line(
     cluster_free_line: Any,
 ) -> None:  # fmt: skip
     """Give up a line that has no pods."""
-    _unlink(line, line_next, line_previous, cohort_first_line, cohort_last_line, line_cohort[line])
+    unlink(line, line_next, line_previous, cohort_first_line, cohort_last_line, line_cohort[line])
     line_cohort[line] = -1
     line_next[line] = cluster_free_line[0]
     cluster_free_line[0] = line
@@ -115,7 +87,7 @@ def append_pod(
     """Put a pod at the end of the line, which is the end of its cohort."""
     cohort = line_cohort[line]
     pod_line[pod] = line
-    _link(pod, line_last[line], pod_next, pod_previous, line_first, line_last, line)
+    link(pod, line_last[line], pod_next, pod_previous, line_first, line_last, line)
     line_pods[line] += 1
     cohort_pods[cohort] += 1
     pod_queue_sequence[pod] = cohort_high[cohort]
@@ -131,7 +103,7 @@ def remove_pod(
     """Take a pod out of its line, settle its row, and return the line."""
     line = pod_line[pod]
     cohort = line_cohort[line]
-    _unlink(pod, pod_next, pod_previous, line_first, line_last, line)
+    unlink(pod, pod_next, pod_previous, line_first, line_last, line)
     line_pods[line] -= 1
     cohort_pods[cohort] -= 1
     pod_attempts[pod] += cohort_tries[cohort]
@@ -192,9 +164,9 @@ def move_line(
 ) -> None:  # fmt: skip
     """Move a line into another cohort; ``shift`` is added to its pods' places, ``tries`` to their attempts."""
     old = line_cohort[line]
-    _unlink(line, line_next, line_previous, cohort_first_line, cohort_last_line, old)
+    unlink(line, line_next, line_previous, cohort_first_line, cohort_last_line, old)
     line_cohort[line] = cohort
-    _link(line, before, line_next, line_previous, cohort_first_line, cohort_last_line, cohort)
+    link(line, before, line_next, line_previous, cohort_first_line, cohort_last_line, cohort)
     cohort_pods[old] -= line_pods[line]
     cohort_pods[cohort] += line_pods[line]
     if shift != 0 or tries != 0:
@@ -298,7 +270,7 @@ def to_the_end(
     cluster_last_cohort: Any, cluster_sequence: Any,
 ) -> None:  # fmt: skip
     """Put the cohort at the end of the order of tries."""
-    _unlink(cohort, cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
-    _link(cohort, cluster_last_cohort[0], cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
+    unlink(cohort, cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
+    link(cohort, cluster_last_cohort[0], cohort_next, cohort_previous, cluster_first_cohort, cluster_last_cohort, 0)
     cohort_order[cohort] = cluster_sequence[0]
     cluster_sequence[0] += 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from kscale.composer import Composer
 from kscale.engine.clock import ACTIVE, BACKOFF, NEVER, RESTING, SECOND
+from kscale.engine.lists import link, unlink
 from kscale.engine.pods import QUEUED
 from kscale.kernels import hot, inlined, kernel, plain
 from kscale.scheduler.profile import Profile
@@ -154,13 +155,7 @@ def rest(
 ) -> None:  # fmt: skip
     """Put the pod to rest, behind those that were tried before it."""
     kind = pod_rests_for[pod]
-    last = queue_resting_last[kind]
-    pod_previous[pod], pod_next[pod] = last, -1
-    if last >= 0:
-        pod_next[last] = pod
-    else:
-        queue_resting[kind] = pod
-    queue_resting_last[kind] = pod
+    link(pod, queue_resting_last[kind], pod_next, pod_previous, queue_resting, queue_resting_last, kind)
     if queue_size[RESTING] == 0:
         cluster_next_leftover_us[0] = (now_us // LEFTOVER_PERIOD_US + 1) * LEFTOVER_PERIOD_US
     queue_size[RESTING] += 1
@@ -177,15 +172,7 @@ def unrest(
     queue_size: Any,
 ) -> None:
     """Take the pod out of those at rest."""
-    kind, after, before = pod_rests_for[pod], pod_next[pod], pod_previous[pod]
-    if before >= 0:
-        pod_next[before] = after
-    else:
-        queue_resting[kind] = after
-    if after >= 0:
-        pod_previous[after] = before
-    else:
-        queue_resting_last[kind] = before
+    unlink(pod, pod_next, pod_previous, queue_resting, queue_resting_last, pod_rests_for[pod])
     queue_size[RESTING] -= 1
 
 
