@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.making import Made, made
-from benchmarks.measuring import Job, Sample, happened, peak_mb, placed, simulation
+from benchmarks.measuring import Job, Sample, advanced, happened, peak_mb, placed, simulation
 from benchmarks.objects import Objects
 from benchmarks.row import Expected
 from benchmarks.traces import Waiting
@@ -46,9 +46,7 @@ class Nodes(Job):
         for source in self.row.sizes:
             assert isinstance(source, Objects)
             run = placed(source)
-            began = time.perf_counter()
-            run.run()
-            self.costs.setdefault(source.nodes, []).append((time.perf_counter() - began) / source.pods)
+            self.costs.setdefault(source.nodes, []).append(advanced(run) / source.pods)
             self.run = run
         taken = sum(costs[-1] for costs in self.costs.values())
         self.samples.append(Sample(taken, taken, peak_mb=peak_mb()))

@@ -18,6 +18,7 @@ def index_violations(cluster: Cluster, expect: Expect) -> None:
     lanes = np.flatnonzero(cluster.lane_ask >= 0)
     if len(lanes):
         _levels(cluster, lanes, expect)
+        _barriers(cluster, lanes, expect)
         expect(np.array_equal(cluster.ask_lane[cluster.lane_ask[lanes]], lanes), "a lane is not that of its ask")
     _touched(cluster, expect)
     for plot in np.flatnonzero(cluster.plot_template >= 0).tolist():
@@ -37,6 +38,19 @@ def _levels(cluster: Cluster, lanes: Array, expect: Expect) -> None:
     fitting = np.zeros((cluster.sizes["kind"], len(lanes)), np.int64)
     np.add.at(fitting, cluster.node_kind, spots[cluster.node_spot] >= 0)
     expect(np.array_equal(fitting, cluster.kind_fitting[:, lanes]), "kind_fitting is not the number of nodes that fit")
+
+
+def _barriers(cluster: Cluster, lanes: Array, expect: Expect) -> None:
+    if cluster.sizes["guarded"] == 0:
+        return
+    for lane in lanes.tolist():
+        ask = int(cluster.lane_ask[lane])
+        wanted = np.zeros(cluster.sizes["node"], np.int64)
+        for counter in cluster.barrier_counter[cluster.ask_barrier_first[ask] : cluster.ask_barrier_last[ask]]:
+            domain = cluster.topology_domain[cluster.counter_topology[counter]]
+            wanted += (domain >= 0) & (cluster.tally_count[cluster.counter_first[counter] + domain] > 0)
+        found = cluster.spot_barriers[cluster.node_spot, lane]
+        expect(np.array_equal(found, wanted), "spot_barriers is not the number of barriers with pods")
 
 
 def _touched(cluster: Cluster, expect: Expect) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kscale.composer import Composer
 from kscale.kernels import plain
-from kscale.scheduler import groups, lanes, plots, totals
+from kscale.scheduler import barriers, groups, lanes, plots, totals
 from kscale.scheduler.plugins import Plugin
 from kscale.scheduler.profile import Profile
 
@@ -36,6 +36,8 @@ def define(composer: Composer, profile: Profile, *, nominates: bool) -> None:
         text = text.replace("SEARCH", search.replace("CONDITIONS", " or ".join(conditions)))
     composer.define("find_node", "template", text.replace("SEARCH", "\n        node = best_of_lane(lane)"))
     opening = "\n".join(f"    open_{index}(template, lane)" for index in range(len(_laned(profile))))
+    if _bars(profile):
+        opening = f"    open_barriers(template, lane)\n{opening}"
     composer.define("give_lane", "template, totals", _GIVE_LANE.replace("OPEN_LANE", opening))
 
 
@@ -44,9 +46,17 @@ def _laned(profile: Profile) -> list[Plugin]:
     return [plugin for plugin in plugins if plugin.lanes is not None]
 
 
+def _bars(profile: Profile) -> bool:
+    return any(plugin.barring for plugin in profile.late_filters)
+
+
 def _define_row(composer: Composer, profile: Profile) -> None:
     laned = _laned(profile)
     lines = ["start_lanes(node, lanes)"]
+    if _bars(profile):
+        composer.use("bar_lanes", barriers.bar_lanes)
+        composer.use("open_barriers", barriers.open_barriers)
+        lines.append("bar_lanes(node, lanes)")
     for index, plugin in enumerate(laned):
         assert plugin.lanes is not None
         composer.use(f"open_{index}", plugin.lanes.open)
@@ -73,7 +83,7 @@ def _conditions(profile: Profile) -> list[str]:
     """Return when a template is searched by groups, as text."""
     conditions = []
     if profile.late_filters or any(plugin.raw for _, plugin in profile.summed_scores):
-        conditions.append("template_domains[template] != 0")
+        conditions.append("template_grouped[template] != 0")
     if any(plugin.plane for _, plugin in profile.summed_scores):
         conditions.append("description_uneven[template_description[template]] != 0")
     return conditions

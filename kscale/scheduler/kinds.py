@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kscale.scheduler import barriers
 from kscale.scheduler.lanes import CHUNK, FAN
 from kscale.scheduler.plots import MOST_PATCHES, PLACES
 from kscale.scheduler.profile import Profile
@@ -64,9 +65,12 @@ def lay_out(intake: Intake, profile: Profile, pods: Array, memory: int, plot_mem
     kinds = _Kinds(cluster.sizes["node"])
     served &= _refine_by_topologies(cluster, profile, kinds, served)
     served &= _refine_by_descriptions(cluster, profile, kinds, served, pods)
-    _fill_asks(cluster, served)
+    kept_off = barriers.choose(cluster, profile, served, pods)
+    _fill_grouped(cluster, profile, kept_off)
+    _fill_asks(cluster, served, kept_off)
     _fill_kinds(cluster, kinds.codes)
     _fill_groups(cluster, plot_memory)
+    barriers.fill(cluster, kept_off)
     spots, asks = cluster.sizes["spot"], cluster.sizes["ask"]
     most = min(asks, memory // (2 * spots + spots // 4 + 8 * cluster.sizes["kind"]), _MOST_LANES)
     cluster.cluster_lanes_limit[0] = -(-max(most, 1) // CHUNK) * CHUNK
@@ -170,13 +174,34 @@ def _refine_by_descriptions(cluster: Cluster, profile: Profile, kinds: _Kinds, s
     return np.asarray(good[cluster.template_description])
 
 
-def _fill_asks(cluster: Cluster, served: Array) -> None:
+def _fill_grouped(cluster: Cluster, profile: Profile, kept_off: list[tuple[int, ...]]) -> None:
+    """Note which templates are searched by groups: those that look at domains otherwise than by their barriers."""
+    cluster.template_grouped[:] = cluster.template_domains
+    barred = np.array([len(barriers) > 0 for barriers in kept_off], bool)
+    plugins = dict.fromkeys([*profile.filters, *(plugin for plugin, _ in profile.scores)])
+    other = np.zeros(len(barred), bool)
+    for plugin in plugins:
+        for table in plugin.lists:
+            if table != plugin.barring:
+                other |= _rows(cluster, table)
+                continue
+            single = cluster.counter_single[cluster.columns[f"{table}_counter"]] != 0
+            first, last = cluster.columns[f"template_{table}_first"], cluster.columns[f"template_{table}_last"]
+            wide = np.concatenate([[0], np.cumsum(~single)])
+            other |= wide[last] > wide[first]
+    cluster.template_grouped[barred & ~other] = 0
+
+
+def _fill_asks(cluster: Cluster, served: Array, kept_off: list[tuple[int, ...]]) -> None:
+    """Fill the asks; templates with different barriers have different ones."""
     rows = np.flatnonzero(served)
+    codes: dict[tuple[int, ...], int] = {}
+    barrier_code = np.array([codes.setdefault(barriers, len(codes)) for barriers in kept_off], np.int64)
     if len(rows):
         columns = (cluster.template_fit_request, cluster.template_scored_request, cluster.template_request)
         key = np.concatenate(
             [*(column[rows] for column in columns), cluster.template_description[rows, None],
-             cluster.template_profile[rows, None]], axis=1,
+             cluster.template_profile[rows, None], barrier_code[rows, None]], axis=1,
         )  # fmt: skip
         distinct, asks = np.unique(key, axis=0, return_inverse=True)
         cluster.resize("ask", len(distinct))

@@ -19,7 +19,7 @@ CHUNK = 16
 #: Up to so many are settled one by one: the passes over lanes cost more to begin than to do.
 FEW = 4
 #: Spots of a block, blocks of a bank, banks of a hall.
-FAN = 16
+FAN = 8
 #: What ``lane_of`` returns instead of a lane: the ask is to be scanned, or to be given the lane -2 - result.
 SCAN = -1
 #: An ask keeps its lane until it has not been asked for during so many times the events that a lane is worth.
@@ -81,9 +81,9 @@ def open_lane(
     lane_ask: Any, lane_template: Any, lane_points_weight: Any, profile_weight: Any, cluster_lanes: Any,
     kind_node: Any, kind_welcome: Any, kind_best: Any, kind_fitting: Any, kind_first_hall: Any, kind_last_hall: Any,
     hall_first_bank: Any, hall_last_bank: Any, hall_score: Any, bank_score: Any, block_score: Any, spot_node: Any,
-    spot_score: Any,
+    spot_score: Any, spot_barriers: Any,
 ) -> None:  # fmt: skip
-    """Give the template's ask the lane, whose scores are ``totals``."""
+    """Give the template's ask the lane, whose scores are ``totals``, but for its barriers."""
     ask = template_ask[template]
     ask_lane[ask] = lane
     lane_ask[lane], lane_template[lane] = ask, template
@@ -95,6 +95,8 @@ def open_lane(
         for spot in range(FAN * block, FAN * block + FAN):
             node = spot_node[spot]
             score = np.int16(max(totals[node], np.int32(-1))) if node >= 0 else np.int16(-1)
+            if len(spot_barriers) > 0 and spot_barriers[spot, lane] != 0:
+                score = np.int16(-1)
             spot_score[spot, lane] = score
             highest = max(highest, score)
         block_score[block, lane] = highest

@@ -54,6 +54,7 @@ class Building:
         self._sizes: dict[str, int] = {}
         self._selected: dict[tuple[Selector, tuple[str, ...] | None], Mask] = {}
         self._hosted: list[tuple[int, dict[str, int]]] = []
+        self._barring: set[str] = set()
 
     def configuration(self, template: PodTemplate) -> Any:
         """Return the arguments of the template's profile; None when no profile takes its pods."""
@@ -149,6 +150,10 @@ class Building:
         """Append a row to the template's list in ``table``; rows stay in the order in which they are appended."""
         self._lists.setdefault(table, []).append((template, values))
 
+    def bars(self, table: str) -> None:
+        """Say that rows of ``table`` keep a template off the domains with pods of their counter, and do no more."""
+        self._barring.add(table)
+
     def mark(self, column: str, template: int, value: int) -> None:
         """Give a template's column ``template_<column>`` a value."""
         self._marks.setdefault(column, {})[template] = value
@@ -184,18 +189,22 @@ class Building:
         return topology != CLUSTER and int(np.bincount(domain[domain >= 0], minlength=1).max()) <= 1
 
     def _list_hosted(self) -> list[tuple[int, dict[str, int]]]:
-        """Return, for each template, the counters in its lists that tell single nodes apart, each once."""
+        """Return, for each template, the counters in its lists that tell single nodes apart, each once.
+
+        Those that do no more than bar come last.
+        """
         singles = {topology for topology, _, _ in self._counters if self.single(topology)}
         hosted = [row for row, (topology, _, _) in enumerate(self._counters) if topology in singles]
         known = np.zeros(len(self._counters), bool)
         known[hosted] = True
-        entries = {
-            (template, values["counter"]): None
-            for rows in self._lists.values()
-            for template, values in rows
-            if "counter" in values and known[values["counter"]]
-        }
-        return [(template, {"counter": counter}) for template, counter in entries]
+        only: dict[tuple[int, int], bool] = {}
+        for table, rows in self._lists.items():
+            for template, values in rows:
+                if "counter" in values and known[values["counter"]]:
+                    entry = (template, values["counter"])
+                    only[entry] = only.get(entry, True) and table in self._barring
+        ordered = sorted(only.items(), key=lambda item: item[1])
+        return [(template, {"counter": counter, "barring": int(bars)}) for (template, counter), bars in ordered]
 
     def fill(self, cluster: Cluster) -> None:
         """Write every row into the tables."""

@@ -51,6 +51,9 @@ _SMALL = {
     "clearing": 1,
     "stretch": 1,
     "kind": 1,
+    "barrier": 0,
+    "barring": 0,
+    "guarded": 0,
     "spot": 1,
     "block": 1,
     "bank": 1,
@@ -83,6 +86,7 @@ class Sizes:
     lane_bytes: int = 512 << 20
     plot_bytes: int = 256 << 20
     event: int = 1 << 10
+    alone: int = 64
 
 
 @dataclass
@@ -162,6 +166,7 @@ def take_in(
         },
         columns,
     )  # fmt: skip
+    cluster.cluster_alone[0] = sizes.alone
     intake = Intake(cluster, resources, models, described, descriptions)
     _fill_nodes(intake, nodes)
     index = {description: row for row, description in enumerate(descriptions)}

@@ -66,6 +66,5 @@ def test_the_index_chooses_as_the_scan_does(seed: int, given_order: bool, alone:
     scenario = world(seed, nodes=3 + seed % 30, templates=1 + seed % 5, pods=60)
     how = replace(HOW, inflate=given_order)
     by_scan = fields(simulation(scenario, replace(how, memo=False), seed))
-    by_index = simulation(scenario, replace(how, check=True), seed)
-    by_index.cluster.cluster_alone[0] = alone
+    by_index = simulation(scenario, replace(how, check=True), seed, Sizes(alone=alone))
     assert fields(by_index) == by_scan

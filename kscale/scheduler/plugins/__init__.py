@@ -107,6 +107,8 @@ class Plugin:
         concerns: the tables of lists that its ``filter`` reads, template by template.
         by_domain: whether ``late``, ``raw`` and ``points`` tell nodes apart by ``topology_domain`` and columns of
             ``scan`` alone, so that they serve groups of nodes as well as nodes.
+        barring: the table of lists whose rows make ``late`` reject the domains with pods of their counter, and do no
+            more: lanes keep that where domains are single nodes.
         ungrouped: the templates, as a mask, that groups cannot serve.
         plan, fill: see the module; ``lists``: the tables of lists that ``late`` and ``raw`` read, template by template.
         used: whether it has anything to do for an input; always, where it is None.
@@ -143,6 +145,7 @@ class Plugin:
     lanes: Lanes | None = None
     concerns: tuple[str, ...] = ()
     by_domain: bool = False
+    barring: str = ""
     ungrouped: Callable[[Cluster], npt.NDArray[np.bool_]] | None = None
     plan: Callable[[Building], None] | None = None
     fill: Callable[[Building, Cluster], None] | None = None

@@ -97,6 +97,7 @@ def _plan(building: Building) -> None:
                 carry(resolve(building, pod_term), "preferred", index, sign * weight)
         _plan_own(building, index, template)
         _plan_hints(building, index, template)
+    building.bars("apart")
     weights = _hard_weights(building)
     for entry in carried.values():
         _plan_carried(building, entry, weights)
@@ -294,5 +295,5 @@ def _reasons(resources: list[str]) -> list[str]:
 INTER_POD = Plugin(
     "InterPodAffinity", rank=130, late=unwelcome, skips=has_no_company, reasons=_reasons, unresolvable=(0,),
     raw=company, points=company_points, normalise="own", hint=may_welcome, plan=_plan,
-    lists=("together", "apart", "preference"), by_domain=True, used=_used, weight=2, standard=True,
+    lists=("together", "apart", "preference"), barring="apart", by_domain=True, used=_used, weight=2, standard=True,
 )  # fmt: skip

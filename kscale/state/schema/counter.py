@@ -1,6 +1,6 @@
 """A counter: pods of some templates, counted by the domains of a topology. Its counts are its rows of ``tally``."""
 
-from kscale.state.schema import Column
+from kscale.state.schema import Column, bounds
 
 COLUMNS = (
     Column("topology", "int64", "By whose domains it counts."),
@@ -11,4 +11,5 @@ COLUMNS = (
     Column("total", "int64", "Sum of its counts.", "pods"),
     Column("single", "uint8", "1 when its domains are single nodes: those with pods are kept in a list."),
     Column("touched", "int64", "First of its rows of tally that is not 0; -1 for none.", default=-1),
+    *bounds("barring"),
 )

@@ -11,5 +11,6 @@ COLUMNS = (
         default=-1,
         dims=("spot", "lane"),
     ),
+    Column("barriers", "int16", "How many of each lane's barriers its node has.", dims=("guarded", "lane")),
     Column("stamp", "int64", "The latest search that left the spot out.", default=-1),
 )
