@@ -31,7 +31,7 @@ def define(composer: Composer, profile: Profile, *, nominates: bool) -> None:
     conditions = _conditions(profile)
     if conditions:
         _define_groups(composer, profile)
-        search = _SEARCH.replace("PLOT", _PLOT if profile.counts else "")
+        search = _SEARCH.replace("GATHER", _GATHER_OR_PLOT if profile.counts else _GATHER)
         search = search.replace("BEST", _BEST if profile.counts else "node = best_group(lane, groups)")
         text = text.replace("SEARCH", search.replace("CONDITIONS", " or ".join(conditions)))
     composer.define("find_node", "template", text.replace("SEARCH", "\n        node = best_of_lane(lane)"))
@@ -71,7 +71,7 @@ def _define_row(composer: Composer, profile: Profile) -> None:
     body = "\n".join(f"        {line}" for line in lines)
     if profile.counts:
         for function in (
-            plots.plot_of, plots.lay_plot, plots.settle_plots, plots.gather_patches, plots.best_patch,
+            plots.plot_of, plots.free_plot, plots.lay_plot, plots.settle_plots, plots.gather_patches, plots.best_patch,
         ):  # fmt: skip
             composer.use(plain(function).__name__, function)
         body += _SETTLE_PLOTS
@@ -152,7 +152,7 @@ ROW
 
 _SETTLE_PLOTS = """
         if cluster_plots[0] > 0:
-            settle_plots(node)
+            settle_plots(node, first)
             cluster_work[0] += cluster_plots[0] >> 1
 """
 
@@ -181,8 +181,7 @@ OPEN_LANE
 
 _SEARCH = """
         if CONDITIONS:
-            groups = gather_groups(template, lane)
-PLOT
+GATHER
             if groups >= 0:
                 note_skips(template)
                 sums = group_sums[:groups]
@@ -192,17 +191,20 @@ PLOT
         else:
             node = best_of_lane(lane)"""
 
-_PLOT = """
-            plot = -1
-            if groups < 0:
-                plot = plot_of(template)
-                if plot < -1:
-                    plot = -2 - plot
-                    cluster_work[0] += len(node_spot) >> 1
-                    if not lay_plot(plot, template, lane):
-                        plot = -1
-                if plot >= 0:
-                    groups = gather_patches(plot)
+_GATHER = "            groups = gather_groups(template, lane)"
+# Where a template has a plot, its own pods are on more nodes than a search would let stand by themselves.
+_GATHER_OR_PLOT = """
+            plot, groups = plot_of(template), -1
+            if plot < 0:
+                groups = gather_groups(template, lane)
+                if groups < 0:
+                    plot = free_plot(template)
+                    if plot >= 0:
+                        cluster_work[0] += len(node_spot) >> 1
+                        if not lay_plot(plot, template, lane):
+                            plot = -1
+            if plot >= 0:
+                groups = gather_patches(plot)
 """
 
 _BEST = """if plot >= 0:

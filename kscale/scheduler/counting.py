@@ -48,7 +48,7 @@ def count_pod(
     template_counting_first: Any, template_counting_last: Any, counting_counter: Any, counter_topology: Any,
     counter_nodemask: Any, counter_first: Any, counter_total: Any, counter_single: Any, counter_touched: Any,
     topology_domain: Any, nodemask_node: Any, tally_count: Any, tally_next: Any, tally_previous: Any,
-    cluster_trial: Any, counter_barring_first: Any, counter_barring_last: Any, barring_ask: Any, ask_lane: Any,
+    cluster_trial: Any, cluster_log_head: Any, counter_moved_at: Any, counter_barring_first: Any, counter_barring_last: Any, barring_ask: Any, ask_lane: Any,
     node_spot: Any, spot_barriers: Any,
 ) -> None:  # fmt: skip
     """Add (sign 1) or take off (-1) a pod of the template on the node in every counter that counts it.
@@ -66,6 +66,7 @@ def count_pod(
             counter_total[counter] += sign
             if counter_single[counter] != 0 and cluster_trial[0] == 0:
                 touch(counter, row, before, sign, counter_touched, tally_next, tally_previous)
+                counter_moved_at[counter] = cluster_log_head[0]
                 if before == 0 or before + sign == 0:
                     move_barriers(
                         counter, node, 1 if before == 0 else -1, counter_barring_first, counter_barring_last,

@@ -75,23 +75,34 @@ def clear_plot(plot: int, plot_template: Any, plot_patches: Any, plot_place: Any
         plot_place[plot, place] = np.int16(-1)
 
 
-@kernel
+@inlined
+def _idle(plot: int, plot_used_at: Any, cluster_log_head: Any, node_spot: Any) -> bool:
+    return cluster_log_head[0] - plot_used_at[plot] > _IDLE * len(node_spot)
+
+
+@hot
 def plot_of(
+    template: int, template_plot: Any, plot_template: Any, plot_used_at: Any, cluster_log_head: Any, node_spot: Any
+) -> int:
+    """Return the template's plot, or ``NONE``. One that was idle may not have been kept up to date."""
+    plot = template_plot[template]
+    if plot < 0 or plot_template[plot] != template or _idle(plot, plot_used_at, cluster_log_head, node_spot):
+        return NONE
+    plot_used_at[plot] = cluster_log_head[0]
+    return plot
+
+
+@kernel
+def free_plot(
     template: int, plot_template: Any, plot_used_at: Any, template_scanned_until: Any, cluster_log_head: Any,
     node_spot: Any,
 ) -> int:  # fmt: skip
-    """Return the template's plot, -2 - the plot that it is to be given, or ``NONE``."""
-    now, idle = cluster_log_head[0], _IDLE * len(node_spot)
-    if now < template_scanned_until[template]:
-        return NONE
-    free = -1
-    for plot in range(len(plot_template)):
-        if plot_template[plot] == template:
-            plot_used_at[plot] = now
-            return plot
-        if free < 0 and (plot_template[plot] < 0 or now - plot_used_at[plot] > idle):
-            free = plot
-    return -2 - free if free >= 0 else NONE
+    """Return a plot for the template, or ``NONE``: it has had too many groups lately, or all are in use."""
+    if cluster_log_head[0] >= template_scanned_until[template]:
+        for plot in range(len(plot_template)):
+            if plot_template[plot] < 0 or _idle(plot, plot_used_at, cluster_log_head, node_spot):
+                return plot
+    return NONE
 
 
 @kernel
@@ -101,10 +112,12 @@ def lay_plot(
     counter_topology: Any, topology_domain: Any, tally_count: Any, plot_template: Any, plot_patches: Any,
     plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any, plot_best: Any, plot_member: Any,
     node_spot: Any, scan_count: Any, plot_used_at: Any, plot_spot_patch: Any, plot_spot_score: Any, spot_node: Any,
-    spot_score: Any, node_kind: Any, template_scanned_until: Any, cluster_log_head: Any, cluster_plots: Any,
+    spot_score: Any, node_kind: Any, template_scanned_until: Any, template_plot: Any, cluster_log_head: Any,
+    cluster_plots: Any,
 ) -> bool:  # fmt: skip
     """Give the template a plot; tell whether its groups are few enough."""
     clear_plot(plot, plot_template, plot_patches, plot_place)
+    template_plot[template] = plot
     plot_template[plot], plot_used_at[plot] = template, cluster_log_head[0]
     cluster_plots[0] = max(cluster_plots[0], plot + 1)
     for spot in range(len(spot_node)):
@@ -143,14 +156,14 @@ def _look_again(plot: int, patch: int, bank: int, plot_spot_patch: Any, plot_spo
 
 @hot
 def settle_plots(
-    node: int,
+    node: int, since: int, counter_moved_at: Any,
     template_ask: Any, ask_lane: Any, template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any,
     counter_first: Any, counter_topology: Any, topology_domain: Any, tally_count: Any, plot_template: Any,
     plot_patches: Any, plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any, plot_best: Any,
     plot_member: Any, node_spot: Any, scan_count: Any, plot_used_at: Any, plot_spot_patch: Any, plot_spot_score: Any,
     spot_score: Any, node_kind: Any, template_scanned_until: Any, cluster_log_head: Any, cluster_plots: Any,
 ) -> None:  # fmt: skip
-    """Bring every plot up to date with a node that has changed."""
+    """Bring every plot up to date with a node that has changed, at the position ``since`` of the log or later."""
     spot, kind, now = node_spot[node], node_kind[node], cluster_log_head[0]
     bank = spot // _BANK
     for plot in range(cluster_plots[0]):
@@ -158,7 +171,7 @@ def settle_plots(
         if template < 0:
             continue
         lane = ask_lane[template_ask[template]]
-        if lane < 0 or now - plot_used_at[plot] > _IDLE * len(node_spot):
+        if lane < 0 or _idle(plot, plot_used_at, cluster_log_head, node_spot):
             clear_plot(plot, plot_template, plot_patches, plot_place)
             continue
         before, score = plot_spot_score[plot, spot], spot_score[spot, lane]
@@ -167,6 +180,9 @@ def settle_plots(
         first = template_hosted_first[template]
         for entry in range(first, template_hosted_last[template]):
             counter = hosted_counter[entry]
+            # A pod moves few counters; to read the counts of all would be a miss of the caches for each.
+            if counter_moved_at[counter] < since:
+                continue
             domain = topology_domain[counter_topology[counter], node]
             if domain >= 0 and tally_count[counter_first[counter] + domain] != plot_count[plot, patch, entry - first]:
                 moved = True
@@ -195,16 +211,17 @@ def settle_plots(
 def gather_patches(
     plot: int,
     plot_patches: Any, plot_kind: Any, plot_fitting: Any, plot_best: Any, plot_member: Any, plot_spot_patch: Any,
-    spot_node: Any, topology_domain: Any, group_kind: Any, group_spot: Any, group_domain: Any, group_share: Any,
+    plot_spot_score: Any, spot_node: Any, topology_domain: Any, group_kind: Any, group_spot: Any, group_domain: Any, group_share: Any,
     group_sums: Any,
 ) -> int:  # fmt: skip
     """Gather the plot's groups that have nodes that fit; return how many. ``group_spot`` tells which group it is."""
     groups = 0
     for patch in range(plot_patches[plot]):
         if plot_fitting[plot, patch] > 0:
-            # A group is shown by one of its nodes, so that what looks at domains reads the right counts.
+            # A group is shown by one of its nodes that fit, so that what looks at domains reads the right counts: one
+            # that does not may have barriers, which groups do not tell apart.
             spot = int(plot_member[plot, patch])
-            while plot_spot_patch[plot, spot] != patch:
+            while plot_spot_patch[plot, spot] != patch or plot_spot_score[plot, spot] < 0:
                 spot = spot + 1 if spot + 1 < len(spot_node) else 0
             plot_member[plot, patch] = np.int32(spot)
             bests = plot_best[plot, patch]

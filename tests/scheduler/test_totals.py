@@ -123,7 +123,11 @@ def test_normalised_scores_where_all_are_nought() -> None:
     assert added([0, 0, 9], [4, 4, -1], 3, True) == [300, 300, 0]
 
 
-@given(st.lists(st.integers(0, 1 << 50), min_size=1, max_size=6), st.integers(0, 1 << 50), st.integers(0, 6))
+@given(
+    st.lists(st.integers(0, 1 << 50), min_size=1, max_size=9),
+    st.integers(0, 1 << 50) | st.integers(0, 1 << 32) | st.integers(0, 300),
+    st.integers(0, 6),
+)
 def test_normalised_scores_are_exact(raw: list[int], highest: int, edge: int) -> None:
     raw = [min(value, highest) for value in raw] + [highest * edge // 100, highest]
     expected = [100 * value // highest if highest else 0 for value in raw]

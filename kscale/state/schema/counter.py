@@ -11,5 +11,6 @@ COLUMNS = (
     Column("total", "int64", "Sum of its counts.", "pods"),
     Column("single", "uint8", "1 when its domains are single nodes: those with pods are kept in a list."),
     Column("touched", "int64", "First of its rows of tally that is not 0; -1 for none.", default=-1),
+    Column("moved_at", "int64", "Position in the change log when it was last counted in.", default=-1),
     *bounds("barring"),
 )

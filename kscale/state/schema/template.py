@@ -43,6 +43,7 @@ COLUMNS = (
     Column("held", "uint8", "Why it is never tried: 1 for scheduling gates, 2 for no profile of its scheduler."),
     Column("breaks", "uint8", "1 when each of its tries breaks off in an error."),
     Column("domains", "uint8", "1 when some filter or score of it looks at other pods by domain."),
+    Column("plot", "int64", "The plot that it was given last; -1 for none.", default=-1),
     Column("grouped", "uint8", "1 when one of those does that lanes do not answer: it is searched by groups."),
     *bounds("counting"),
     *bounds("trial"),
