@@ -29,6 +29,7 @@ from kscale.scheduler.totals import (
     look_no_further,
     move_count,
     normalise,
+    normalise_plane,
     random_bits,
     rejecting_reasons,
     start_totals,
@@ -57,7 +58,7 @@ def define(
     """
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
-        move_count, copy_totals, take_plane, normalise, add_points, choose_slot, emit_diagnosis, rejecting_reasons,
+        move_count, copy_totals, take_plane, normalise, normalise_plane, add_points, choose_slot, emit_diagnosis, rejecting_reasons,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     _use_plugins(composer, profile)
@@ -210,11 +211,11 @@ def _summed_lines(profile: Profile, place: int, plugin: Plugin) -> list[str]:
         guard = "" if weight.isdigit() else f"{weight} != 0 and "
         return [f"if {guard}raw_{place}(template, sums):", f"    {points_line(profile, place, weight)}"]
     # A plane that is the same on all nodes adds the same to all.
-    return [
-        f"if description_uneven[template_description[template]] & {1 << place} != 0:",
-        f"    take_plane({plugin.plane_column}[template_description[template]])",
-        f"    {points_line(profile, place, weight)}",
-    ]
+    plane = f"{plugin.plane_column}[template_description[template]]"
+    condition = f"if description_uneven[template_description[template]] & {1 << place} != 0:"
+    if plugin.points or plugin.normalise == "none":
+        return [condition, f"    take_plane({plane})", f"    {points_line(profile, place, weight)}"]
+    return [condition, f"    normalise_plane({plugin.normalise == 'reversed'}, {weight}, {plane}, sums)"]
 
 
 def _weigh(profile: Profile, nominates: bool) -> str:

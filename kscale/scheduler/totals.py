@@ -22,6 +22,8 @@ _FEWEST, _LEAST_PERCENTAGE = 100, 5
 _BLOCK = 256
 #: Below this a hundredfold is exact in doubles.
 _NARROW = 1 << 46
+#: Below this a hundredfold is exact in singles.
+_SINGLE = 1 << 16
 #: Below this a raw score is an int32.
 _SHORT = 1 << 31
 
@@ -197,6 +199,32 @@ def _normalise_short(reverse: bool, weight: int, highest: int, sums: Any, wide: 
         points = base + sign * np.int32(100.0 * float(raw) / top)
         wide[i] = np.int64(points)
         sums[i] += factor * points if sums[i] >= 0 else np.int32(0)
+
+
+@kernel
+def normalise_plane(reverse: bool, weight: int, plane: Any, sums: Any) -> None:
+    """Do the same with a plane's raw scores, none of which is below 0.
+
+    Below 2^16 a hundredfold is exact as a single, and the quotient, below 128, is further from the next integer than
+    it is rounded by. Singles divide twice as fast as doubles, and planes are a third of a scan of 5,000 nodes.
+    """
+    highest = np.int32(0)
+    for i in range(len(plane)):
+        highest = max(highest, np.int32(plane[i]) if sums[i] >= 0 else np.int32(0))
+    base, sign, factor = np.int32(0), np.int32(1), np.int32(weight)
+    if reverse:
+        base, sign = np.int32(MAX_SCORE), np.int32(-1)
+    if highest < _SINGLE:
+        top = np.float32(max(highest, 1))
+        for i in range(len(plane)):
+            raw = np.float32(min(np.int32(plane[i]), highest))
+            points = base + sign * np.int32(np.float32(100) * raw / top)
+            sums[i] += factor * points if sums[i] >= 0 else np.int32(0)
+    else:
+        for i in range(len(plane)):
+            if sums[i] >= 0:
+                points = base + sign * np.int32(hundredths_of(np.int64(plane[i]), np.int64(highest)))
+                sums[i] += factor * points
 
 
 @kernel

@@ -20,6 +20,7 @@ from kscale.scheduler.totals import (
     look_no_further,
     move_count,
     normalise,
+    normalise_plane,
     random_bits,
     rejecting_reasons,
     take_plane,
@@ -107,6 +108,10 @@ def added(raw: list[int], totals: list[int], weight: int, reverse: bool) -> list
     assert wide.tolist() == raw
     normalise(reverse, weight, sums, wide)
     gained = (sums - row(totals)).tolist()
+    if max(raw) < 1 << 31:
+        again = row(totals)
+        normalise_plane(reverse, weight, np.array(raw, np.int32), again)
+        assert again.tolist() == sums.tolist()
     assert not any(gain for gain, total in zip(gained, totals, strict=True) if total < 0)
     return gained
 
@@ -262,3 +267,13 @@ def test_of_400_nodes_half_are_enough() -> None:
     assert search_by_hand(order, 50, 300, everyone, set()) == [*order[300:], *order[:100]]
     assert search_by_hand(order, 10, 0, everyone, set()) == order[:100]  # at least 100
     assert search_by_hand(order, 50, 0, {3}, set()) == order
+
+
+def test_planes_are_normalised_exactly_up_to_where_singles_are() -> None:
+    # Quotients next to an integer: the worst of all that singles are used for.
+    for highest in (1, 3, 7, 99, 101, 255, 257, 4095, 32_767, 65_521, 65_535, 65_536, 65_537):
+        near = [points * highest // 100 + step for points in range(101) for step in (-1, 0, 1)]
+        raw = [highest, *(value for value in near if 0 <= value <= highest)]
+        sums = row([0] * len(raw))
+        normalise_plane(False, 1, np.array(raw, np.int32), sums)
+        assert sums.tolist() == [100 * value // highest for value in raw]
