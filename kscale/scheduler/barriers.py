@@ -1,7 +1,7 @@
 """Barriers: pods that keep an ask off the very nodes they are on, as required anti-affinity by hostname does.
 
 Groups tell such nodes apart one by one, which costs by the nodes that have such pods. An ask that may meet many of
-them keeps, lane by lane, how many of its barriers each node has: its scores are -1 there, and the search is a plain one.
+them keeps, lane by lane, how many of its barriers each node has: it scores -1 there, and the search is a plain one.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def count_pod(
     template_counting_first: Any, template_counting_last: Any, counting_counter: Any, counter_topology: Any,
     counter_nodemask: Any, counter_first: Any, counter_total: Any, counter_single: Any, counter_touched: Any,
     topology_domain: Any, nodemask_node: Any, tally_count: Any, tally_next: Any, tally_previous: Any,
-    cluster_trial: Any, cluster_log_head: Any, counter_moved_at: Any, counter_barring_first: Any, counter_barring_last: Any, barring_ask: Any, ask_lane: Any,
-    node_spot: Any, spot_barriers: Any,
+    cluster_trial: Any, cluster_log_head: Any, counter_moved_at: Any, counter_barring_first: Any,
+    counter_barring_last: Any, barring_ask: Any, ask_lane: Any, node_spot: Any, spot_barriers: Any,
 ) -> None:  # fmt: skip
     """Add (sign 1) or take off (-1) a pod of the template on the node in every counter that counts it.
 

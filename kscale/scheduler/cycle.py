@@ -58,7 +58,8 @@ def define(
     """
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
-        move_count, copy_totals, take_plane, normalise, normalise_plane, add_points, choose_slot, emit_diagnosis, rejecting_reasons,
+        move_count, copy_totals, take_plane, normalise, normalise_plane, add_points, choose_slot, emit_diagnosis,
+        rejecting_reasons,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     _use_plugins(composer, profile)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import hot, inlined, kernel
+from kscale.vectors import WIDTH, raise_rows
 
-#: Lanes are taken by so many, so that passes over them vectorise without a rest.
-CHUNK = 16
+#: Lanes are taken by so many, so that passes over them have no rest.
+CHUNK = WIDTH
 #: Up to so many are settled one by one: the passes over lanes cost more to begin than to do.
 FEW = 4
 #: Spots of a block, blocks of a bank, banks of a hall.
@@ -142,7 +143,7 @@ def add_lanes(place: int, lanes: int, lane_points_weight: Any, lane_raw: Any, la
 @hot
 def settle_lanes(
     node: int, lanes: int,
-    lane_reject: Any, lane_total: Any, lane_most: Any, node_kind: Any, node_spot: Any, kind_best: Any,
+    lane_reject: Any, lane_total: Any, node_kind: Any, node_spot: Any, kind_best: Any,
     kind_fitting: Any, kind_first_hall: Any, kind_last_hall: Any, bank_hall: Any, hall_first_bank: Any,
     hall_last_bank: Any, hall_score: Any, bank_score: Any, block_score: Any, spot_score: Any,
 ) -> None:  # fmt: skip
@@ -169,28 +170,10 @@ def settle_lanes(
         score = np.int16(-1) if reject[lane] != 0 else np.int16(total[lane])
         fitting[lane] += np.int32(score >= 0) - np.int32(row[lane] >= 0)
         row[lane] = score
-    if _raise(FAN * block, FAN * block + FAN, block, lanes, spot_score, block_score, lane_most):
-        if _raise(FAN * bank, FAN * bank + FAN, bank, lanes, block_score, bank_score, lane_most):
-            if _raise(hall_first_bank[hall], hall_last_bank[hall], hall, lanes, bank_score, hall_score, lane_most):
-                _raise(kind_first_hall[kind], kind_last_hall[kind], kind, lanes, hall_score, kind_best, lane_most)
-
-
-@hot
-def _raise(first: int, last: int, above: int, lanes: int, scores: Any, highest: Any, lane_most: Any) -> bool:
-    """Put the highest of some rows into a row above them; tell whether that changed."""
-    most, into = lane_most[:lanes], highest[above, :lanes]
-    row = scores[first, :lanes]
-    for lane in range(len(most)):
-        most[lane] = row[lane]
-    for each in range(first + 1, last):
-        row = scores[each, :lanes]
-        for lane in range(len(most)):
-            most[lane] = max(most[lane], row[lane])
-    changed = np.int16(0)
-    for lane in range(len(most)):
-        changed |= into[lane] ^ most[lane]
-        into[lane] = most[lane]
-    return changed != 0
+    if raise_rows(FAN * block, FAN * block + FAN, block, lanes, spot_score, block_score):
+        if raise_rows(FAN * bank, FAN * bank + FAN, bank, lanes, block_score, bank_score):
+            if raise_rows(hall_first_bank[hall], hall_last_bank[hall], hall, lanes, bank_score, hall_score):
+                raise_rows(kind_first_hall[kind], kind_last_hall[kind], kind, lanes, hall_score, kind_best)
 
 
 @kernel

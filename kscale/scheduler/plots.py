@@ -211,8 +211,8 @@ def settle_plots(
 def gather_patches(
     plot: int,
     plot_patches: Any, plot_kind: Any, plot_fitting: Any, plot_best: Any, plot_member: Any, plot_spot_patch: Any,
-    plot_spot_score: Any, spot_node: Any, topology_domain: Any, group_kind: Any, group_spot: Any, group_domain: Any, group_share: Any,
-    group_sums: Any,
+    plot_spot_score: Any, spot_node: Any, topology_domain: Any, group_kind: Any, group_spot: Any, group_domain: Any,
+    group_share: Any, group_sums: Any,
 ) -> int:  # fmt: skip
     """Gather the plot's groups that have nodes that fit; return how many. ``group_spot`` tells which group it is."""
     groups = 0

@@ -215,7 +215,7 @@ def normalise_plane(reverse: bool, weight: int, plane: Any, sums: Any) -> None:
     if reverse:
         base, sign = np.int32(MAX_SCORE), np.int32(-1)
     if highest < _SINGLE:
-        top = np.float32(max(highest, 1))
+        top = np.float32(max(highest, np.int32(1)))
         for i in range(len(plane)):
             raw = np.float32(min(np.int32(plane[i]), highest))
             points = base + sign * np.int32(np.float32(100) * raw / top)

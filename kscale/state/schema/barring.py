@@ -1,4 +1,4 @@
-"""An entry of a counter's list of asks that its pods keep off the nodes they are on: ``barrier`` the other way round."""
+"""An entry of a counter's list of asks that its pods keep off their nodes: ``barrier`` the other way round."""
 
 from kscale.state.schema import Column
 

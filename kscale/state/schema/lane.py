@@ -9,6 +9,5 @@ COLUMNS = (
     Column("raw", "int32", "Score of the plug-in that was asked last, for the node at hand."),
     Column("weight", "int32", "Weight of the resources that count in the mean, for the node at hand."),
     Column("total", "int32", "Total for the node at hand."),
-    Column("most", "int16", "Highest score of the spots at hand."),
     Column("points_weight", "int32", "Weight of each score plug-in.", dims=("scorer", "lane")),
 )

@@ -1,0 +1,74 @@
+"""Passes over rows of int16 in vectors, where numba's own loops cost more to begin than to do.
+
+A row of the class index has a few vectors. A loop over one takes 25 cycles before its first element (what overlaps, how
+long, how aligned), and a node that changes needs thirty of them: more than all arithmetic. Each function here is plain
+Python; compiled code calls the vectors instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+
+#: Elements of a vector: 256 bits.
+WIDTH = 16
+
+
+def raise_rows(first: int, last: int, above: int, lanes: int, scores: Any, highest: Any) -> bool:
+    """Put the highest of the rows ``first`` to ``last`` into the row ``above``; tell whether that changes it.
+
+    ``scores`` and ``highest`` are int16, ``(rows, lanes)``; of a row the first ``lanes`` count, a multiple of
+    ``WIDTH``.
+    """
+    most = scores[first:last, :lanes].max(axis=0)
+    changed = bool((most != highest[above, :lanes]).any())
+    highest[above, :lanes] = most
+    return changed
+
+
+@overload(raise_rows, inline="always")
+def _raise_rows(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
+    def in_vectors(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
+        return _in_vectors(first, last, above, lanes, scores, highest)  # type: ignore[call-arg]
+
+    return in_vectors
+
+
+@intrinsic
+def _in_vectors(
+    context: Any, first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any
+) -> Any:  # pragma: no cover - runs while numba compiles
+    integers = (types.intp,) * 4
+    return types.boolean(*integers, scores, highest), _generate
+
+
+def _generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    first, last, above, lanes = arguments[:4]
+    scores, highest = (
+        target.make_array(kind)(target, builder, value)
+        for kind, value in zip(signature.args[4:], arguments[4:], strict=True)
+    )
+    word, vector = first.type, ir.VectorType(ir.IntType(16), WIDTH)
+
+    def at(array: Any, row: Any, lane: Any) -> Any:
+        stride = builder.extract_value(array.shape, 1)
+        element = builder.gep(array.data, [builder.add(builder.mul(row, stride), lane)])
+        return builder.bitcast(element, vector.as_pointer())
+
+    changed = cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * WIDTH))
+    most = cgutils.alloca_once(builder, vector)
+    with cgutils.for_range(builder, builder.sdiv(lanes, word(WIDTH))) as chunk:
+        lane = builder.mul(chunk.index, word(WIDTH))
+        builder.store(builder.load(at(scores, first, lane), align=2), most)
+        with cgutils.for_range_slice(builder, builder.add(first, word(1)), last, word(1)) as (row, _):
+            known, other = builder.load(most), builder.load(at(scores, row, lane), align=2)
+            builder.store(builder.select(builder.icmp_signed(">", other, known), other, known), most)
+        into, found = at(highest, above, lane), builder.load(most)
+        differs = builder.xor(builder.load(into, align=2), found)
+        builder.store(builder.or_(builder.load(changed), differs), changed)
+        builder.store(found, into, align=2)
+    bits = ir.IntType(16 * WIDTH)
+    return builder.icmp_unsigned("!=", builder.bitcast(builder.load(changed), bits), bits(0))

@@ -1,0 +1,51 @@
+"""Passes in vectors: compiled, they give what the plain functions give."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kscale.vectors import WIDTH, raise_rows
+
+pytestmark = pytest.mark.compiled
+
+
+@numba.njit(error_model="numpy", nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+def compiled(first: int, last: int, above: int, lanes: int, scores: object, highest: object) -> bool:
+    return raise_rows(first, last, above, lanes, scores, highest)  # type: ignore[arg-type]
+
+
+@given(
+    seed=st.integers(0, 1 << 32), rows=st.integers(1, 20), vectors=st.integers(0, 4), more=st.integers(0, 2),
+    span=st.sampled_from((1, 3, 1 << 15)),
+)  # fmt: skip
+def test_rows_are_raised(seed: int, rows: int, vectors: int, more: int, span: int) -> None:
+    rng = np.random.default_rng(seed)
+    lanes, width = vectors * WIDTH, (vectors + more) * WIDTH
+    scores = rng.integers(-span, span, (rows + 4, width)).astype(np.int16)
+    highest = rng.integers(-span, span, (3, width)).astype(np.int16)
+    first = int(rng.integers(0, 4))
+    if rng.random() < 0.5:
+        highest[1, :lanes] = scores[first : first + rows, :lanes].max(axis=0)
+    before, kept, wanted = highest.copy(), scores.copy(), highest.copy()
+    changed = raise_rows(first, first + rows, 1, lanes, kept, wanted)
+    assert compiled(first, first + rows, 1, lanes, scores, highest) == changed
+    assert changed == bool((before != wanted).any())
+    assert np.array_equal(highest, wanted)
+    assert np.array_equal(scores, kept)
+    assert np.array_equal(highest[[0, 2]], before[[0, 2]])
+    assert np.array_equal(highest[1, lanes:], before[1, lanes:])
+    assert highest[1, :lanes].tolist() == scores[first : first + rows, :lanes].max(axis=0).tolist()
+
+
+def test_one_element_that_differs_is_told() -> None:
+    for place in range(2 * WIDTH):
+        scores, highest = np.zeros((1, 2 * WIDTH), np.int16), np.zeros((1, 2 * WIDTH), np.int16)
+        assert not compiled(0, 1, 0, 2 * WIDTH, scores, highest)
+        scores[0, place] = -7
+        assert compiled(0, 1, 0, 2 * WIDTH, scores, highest)
+        assert highest.tolist() == scores.tolist()
+        assert not compiled(0, 1, 0, 2 * WIDTH, scores, highest)
