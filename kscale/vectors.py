@@ -29,6 +29,30 @@ def raise_rows(first: int, last: int, above: int, lanes: int, scores: Any, highe
     return changed
 
 
+def natural(number: int) -> int:
+    """Return a number that is not below 0, and promise that."""
+    return number
+
+
+@overload(natural, inline="always")
+def _natural(number: Any) -> Any:
+    def promised(number: Any) -> Any:
+        return _promise(number)  # type: ignore[call-arg]
+
+    return promised
+
+
+@intrinsic
+def _promise(context: Any, number: Any) -> Any:
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(1)])
+        assume = cgutils.get_or_insert_function(builder.module, kind, "llvm.assume")
+        builder.call(assume, [builder.icmp_signed(">=", arguments[0], arguments[0].type(0))])
+        return arguments[0]
+
+    return number(number), generate
+
+
 @overload(raise_rows, inline="always")
 def _raise_rows(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
     def in_vectors(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:

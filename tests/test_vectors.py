@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kscale.vectors import WIDTH, raise_rows
+from kscale.vectors import WIDTH, natural, raise_rows
 
 pytestmark = pytest.mark.compiled
 
@@ -49,3 +49,14 @@ def test_one_element_that_differs_is_told() -> None:
         assert compiled(0, 1, 0, 2 * WIDTH, scores, highest)
         assert highest.tolist() == scores.tolist()
         assert not compiled(0, 1, 0, 2 * WIDTH, scores, highest)
+
+
+@numba.njit(error_model="numpy", nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+def taken(values: np.ndarray, place: int) -> int:
+    return values[natural(place)]  # type: ignore[no-any-return]
+
+
+def test_a_number_that_is_natural_stays_what_it_is() -> None:
+    values = np.arange(5) * 7
+    assert [taken(values, place) for place in range(5)] == values.tolist()
+    assert natural(3) == 3

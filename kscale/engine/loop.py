@@ -37,6 +37,7 @@ from kscale.engine.pods import (
     STATUS_REFUSED,
     STATUS_SUCCEEDED,
 )
+from kscale.vectors import natural
 
 #: What ``run`` returns: why it came back.
 DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES, LINES = range(8)
@@ -82,7 +83,7 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("run_timers", "now_us", timers)
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
     if not kind.cohorts:
-        composer.define("take_next", "now_us", f"pod = {'pop_next' if waits else 'pop_active'}()\nreturn pod")
+        composer.define("take_next", "now_us", f"pod = natural({'pop_next' if waits else 'pop_active'}())\nreturn pod")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
     text = text.replace("END_DUE", _END_DUE if waits else "pass")
     text = text.replace("TAKE", _TAKE_LINE if kind.cohorts else _TAKE).replace(
@@ -99,6 +100,7 @@ def define_moves(composer: Composer, kind: Kind) -> None:
     composer.use("calendar_push", calendar_push)
     composer.use("calendar_pop", calendar_pop)
     composer.use("next_due", next_due)
+    composer.use("natural", natural)
     pods.define(composer)
     composer.define("move", "pod, node, sign", _MOVE + (_MOVE_DEVICES if kind.devices else ""))
     composer.define("shift", "pod, node, sign", _SHIFT)
@@ -111,8 +113,8 @@ _AFTER_ARRIVAL = f"""if timeline_rows[0] >= len(timeline_time_us):
             record_now(now_us)"""
 
 _MOVE = """
-template = pod_template[pod]
-take_resources(template, node, sign)
+template = natural(pod_template[pod])
+take_resources(template, natural(node), sign)
 reserve(template, node, sign)
 """
 
@@ -130,7 +132,7 @@ if pod_devices[pod] != np.uint64(0):
 
 _OCCUPY = """
 move(pod, node, sign)
-log_change(node, now_us, sign)
+log_change(natural(node), now_us, sign)
 """
 
 _LISTED = """
@@ -175,7 +177,7 @@ elif pod_state[pod] != {IN_FLIGHT} or cluster_node_in_flight[0] < 0:
 """
 
 _ARRIVE = """
-pod = admit()
+pod = natural(admit())
 reset(pod)
 count_arrival(pod_template[pod])
 if pod_end_us[pod] >= 0:
@@ -215,7 +217,7 @@ note_event(pod_template[pod], 1)
 """
 
 _NOTE_FAILURE = """
-template = pod_template[pod]
+template = natural(pod_template[pod])
 pod_diagnosis[pod] = template_diagnosis[template]
 if pod_failed_us[pod] < 0:
     pod_failed_us[pod] = now_us

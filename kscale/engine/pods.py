@@ -21,6 +21,7 @@ from kscale.engine.clock import FREE
 from kscale.engine.lists import link, unlink
 from kscale.engine.outputs import STATUSES
 from kscale.kernels import hot, inlined, kernel, plain
+from kscale.vectors import natural
 
 UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD = range(8)
 STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED = (
@@ -38,10 +39,10 @@ def admit(
     queue_free: Any, queue_size: Any, cluster_arrivals_cursor: Any,
 ) -> int:  # fmt: skip
     """Give the next arrival a row and return it."""
-    arrival = cluster_arrivals_cursor[0]
+    arrival = natural(cluster_arrivals_cursor[0])
     cluster_arrivals_cursor[0] += 1
     queue_size[FREE] -= 1
-    pod = queue_free[queue_size[FREE]]
+    pod = natural(queue_free[natural(queue_size[FREE])])
     pod_trace_row[pod] = arrival_trace_row[arrival]
     pod_template[pod] = arrival_template[arrival]
     pod_arrived_us[pod] = arrival_time_us[arrival]
@@ -131,7 +132,7 @@ def log_change(
     elif sign < 0 and node_bound_pods[node] == 0:
         node_idle_since_us[node] = now_us
     head = cluster_log_head[0]
-    memo_log[head & (len(memo_log) - 1)] = node
+    memo_log[natural(head & (len(memo_log) - 1))] = node
     node_changed_at[node] = head
     cluster_log_head[0] = head + 1
 
@@ -208,7 +209,7 @@ def to_ledger(
     ledger_diagnosis: Any, ledger_victims: Any, ledger_preemptor: Any, ledger_eviction: Any, ledger_rows: Any,
 ) -> None:  # fmt: skip
     """Copy the pod to the ledger's buffer."""
-    row = ledger_rows[0]
+    row = natural(ledger_rows[0])
     ledger_rows[0] += 1
     ledger_trace_row[row] = pod_trace_row[pod]
     ledger_status[row] = status
@@ -230,7 +231,7 @@ def to_ledger(
 def free_row(pod: int, pod_state: Any, queue_free: Any, queue_size: Any) -> None:
     """Make the pod's row free for another."""
     pod_state[pod] = UNUSED
-    queue_free[queue_size[FREE]] = pod
+    queue_free[natural(queue_size[FREE])] = pod
     queue_size[FREE] += 1
 
 

@@ -63,7 +63,7 @@ if template_failed_at[template] != cluster_log_head[0] or cluster_nominated[0] >
 
 # The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.
 _TRY = f"""
-template = pod_template[pod]
+template = natural(pod_template[pod])
 pod_attempts[pod] += 1
 cluster_attempts[0] += 1
 cluster_woken_in_flight[0] = 0

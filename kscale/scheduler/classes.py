@@ -144,7 +144,7 @@ cluster_lanes_cursor[0] = head
 behind = min(head - first, len(node_spot)) if lanes > 0 else 0
 every = head - first > behind
 for place in range(behind):
-    node = place if every else memo_log[(first + place) & (len(memo_log) - 1)]
+    node = natural(place if every else memo_log[(first + place) & (len(memo_log) - 1)])
     if every or node_changed_at[node] == first + place:
 ROW
         cluster_work[0] += 1 + (lanes >> 3)
@@ -162,7 +162,7 @@ node = -1
 cluster_lane_to_open[0], cluster_nowhere[0] = -1, 0
 if NOMINATEDtemplate_ask[template] >= 0:
     catch_up()
-    lane = lane_of(template_ask[template])
+    lane = lane_of(natural(template_ask[template]))
     if lane < -1:
         cluster_lane_to_open[0] = -2 - lane
     elif lane >= 0:SEARCH

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import hot, inlined, kernel
-from kscale.vectors import WIDTH, raise_rows
+from kscale.vectors import WIDTH, natural, raise_rows
 
 #: Lanes are taken by so many, so that passes over them have no rest.
 CHUNK = WIDTH
@@ -148,9 +148,9 @@ def settle_lanes(
     hall_last_bank: Any, hall_score: Any, bank_score: Any, block_score: Any, spot_score: Any,
 ) -> None:  # fmt: skip
     """Put a node's row in place, and bring the highest scores above it up to date as far as they change."""
-    kind, spot = node_kind[node], node_spot[node]
+    kind, spot = natural(node_kind[node]), natural(node_spot[node])
     block, bank = spot // FAN, spot // (FAN * FAN)
-    hall = bank_hall[bank]
+    hall = natural(bank_hall[bank])
     if lanes <= FEW:
         for lane in range(lanes):
             score = np.int16(-1) if lane_reject[lane] != 0 else np.int16(lane_total[lane])
@@ -182,17 +182,17 @@ def best_in_kind(
     bank_score: Any, block_score: Any, spot_score: Any,
 ) -> int:  # fmt: skip
     """Return the first spot of the kind with its highest score, which is not below 0."""
-    best, hall = kind_best[kind, lane], kind_first_hall[kind]
-    while hall_score[hall, lane] != best:
+    best, hall = kind_best[kind, lane], natural(kind_first_hall[kind])
+    while hall_score[natural(hall), lane] != best:
         hall += 1
-    bank = hall_first_bank[hall]
-    while bank_score[bank, lane] != best:
+    bank = hall_first_bank[natural(hall)]
+    while bank_score[natural(bank), lane] != best:
         bank += 1
     block = FAN * bank
-    while block_score[block, lane] != best:
+    while block_score[natural(block), lane] != best:
         block += 1
     spot = FAN * block
-    while spot_score[spot, lane] != best:
+    while spot_score[natural(spot), lane] != best:
         spot += 1
     return spot
 

@@ -17,6 +17,7 @@ from kscale.engine.lists import link, unlink
 from kscale.engine.pods import QUEUED
 from kscale.kernels import hot, inlined, kernel, plain
 from kscale.scheduler.profile import Profile
+from kscale.vectors import natural
 
 #: A pod that rests longer than this is woken anyway; looked at each LEFTOVER_PERIOD_US.
 LEFTOVER_AFTER_US = 300 * SECOND
@@ -43,10 +44,10 @@ def push_active(
     pod: int, pod_template: Any, pod_queue_sequence: Any, template_priority: Any, queue_active: Any, queue_size: Any
 ) -> None:
     """Put the pod into the active queue."""
-    place = queue_size[ACTIVE]
+    place = natural(queue_size[ACTIVE])
     queue_size[ACTIVE] += 1
     while place > 0:
-        above = (place - 1) >> 1
+        above = natural((place - 1) >> 1)
         if not _goes_first(pod, queue_active[above], pod_template, pod_queue_sequence, template_priority):
             break
         queue_active[place] = queue_active[above]
@@ -61,8 +62,8 @@ def pop_active(
     """Take out and return the first pod of the active queue."""
     first = queue_active[0]
     queue_size[ACTIVE] -= 1
-    size = queue_size[ACTIVE]
-    pod, place = queue_active[size], 0
+    size = natural(queue_size[ACTIVE])
+    pod, place = natural(queue_active[size]), 0
     while 2 * place + 1 < size:
         child = 2 * place + 1
         if child + 1 < size and _goes_first(
