@@ -366,7 +366,8 @@ class Simulation:
             at += step
 
     def _sample(self, now_us: int, *, last: bool = False) -> None:
-        if not self.settings.inflate:
+        # With ``inflate`` the loop writes a row after each arrival: there are none where nothing arrives.
+        if not self.settings.inflate or (last and not self._arrivals.count):
             if self.cluster.timeline_rows[0] >= self.cluster.sizes["timeline"]:
                 self.ledger.drain(self.cluster)
             self._call("sample", now_us)
@@ -412,7 +413,7 @@ class Simulation:
         The arrivals are those that were replayed (one a second with ``inflate``).
         """
         pods, preemptors, times = self._pods, self.ledger.preemptors(), self._arrivals.replayed()
-        table = PodTable(list(self.intake.nodes.names), self.ledger.reasons, preemptors, pods.called(preemptors))
+        table = PodTable(self.intake.nodes.names, self.ledger.reasons, preemptors, pods.called(preemptors))
         for first, last in stretches(pods.height):
             known, fields = pods.known(first, last), self.ledger.rows(first, last)
             if times is not None:
@@ -421,7 +422,7 @@ class Simulation:
 
     def pods(self) -> pl.DataFrame:
         """Return the whole table ``pods``."""
-        return pl.concat([frame for _, _, frame in self.stretches()])
+        return pl.concat([frame for _, _, frame in self.stretches()]).with_columns(pl.col("node").cast(pl.String))
 
     def explain(self, template: int) -> np.ndarray[Any, Any]:
         """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""

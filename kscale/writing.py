@@ -112,9 +112,9 @@ def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[str,
         if name in ("cpu", "memory", "pods") or asked[row] > 0 or offered[row] > 0
     ]  # fmt: skip
     names = [intake.resources[row] for row in kept]
-    pods = _Pods(simulation, told, kept)
-    runfolder.write_table(folder, "pods", ledger.dtypes("pods"), pods.frames())
-    runfolder.write_table(folder, "events", ledger.dtypes("events"), pods.events.frames())
+    pods, coded = _Pods(simulation, told, kept), {"node": ledger.node_type(intake.nodes.names)}
+    runfolder.write_table(folder, "pods", ledger.dtypes("pods"), pods.frames(), coded)
+    runfolder.write_table(folder, "events", ledger.dtypes("events"), pods.events.frames(), coded)
     simulation.ledger.scratch.clear()
     devices = simulation.devices if simulation.with_devices else None
     timeline = simulation.ledger.timeline_frame(intake.resources, offered.tolist(), devices)

@@ -172,6 +172,18 @@ def test_until_before_the_first_arrival_gives_empty_tables(play: Play) -> None:
     assert done.table("nodes")["idle_share"].to_list() == [1.0] * 3
 
 
+@pytest.mark.parametrize("inflate", [False, True])
+def test_a_trace_without_pods_is_an_empty_run(play: Play, tmp_path: Path, inflate: bool) -> None:
+    (tmp_path / "none.csv").write_text("name,arrival,duration,cpu\n")
+    done = play("none.csv", inflate=inflate)
+    for table in OUTPUTS:
+        matches(done, table)
+    assert done.pods.height == done.table("events").height == done.run.counts["arrived"] == 0
+    assert done.table("timeline").select("arrived_pods", "used_gpu_milli", "idle_gpu_milli").unique().rows() == [
+        (0, 0, 2000)
+    ]
+
+
 def test_load_below_one_thins(play: Play) -> None:
     whole, half = play(), play(load=0.5)
     assert half.pods.height == 30

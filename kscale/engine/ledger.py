@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 
 from kscale.engine.outputs import OUTPUTS, STATUSES
 from kscale.engine.pods import EVICTED, GONE, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
-from kscale.engine.scratch import Rows, Scratch, stretches
+from kscale.engine.scratch import Rows, Scratch, as_bytes, stretches
 from kscale.state.tables import Cluster
 
 _FIELDS: dict[str, Any] = {
@@ -77,10 +77,11 @@ class Ledger:
     def close(self, cluster: Cluster) -> None:
         """Take the pods that still live at the end of the run."""
         self.drain(cluster)
-        live = np.flatnonzero(~np.isin(cluster.pod_state, (UNUSED, GONE, EVICTED)))
-        running = cluster.pod_state[live] == RUNNING
+        state = cluster.pod_state
+        live = np.flatnonzero((state != UNUSED) & (state != GONE) & (state != EVICTED))
+        running = state[live] == RUNNING
         names = [name for name in _FIELDS | _EVICTION_FIELDS if name != "status"]
-        columns = {name: cluster.columns[f"pod_{name}"][live] for name in names}
+        columns = {name: cluster.columns[f"pod_{name}"].take(live) for name in names}
         # A try that is not over has taken room, but its pod is not bound.
         columns["devices"][~running] = 0
         columns["status"] = np.where(running, STATUS_RUNNING, STATUS_WAITING)
@@ -126,25 +127,30 @@ class Ledger:
 
 def _scattered(rows: Rows, fields: dict[str, Any], first: int, last: int) -> Fields:
     found = rows.read(first, last)
-    places = found["place"].astype(np.int64) - first
-    result = {}
-    for name, dtype in fields.items():
-        result[name] = np.full(last - first, _UNTOLD.get(name, -1), dtype)
-        result[name][places] = found[name]
-    return result
+    untold = np.array([(0, *(_UNTOLD.get(name, -1) for name in fields))], found.dtype)
+    # Rows are put in their places as so many bytes: field by field, each would be looked up once for every field.
+    whole = np.repeat(as_bytes(untold), last - first)
+    whole[found["place"].astype(np.int64) - first] = as_bytes(found)
+    placed = whole.view(found.dtype)
+    return {name: placed[name].copy() for name in fields}
 
 
 class PodTable:
     """Makes the table ``pods`` stretch by stretch: one row for each pod that arrived, in the order of the trace.
 
+    Nodes are codes, and become texts where the table is written (``kscale.engine.runfolder.write_table``).
     ``reasons`` are the texts of the diagnoses by number. ``preemptors`` are the rows in the trace of the pods that
     others were evicted for, ascending, and ``preemptor_names`` what they are called, as namespace/name.
     """
 
     def __init__(
-        self, node_names: list[str], reasons: list[str], preemptors: np.ndarray[Any, Any], preemptor_names: pl.Series
+        self,
+        node_names: Sequence[str],
+        reasons: list[str],
+        preemptors: np.ndarray[Any, Any],
+        preemptor_names: pl.Series,
     ) -> None:
-        self._nodes = pl.Series(node_names, dtype=pl.String)
+        self._nodes = pl.Series(node_names, dtype=node_type(node_names))
         self._reasons = pl.Series(reasons, dtype=pl.String)
         self._statuses = pl.Series(STATUSES, dtype=pl.Enum(STATUSES))
         self._preemptors, self._preemptor_names = preemptors, preemptor_names
@@ -192,6 +198,11 @@ class PodTable:
             "preempted_by": _words(number, self._preemptor_names),
             "victims": pl.Series(fields["victims"].astype(np.int64)),
         }
+
+
+def node_type(names: Sequence[str]) -> pl.Enum:
+    """Return the type of columns of nodes that are codes; ``names`` are those of the nodes."""
+    return pl.Enum(list(dict.fromkeys(names)))
 
 
 def column_name(resource: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -26,6 +27,8 @@ from kscale.errors import InputError, MachineError
 #: Version of run.json and of the tables; raised when a column or a field changes its meaning.
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
+#: Where a Parquet file says of what types its columns are.
+_SCHEMA = "ARROW:schema"
 #: What stands in run.json for its own digest while that is taken.
 _UNSEALED = "0" * 64
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOMEM, errno.EFBIG, errno.EIO}
@@ -256,12 +259,28 @@ def table(folder: Path, name: str) -> pl.LazyFrame:
     return pl.scan_parquet(folder / f"{name}.parquet")
 
 
-def write_table(folder: Path, name: str, columns: dict[str, Any], frames: Iterator[pl.DataFrame]) -> None:
-    """Write a table of the run folder from its portions; no more than a few of them are in memory at once."""
+def write_table(
+    folder: Path, name: str, columns: dict[str, Any], frames: Iterator[pl.DataFrame], coded: dict[str, Any]
+) -> None:
+    """Write a table of the run folder from its portions; no more than a few of them are in memory at once.
+
+    ``columns`` are the types as they are read. ``coded`` are those of texts that come as codes: a Parquet file holds
+    texts that repeat as codes too, and so nobody has to look for them among the texts.
+    """
 
     def portions(
         wanted: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch: int | None
     ) -> Iterator[pl.DataFrame]:
         yield from frames
 
-    register_io_source(portions, schema=columns).sink_parquet(folder / f"{name}.parquet")
+    register_io_source(portions, schema=columns | coded).sink_parquet(
+        folder / f"{name}.parquet", compression="zstd", compression_level=1, metadata={_SCHEMA: _told(columns)}
+    )
+
+
+def _told(columns: dict[str, Any]) -> str:
+    """Return what a Parquet file says of the types of its columns."""
+    file = io.BytesIO()
+    pl.DataFrame(schema=columns).write_parquet(file)
+    file.seek(0)
+    return pl.read_parquet_metadata(file)[_SCHEMA]

@@ -51,8 +51,6 @@ class Rows:
     def __init__(self, scratch: Scratch, name: str, fields: Mapping[str, Any]) -> None:
         self._scratch, self._name = scratch, name
         self._dtype = np.dtype([("place", np.uint32), *fields.items()])
-        # Rows are moved as so many bytes: numpy would copy them field by field.
-        self._bytes = np.dtype((np.void, self._dtype.itemsize))
         self._held: list[np.ndarray[Any, Any]] = []
         self._waiting = 0
         self._written: set[int] = set()
@@ -65,7 +63,7 @@ class Rows:
         rows["place"] = places
         for name in self._dtype.names[1:]:  # type: ignore[index]
             rows[name] = columns[name]
-        self._held.append(rows.view(self._bytes))
+        self._held.append(as_bytes(rows))
         self._waiting += len(rows)
         if self._waiting >= HELD:
             self._write()
@@ -87,7 +85,7 @@ class Rows:
         self._held, self._waiting = [], 0
 
     def _together(self) -> np.ndarray[Any, Any]:
-        return np.concatenate([*self._held, np.empty(0, self._bytes)])
+        return np.concatenate([*self._held, as_bytes(np.empty(0, self._dtype))])
 
     def _path(self, stretch: int) -> Path:
         return self._scratch.path(f"{self._name}-{stretch:06}")
@@ -101,6 +99,11 @@ class Rows:
         rows = self._together()
         place = rows.view(self._dtype)["place"]
         return rows[(place >= first) & (place < last)].view(self._dtype)
+
+
+def as_bytes(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the same rows as so many bytes each: numpy would move them field by field."""
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
 
 
 def stretches(rows: int) -> Iterator[tuple[int, int]]:

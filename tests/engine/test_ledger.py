@@ -100,7 +100,7 @@ def test_pods_as_a_table() -> None:
     ledger = filled()
     assert ledger.fields["status"].tolist() == [1, 4, 255, 2]
     table = told(ledger, ["n0", "n1"])
-    assert dict(table.schema) == dtypes("pods")
+    assert dict(table.schema) == dtypes("pods") | {"node": table.schema["node"]}
     assert table.rows(named=True) == [
         {
             "name": "a",
@@ -172,7 +172,7 @@ def test_evicted_pods_and_whom_they_were_evicted_for() -> None:
     cluster.pod_state[6], cluster.pod_trace_row[6], cluster.pod_preemptor[6] = EVICTED, 1, 3
     ledger.close(cluster)
     table = told(ledger, ["n0"])
-    assert dict(table.schema) == dtypes("pods")
+    assert dict(table.schema) == dtypes("pods") | {"node": table.schema["node"]}
     rows = table.select("name", "status", "ended_us", "preempted_by", "victims").rows()
     assert rows == [("b", "evicted", 8, "y/d", 0), ("c", "refused", None, None, 0), ("d", "running", None, None, 1)]
     assert ledger.fields["eviction"].tolist() == [-1, 0, -1, -1]
@@ -192,7 +192,7 @@ def test_the_highest_device_is_told() -> None:
 def test_nobody_arrived() -> None:
     table = told(Ledger(4, tell), ["n0"])
     assert table.height == 0
-    assert dict(table.schema) == dtypes("pods")
+    assert dict(table.schema) == dtypes("pods") | {"node": table.schema["node"]}
     assert events(table).height == 0
     assert fingerprint(table) == fingerprint(table.clone())
 
