@@ -132,6 +132,10 @@ def _growth() -> Iterator[Workload]:
         yield Workload(name, doc.format(" and ".join(f"{n:,}" for n in counts)), "nodes", labels=("growth",), rounds=3,
                        sizes=tuple(Objects("simple", nodes, 20_000, 20) for nodes in counts), full=full,
                        limits={"ratio": 3}, expected=expected(name))  # fmt: skip
+    doc = "Ten pods a node of 20 templates, on 1,000 and 100,000 nodes: how much more does a pod cost on the most?"
+    yield Workload("nodes-1000-100000-filled", doc, "nodes", labels=("growth",), rounds=3, full=True,
+                   sizes=tuple(Objects("simple", nodes, 10 * nodes, 20) for nodes in (1_000, 100_000)),
+                   limits={"ratio": 3}, expected=expected("nodes-1000-100000-filled"))  # fmt: skip
     doc = "A full cluster of {:,} nodes, {} pods waiting, {:,} pods a second come and go: does an event cost the same?"
     for name, nodes, rate, seconds, sizes, full in (
         ("waiting-small", 500, 100, 10, (500, 2_500), False),
