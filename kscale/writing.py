@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,10 @@ def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[str,
 
 
 class _Pods:
-    """Makes the table ``pods`` portion by portion, and gathers from each what other tables tell of the pods."""
+    """Makes the table ``pods`` portion by portion, and gathers from each what other tables tell of the pods.
+
+    That is done beside, on a thread: one portion is made and written while another is looked at.
+    """
 
     def __init__(self, simulation: Simulation, told: Told, kept: list[int]) -> None:
         self._simulation, self._waiting = simulation, told.waiting
@@ -150,17 +154,26 @@ class _Pods:
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Yield the table."""
-        for fields, spec, frame in self._simulation.stretches():
-            pods = _with_reasons(frame, self._simulation, self._waiting)
-            self.stays.add(fields, spec)
-            self.events.add(pods)
-            self.fingerprint.add(pods)
-            for word, count in pods["status"].value_counts().iter_rows():
-                self.counts[word] += count
-            template, bound = pods["template"].to_numpy(), pods["node"].is_not_null().to_numpy()
-            self.asked += np.bincount(template, minlength=len(self.asked))
-            self.placed += np.bincount(template[bound], minlength=len(self.placed))
-            yield pods
+        with ThreadPoolExecutor(1) as beside:
+            gathered: Future[None] | None = None
+            for fields, spec, frame in self._simulation.stretches():
+                pods = _with_reasons(frame, self._simulation, self._waiting)
+                if gathered is not None:
+                    gathered.result()
+                gathered = beside.submit(self._gather, fields, spec, pods)
+                yield pods
+            if gathered is not None:
+                gathered.result()
+
+    def _gather(self, fields: ledger.Fields, spec: np.ndarray[Any, Any], pods: pl.DataFrame) -> None:
+        self.stays.add(fields, spec)
+        self.events.add(pods)
+        self.fingerprint.add(pods)
+        for word, count in pods["status"].value_counts().iter_rows():
+            self.counts[word] += count
+        template, bound = pods["template"].to_numpy(), pods["node"].is_not_null().to_numpy()
+        self.asked += np.bincount(template, minlength=len(self.asked))
+        self.placed += np.bincount(template[bound], minlength=len(self.placed))
 
 
 def _with_reasons(pods: pl.DataFrame, simulation: Simulation, waiting: dict[int, str]) -> pl.DataFrame:

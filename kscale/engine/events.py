@@ -55,9 +55,7 @@ class Events:
         node = pods["node"].cast(self._node).to_physical().cast(pl.UInt32)
         object_ = pl.concat_str("namespace", pl.lit("/"), "name").alias("object")
         texts = pods.select(object_, node.alias("node"), pl.col("reason").cast(pl.Categorical))
-        keys, rows = _happened(pods)
-        order = np.argsort(keys, kind="stable")
-        self._runs.append(_Run(self._scratch, len(self._runs), keys[order], rows[order], texts))
+        self._runs.append(_Run(self._scratch, len(self._runs), *_sorted(*_happened(pods)), texts))
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Yield the table in portions, nodes as codes; at least one, also without rows."""
@@ -153,6 +151,20 @@ def _happened(pods: pl.DataFrame) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
         keys.append(times << _KIND_BITS | kind)
         rows.append(found)
     return np.concatenate(keys), np.concatenate(rows)
+
+
+def _sorted(
+    keys: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return events by key; those of one key by row, as they are given."""
+    low, bits = int(keys.min(initial=0)), int(rows.max(initial=0)).bit_length()
+    if (int(keys.max(initial=0)) - low).bit_length() + bits > 63:
+        order = np.argsort(keys, kind="stable")
+        return keys[order], rows[order]
+    # Both in one number: numbers are sorted in half the time that it takes to find their order.
+    both = (keys - low) << bits | rows
+    both.sort(kind="stable")
+    return (both >> bits) + low, (both & ((1 << bits) - 1)).astype(np.uint32)
 
 
 def _joined(parts: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:

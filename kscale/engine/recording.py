@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from kscale.engine.ledger import Fields, column_name
+from kscale.state.alike import alike
 from kscale.state.intake import Intake
 from kscale.state.quantities import format_quantity
 from kscale.state.tables import Cluster
@@ -19,12 +20,11 @@ MOST_SAMPLES = 500
 def pools(intake: Intake) -> tuple[np.ndarray[Any, Any], list[str]]:
     """Return each node's pool (int64 per node) and the pools' names: nodes of one shape are a pool."""
     cluster = intake.cluster
-    keys: dict[tuple[int, ...], int] = {}
     shapes = np.vstack(
         [cluster.node_allocatable, cluster.node_device_count[None], cluster.node_device_model[None].astype(np.int64)]
     )
-    codes = np.array([keys.setdefault(tuple(column), len(keys)) for column in shapes.T.tolist()], np.int64)
-    return codes, [_shape(intake, key) for key in keys]
+    firsts, codes = alike(pl.DataFrame({str(row): amounts for row, amounts in enumerate(shapes)}))
+    return codes, [_shape(intake, tuple(key)) for key in shapes[:, firsts].T.tolist()]
 
 
 def _shape(intake: Intake, key: tuple[int, ...]) -> str:
@@ -65,17 +65,20 @@ class NodeTimeline:
         self._intake, self._devices = intake, devices
         pool, self.pool_names = pools(intake)
         self.group = groups(pool)
-        self._order = np.argsort(self.group, kind="stable")
-        ordered = self.group[self._order]
+        order = np.argsort(self.group, kind="stable")
+        ordered = self.group[order]
+        # None where the nodes stand by group: most lists give them pool by pool.
+        self._order = None if (ordered == self.group).all() else order
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        firsts = self._order[self._starts]
+        firsts = order[self._starts]
         self.group_pools = [self.pool_names[pool[node]] for node in firsts]
         self.group_sizes = np.diff(np.r_[self._starts, len(ordered)])
+        self._offered = self._sums(1000 * intake.cluster.node_device_count)
         self._samples: list[tuple[int, np.ndarray[Any, Any]]] = []
         self._every, self._seen = 1, 0
 
     def _sums(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return np.add.reduceat(values[..., self._order], self._starts, axis=-1)
+        return np.add.reduceat(values if self._order is None else values.take(self._order), self._starts)
 
     def sample(self, cluster: Cluster, now_us: int) -> None:
         """Take a sample, unless the step has grown past it."""
@@ -83,9 +86,9 @@ class NodeTimeline:
             self._samples.pop()
             self._seen -= 1
         if self._seen % self._every == 0:
-            used = 1000 * cluster.node_device_count - cluster.node_device_free_total
-            rows = np.vstack([cluster.node_requested, cluster.node_bound_pods[None], used[None]])
-            self._samples.append((now_us, self._sums(rows)))
+            used = self._offered - self._sums(cluster.node_device_free_total) if self._devices else self._offered
+            rows = [*map(self._sums, cluster.node_requested), self._sums(cluster.node_bound_pods), used]
+            self._samples.append((now_us, np.stack(rows)))
             if len(self._samples) >= MOST_SAMPLES:
                 self._samples = self._samples[::2]
                 self._every *= 2
@@ -105,13 +108,12 @@ class NodeTimeline:
             "nodes": np.tile(self.group_sizes.astype(np.int32), len(times)),
             "bound_pods": data[:, resources].reshape(-1),
         }
-        allocatable = self._sums(cluster.node_allocatable)
         for row in kept:
             key = column_name(self._intake.resources[row])
-            frame[f"allocatable_{key}"] = np.tile(allocatable[row], len(times))
+            frame[f"allocatable_{key}"] = np.tile(self._sums(cluster.node_allocatable[row]), len(times))
             frame[f"requested_{key}"] = data[:, row].reshape(-1)
         if self._devices:
-            frame["allocatable_gpu_milli"] = np.tile(self._sums(1000 * cluster.node_device_count), len(times))
+            frame["allocatable_gpu_milli"] = np.tile(self._offered, len(times))
             frame["used_gpu_milli"] = data[:, resources + 1].reshape(-1)
         return pl.DataFrame(frame)
 

@@ -73,10 +73,11 @@ class Rows:
         if not self._held:
             return
         rows = self._together()
-        stretch = (rows.view(self._dtype)["place"] // STRETCH).astype(np.int32)
+        # 16 bits are enough for places of 32, and numpy sorts them by their digits.
+        stretch = (rows.view(self._dtype)["place"] // STRETCH).astype(np.uint16)
         order = np.argsort(stretch, kind="stable")
         rows, stretch = rows[order], stretch[order]
-        starts = np.flatnonzero(np.diff(stretch, prepend=-1))
+        starts = np.flatnonzero(np.diff(stretch.astype(np.int32), prepend=-1))
         for first, last in zip(starts, [*starts[1:], len(rows)], strict=True):
             number = int(stretch[first])
             with self._path(number).open("ab") as file:

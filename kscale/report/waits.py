@@ -22,6 +22,8 @@ REASONS = 6
 INSTANTS = 400
 #: Moments that are looked at within each interval that is shown, so that short waits are seen.
 FINE = 80
+#: Up to so many pods that waited are looked for once; of more, every figure reads the file again.
+FEW = 1 << 20
 TURN = "Waiting for its turn in the scheduler"
 OTHER = "Other reasons"
 
@@ -117,7 +119,9 @@ def waiting(folder: Path, run: Run) -> pl.LazyFrame:
 def measure(folder: Path, run: Run, templates: pl.DataFrame) -> Waits:
     """Return the waits of a timed run; ``templates`` carries ``ask:*`` columns."""
     times = instants(run)
-    lazy = waiting(folder, run)
+    lazy = waiting(folder, run).drop("name", "namespace")
+    few = lazy.head(FEW + 1).collect(engine="streaming")
+    lazy = few.lazy() if few.height <= FEW else lazy
     overall, classes = _placing(lazy, templates)
     labels = _labels(lazy)
     if labels is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kscale.engine.events import Events
+from kscale.engine.events import Events, _sorted
 from kscale.engine.ledger import FINGERPRINTED, Fingerprint, Ledger, PodTable, column_name, dtypes, fingerprint
 from kscale.engine.outputs import EVENT_KINDS, OUTPUTS, STATUSES
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING
@@ -65,6 +66,20 @@ def events(*portions: pl.DataFrame) -> pl.DataFrame:
     for portion in portions:
         gathered.add(portion)
     return pl.concat(gathered.frames())
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=30).map(lambda found: sorted(set(found))),
+    st.sampled_from([1, 1 << 40, 1 << 58]),
+)
+def test_events_of_one_key_stay_in_the_order_of_the_trace(found: list[tuple[int, int]], far: int) -> None:
+    """``far``: whether a key and a row fit into one number."""
+    by_row = sorted(found, key=lambda event: event[1])
+    keys, rows = _sorted(
+        np.array([key * far for key, _ in by_row], np.int64), np.array([row for _, row in by_row], np.uint32)
+    )
+    assert keys.dtype == np.int64 and rows.dtype == np.uint32
+    assert list(zip(keys.tolist(), rows.tolist(), strict=True)) == [(key * far, row) for key, row in found]
 
 
 def filled() -> Ledger:

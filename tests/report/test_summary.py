@@ -56,6 +56,27 @@ def test_waiting_by_reason_over_time(tmp_path):
     assert [series[t] for t in (0.5, 1.0, 1.75, 2.0, 4.75, 5.0, 5.75, 6.0, 10.0)] == [0, 1, 1, 1, 1, 0, 0, 1, 1]
 
 
+def test_waits_are_the_same_when_every_figure_reads_the_file(tmp_path, monkeypatch):
+    run = make_run.make(tmp_path / "run", one_node())
+    found = reading.resources(tmp_path / "run", run)
+    templates = reading.templates(tmp_path / "run", run, found)
+    at_once = waits.measure(tmp_path / "run", run, templates)
+    monkeypatch.setattr(waits, "FEW", 1)
+    again = waits.measure(tmp_path / "run", run, templates)
+    assert at_once.overall is not None and again.overall is not None
+    assert at_once.overall.quantiles == again.overall.quantiles
+    assert (at_once.pod_hours, at_once.main, at_once.peak, at_once.peak_at) == (
+        again.pod_hours,
+        again.main,
+        again.peak,
+        again.peak_at,
+    )
+    for one, other in ((at_once.reasons, again.reasons), (at_once.asks, again.asks)):
+        assert {key: values.tolist() for key, values in one.items()} == {
+            key: values.tolist() for key, values in other.items()
+        }
+
+
 def test_demand_counts_what_waits(tmp_path):
     s = summary_of(tmp_path, one_node())
     peak = s.supply.peaks["cpu"]

@@ -63,7 +63,7 @@ class Stream:
         self._hashes.append(pods.select(pl.struct("namespace", "name").hash()).to_series().to_numpy())
         for name in _TIMES:
             with self._scratch.path(name).open("ab") as file:
-                file.write(pods[name].fill_null(-1).to_numpy().tobytes())
+                file.write(pods[name].fill_null(-1).to_numpy().data)
         self.height += pods.height
 
     def distinct(self) -> bool:

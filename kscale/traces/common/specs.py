@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from kscale.errors import InputError
+from kscale.state.alike import alike
 from kscale.traces import DEFAULT_PODS_PER_NODE, NODES, PODS, SPECS, Trace
 
 #: Most pods that a trace may hold; the rows of pods are int32 in the state, and each takes about 100 bytes here.
@@ -53,19 +54,15 @@ class SpecTable:
         """
         specs = conform(frame, SPECS).with_columns(pl.col("gpu_count", "gpu_milli", "priority").fill_null(0))
         keys = specs.columns
-        # Columns with one value throughout tell no rows apart, and most are like that: leave them out of the join.
-        varying = [name for name in keys if specs[name].n_unique() > 1] or keys[:1]
-        distinct = specs.unique(varying, keep="first", maintain_order=True)
+        firsts, places = alike(specs)
+        distinct = specs[firsts]
         known = distinct.clear() if self._specs is None else self._specs
         known = known.with_row_index("spec")
         merged = distinct.join(known, on=keys, how="left", nulls_equal=True, maintain_order="left")
         fresh = merged["spec"].is_null()
         numbers = merged["spec"].fill_null(fresh.cast(pl.UInt32).cum_sum() + known.height - 1)
         self._specs = pl.concat([known.drop("spec"), distinct.filter(fresh)])
-        codes = distinct.select(varying).with_columns(numbers.cast(pl.UInt32).alias("spec"))
-        return specs.select(varying).join(codes, on=varying, how="left", nulls_equal=True, maintain_order="left")[
-            "spec"
-        ]
+        return pl.Series("spec", numbers.cast(pl.UInt32).to_numpy()[places])
 
     def frame(self) -> pl.DataFrame:
         """Return the distinct specs so far, with the columns of ``SPECS`` and the extended resources."""
