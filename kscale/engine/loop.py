@@ -83,7 +83,7 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("run_timers", "now_us", timers)
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
     if not kind.cohorts:
-        composer.define("take_next", "now_us", f"pod = natural({'pop_next' if waits else 'pop_active'}())\nreturn pod")
+        composer.define("take_next", "now_us", f"pod = {'pop_next' if waits else 'pop_active'}()\nreturn natural(pod)")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
     text = text.replace("END_DUE", _END_DUE if waits else "pass")
     text = text.replace("TAKE", _TAKE_LINE if kind.cohorts else _TAKE).replace(

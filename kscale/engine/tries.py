@@ -90,8 +90,8 @@ if node < 0:
 def _look_or_try() -> str:
     """Return the text of a try where a line may be looked at by its first pod, which is not tried by that."""
     begin, end = _TRY.split("SEARCH\nREST")
-    tried = begin.replace("template = pod_template[pod]\n", "")
+    tried = begin.replace("template = natural(pod_template[pod])\n", "")
     indented = ["\n    ".join(["", *part.strip().splitlines()]) for part in (tried, end)]
     look = "if cluster_probe[0] >= 0:\n    looked_at(cluster_probe[0], node)\nelse:"
-    text = "template, draw = pod_template[pod], np.uint64(0)\nif cluster_probe[0] < 0:"
+    text = "template, draw = natural(pod_template[pod]), np.uint64(0)\nif cluster_probe[0] < 0:"
     return f"{text}{indented[0]}\n{_SEARCH}\n{look}{indented[1]}"
