@@ -54,6 +54,8 @@ _TARGETS: tuple[tuple[str, str, Objects, float], ...] = (
     ("place-preemption", "5,000 pods evict others from nodes full of low priority, with budgets.",
      Objects("preemption", _NODES, 5_000, 20), 30_000),
 )  # fmt: skip
+#: Those that take seconds; the others are run more often.
+_LONG = ("place-own", "place-services", "place-wide")
 #: The same on fewer nodes, for every run: name, nodes, pods, templates.
 _SMALL = {
     "place-1": (1_000, 20_000, 1), "place-20": (1_000, 20_000, 20), "place-500": (1_000, 20_000, 500),
@@ -66,7 +68,7 @@ _SMALL = {
 
 def _targets() -> Iterator[Workload]:
     for name, doc, objects, rate in _TARGETS:
-        yield Workload(name, doc, "place", objects=objects, labels=("target",), rounds=3, full=True,
+        yield Workload(name, doc, "place", objects=objects, labels=("target",), rounds=3 if name in _LONG else 9, full=True,
                        limits={"pods_per_second": rate}, expected=expected(name))  # fmt: skip
         if name in _SMALL:
             nodes, pods, templates = _SMALL[name]
