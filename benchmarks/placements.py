@@ -68,7 +68,8 @@ _SMALL = {
 
 def _targets() -> Iterator[Workload]:
     for name, doc, objects, rate in _TARGETS:
-        yield Workload(name, doc, "place", objects=objects, labels=("target",), rounds=3 if name in _LONG else 9, full=True,
+        rounds = 3 if name in _LONG else 9
+        yield Workload(name, doc, "place", objects=objects, labels=("target",), rounds=rounds, full=True,
                        limits={"pods_per_second": rate}, expected=expected(name))  # fmt: skip
         if name in _SMALL:
             nodes, pods, templates = _SMALL[name]
