@@ -1,7 +1,7 @@
 """Lanes: the kernels of the class index. Scores by usage of the asks that come often, kept for every node.
 
 A score is an int16 at (spot, lane). When a pod comes to a node or goes, the node's row is worked out for all lanes,
-then the highest scores of its block (16 spots), its bank (16 blocks), its hall (16 banks) and its kind. A search reads
+then the highest scores of its block (8 spots), its bank (8 blocks), its hall (8 banks) and its kind. A search reads
 one column from the top down. A row costs 2 to 4 ns a lane, where bringing one node of one template up to date takes
 170 (`python -m benchmarks.crossover`).
 """

@@ -1,7 +1,7 @@
 """Plots: the groups of a template whose own pods are on many nodes, kept as pods come and go.
 
 A group (a patch of the plot) is what nodes of one kind with the same counts of the template's counters are. For each
-group and bank the highest score is kept: a node that changes costs a few comparisons, and a look at its bank (256
+group and bank the highest score is kept: a node that changes costs a few comparisons, and a look at its bank (64
 spots, two vector passes) where it was the best of its group.
 """
 
@@ -148,7 +148,7 @@ def _look_again(plot: int, patch: int, bank: int, plot_spot_patch: Any, plot_spo
     scores = plot_spot_score[plot, _BANK * bank : _BANK * bank + _BANK]
     wanted, best = np.int16(patch), np.int16(-1)
     for spot in range(len(scores)):
-        # -1 has all bits set. Written as a choice this does not vectorise: 500 ns a bank, and not 50.
+        # -1 has all bits set. Written as a choice this does not vectorise: 500 ns for 256 spots, not 50.
         other = patches[spot] ^ wanted
         best = max(best, np.int16(scores[spot] | np.int16(0 if other == 0 else -1)))
     plot_best[plot, patch, bank] = best
