@@ -79,6 +79,7 @@ class Composer:
     def source(self) -> str:
         """Return the module's text."""
         kinds = self._kinds or {}
+        rows = {column: row for row, column in enumerate(self._table())} if kinds else {}
         lines = [
             '"""Composed by kscale.composer; see there."""',
             "import numpy as np",
@@ -86,13 +87,13 @@ class Composer:
             "from kscale import kernels as _kernels",
             "_entry, _form = _kernels.forms(globals().get('COMPILED', True))",
             *(f"import {module}" for module in sorted({place.rpartition(".")[0] for place in self._places.values()})),
-            *(f"{name} = _form({self._places[name]}{self._rows(name)})" for name in self._used()),
+            *(f"{name} = _form({self._places[name]}{self._rows(name, rows)})" for name in self._used()),
             *(
                 f"_take_{dtype}_{dimensions} = _kernels.taker('{dtype}', {dimensions}, globals().get('COMPILED', True))"
                 for dtype, dimensions in sorted(set(kinds.values()))
             ),
         ]
-        texts = [ast.unparse(ast.fix_missing_locations(self._with_columns(name))) for name in self._entries]
+        texts = [ast.unparse(ast.fix_missing_locations(self._with_columns(name, rows))) for name in self._entries]
         return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(texts) + "\n"
 
     def _used(self) -> list[str]:
@@ -104,11 +105,10 @@ class Composer:
         named = {name for entry in self._entries for name in self._needs(self._written(entry))}
         return sorted(named.union(*(self._tabled.get(name, {}).values() for name in self._used())))
 
-    def _rows(self, name: str) -> str:
+    def _rows(self, name: str, table: Mapping[str, int]) -> str:
         """Return where in the table a kernel's columns stand, as the text of an argument."""
         if self._kinds is None or not self._tabled.get(name):
             return ""
-        table = {column: row for row, column in enumerate(self._table())}
         rows = {parameter: (*self._kinds[column], table[column]) for parameter, column in self._tabled[name].items()}
         return f", {rows}"
 
@@ -126,13 +126,12 @@ class Composer:
             )  # fmt: skip
         return self._functions[entry]
 
-    def _with_columns(self, entry: str) -> ast.FunctionDef:
+    def _with_columns(self, entry: str, table: Mapping[str, int]) -> ast.FunctionDef:
         function = copy.copy(self._written(entry))
         own, needs = self._drivers[entry][0], self._needs(function)
         if self._kinds is None:
             function.args = _arguments([*own, *needs])
             return function
-        table = {column: row for row, column in enumerate(self._table())}
         taken = [f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {table[name]})" for name in needs]
         function.args = _arguments([*own, "_table"])
         function.body = [*ast.parse("\n".join(taken)).body, *function.body]

@@ -33,13 +33,46 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.dispatcher import Dispatcher
+from numba.core.ir_utils import remove_dels
+from numba.core.typed_passes import IRLegalization
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _KeepVariables(FunctionPass):
+    """Takes out the ends of variables, which numba writes as a store of zeros wherever a variable may end.
+
+    They are for reference counts. Without them a column is stored once, and LLVM need not look for where it lives: of
+    the largest module, 11 seconds became 3.
+    """
+
+    _name = "keep_variables"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        remove_dels(state.func_ir.blocks)
+        return True
+
+
+class _Compiler(CompilerBase):
+    """numba's own compiler, without the ends of variables."""
+
+    def define_pipelines(self) -> list[Any]:
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(_KeepVariables, IRLegalization)
+        passes.finalize()
+        return [passes]
+
+
 # Kernels allocate nothing, so they need no reference counts (_nrt): composed modules compile in half the time.
-_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "pipeline_class": _Compiler}
 _KEPT_CACHES = 4
 
 

@@ -2,7 +2,8 @@
 
 A row of the class index has a few vectors. A loop over one takes 25 cycles before its first element (what overlaps, how
 long, how aligned), and a node that changes needs thirty of them: more than all arithmetic. Each function here is plain
-Python; compiled code calls the vectors instead.
+Python; compiled code calls the vectors instead. They are written out where they are called, and not as functions that
+numba types, compiles and puts in place each time: that took a tenth of the first run.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
+from numba.core.typing import signature
+from numba.extending import lower_builtin, type_callable
 
 #: Elements of a vector: 256 bits.
 WIDTH = 16
@@ -34,46 +36,36 @@ def natural(number: int) -> int:
     return number
 
 
-@overload(natural, inline="always")
-def _natural(number: Any) -> Any:
-    def promised(number: Any) -> Any:
-        return _promise(number)  # type: ignore[call-arg]
+@type_callable(natural)
+def _type_natural(context: Any) -> Any:
+    def typed(number: Any) -> Any:
+        return types.unliteral(number) if isinstance(number, types.Integer) else None
 
-    return promised
-
-
-@intrinsic
-def _promise(context: Any, number: Any) -> Any:
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(1)])
-        assume = cgutils.get_or_insert_function(builder.module, kind, "llvm.assume")
-        builder.call(assume, [builder.icmp_signed(">=", arguments[0], arguments[0].type(0))])
-        return arguments[0]
-
-    return number(number), generate
+    return typed
 
 
-@overload(raise_rows, inline="always")
-def _raise_rows(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
-    def in_vectors(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
-        return _in_vectors(first, last, above, lanes, scores, highest)  # type: ignore[call-arg]
-
-    return in_vectors
-
-
-@intrinsic
-def _in_vectors(
-    context: Any, first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any
-) -> Any:  # pragma: no cover - runs while numba compiles
-    integers = (types.intp,) * 4
-    return types.boolean(*integers, scores, highest), _generate
+@lower_builtin(natural, types.Integer)
+def _lower_natural(target: Any, builder: Any, called: Any, arguments: Any) -> Any:
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(1)])
+    assume = cgutils.get_or_insert_function(builder.module, kind, "llvm.assume")
+    builder.call(assume, [builder.icmp_signed(">=", arguments[0], arguments[0].type(0))])
+    return arguments[0]
 
 
-def _generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+@type_callable(raise_rows)
+def _type_raise_rows(context: Any) -> Any:
+    def typed(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
+        return signature(types.boolean, *(types.intp,) * 4, scores, highest)
+
+    return typed
+
+
+@lower_builtin(raise_rows, *(types.intp,) * 4, types.Array, types.Array)
+def _lower_raise_rows(target: Any, builder: Any, called: Any, arguments: Any) -> Any:
     first, last, above, lanes = arguments[:4]
     scores, highest = (
         target.make_array(kind)(target, builder, value)
-        for kind, value in zip(signature.args[4:], arguments[4:], strict=True)
+        for kind, value in zip(called.args[4:], arguments[4:], strict=True)
     )
     word, vector = first.type, ir.VectorType(ir.IntType(16), WIDTH)
 
