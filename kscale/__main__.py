@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import sys
@@ -12,6 +13,10 @@ from kscale.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_MACHINE, KscaleE
 
 #: How polars tells, in errors of its own, what the operating system refused.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+#: When the collector looks for cycles. A run keeps what it makes (arrays, figures, compiled code) and makes few cycles:
+#: of 508 collections in a cold demo 14 are left, of 2.2 s less than 1.3.
+_COLLECTING = (100_000, 20, 50)
 
 
 def main() -> None:
@@ -30,6 +35,7 @@ def run(arguments: list[str]) -> int:
             sys.stdout.write(f"kscale {__version__}\n" if arguments == ["--version"] else cli.overview())
             code = 0
         else:
+            gc.set_threshold(*_COLLECTING)
             code = cli.dispatch(arguments)
         sys.stdout.flush()
         return code

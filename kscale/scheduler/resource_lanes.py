@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import hot, inlined, kernel
-from kscale.scheduler.shares import FIRST_EXTENDED, balance, balance_of_many, free_share, taken_share
+from kscale.scheduler.shares import (
+    FIRST_EXTENDED,
+    QUICK,
+    balance,
+    balance_of_many,
+    free_share,
+    quick_share,
+    taken_share,
+)
 
 _NONE, _BY_TWO, _OTHERWISE = 0, 1, 2
 _CPU, _MEMORY = 0, 1
@@ -117,9 +125,15 @@ def least_allocated_lanes(
         if resource_scored[resource] != 0 and capacity > 0.0:
             taken = node_nonzero_requested_double[resource, node]
             asked, weight = lane_scored_request[resource, :lanes], lane_scored_weight[resource, :lanes]
-            for lane in range(len(raw)):
-                raw[lane] += weight[lane] * free_share(capacity, taken, asked[lane])
-                weights[lane] += weight[lane]
+            inverse = 1.0 / capacity
+            if capacity < QUICK:
+                for lane in range(len(raw)):
+                    raw[lane] += weight[lane] * quick_share(max(capacity - taken - asked[lane], 0.0), inverse)
+                    weights[lane] += weight[lane]
+            else:
+                for lane in range(len(raw)):
+                    raw[lane] += weight[lane] * free_share(capacity, taken, asked[lane])
+                    weights[lane] += weight[lane]
     _mean(lanes, lane_part, lane_weight, lane_raw)
 
 
@@ -138,9 +152,15 @@ def most_allocated_lanes(
         if resource_scored[resource] != 0 and capacity > 0.0:
             taken = node_nonzero_requested_double[resource, node]
             asked, weight = lane_scored_request[resource, :lanes], lane_scored_weight[resource, :lanes]
-            for lane in range(len(raw)):
-                raw[lane] += weight[lane] * taken_share(capacity, taken, asked[lane])
-                weights[lane] += weight[lane]
+            inverse = 1.0 / capacity
+            if capacity < QUICK:
+                for lane in range(len(raw)):
+                    raw[lane] += weight[lane] * quick_share(min(taken + asked[lane], capacity), inverse)
+                    weights[lane] += weight[lane]
+            else:
+                for lane in range(len(raw)):
+                    raw[lane] += weight[lane] * taken_share(capacity, taken, asked[lane])
+                    weights[lane] += weight[lane]
     _mean(lanes, lane_part, lane_weight, lane_raw)
 
 
@@ -155,15 +175,16 @@ def balanced_allocation_lanes(
     cpu, memory = lane_request[_CPU, :lanes], lane_request[_MEMORY, :lanes]
     capacity_a, capacity_b = node_allocatable_double[_CPU, node], node_allocatable_double[_MEMORY, node]
     used_a, used_b = node_requested_double[_CPU, node], node_requested_double[_MEMORY, node]
-    otherwise = np.uint8(0)
+    ways = np.uint8(0)
     for lane in range(len(raw)):
         raw[lane] = balance(capacity_a, used_a, cpu[lane], capacity_b, used_b, memory[lane])
-        otherwise |= way[lane] ^ np.uint8(_BY_TWO)
-    if otherwise != 0:
+        ways |= way[lane] ^ np.uint8(_BY_TWO)
+    if ways != 0:
         for lane in range(len(raw)):
-            if way[lane] == _NONE:
-                raw[lane] = np.int32(0)
-            elif way[lane] == _OTHERWISE:
+            raw[lane] = raw[lane] if way[lane] != _NONE else np.int32(0)
+    if ways & np.uint8(_OTHERWISE) != 0:
+        for lane in range(len(raw)):
+            if way[lane] == _OTHERWISE:
                 template = lane_template[lane]
                 balanced = resource_balanced[template_profile[template]]
                 raw[lane] = balance_of_many(

@@ -55,6 +55,20 @@ def taken_share(capacity: float, taken: float, asked: float) -> Any:
     return np.int32(100.0 * min(taken + asked, capacity) / max(capacity, 1.0))
 
 
+#: Below this capacity ``quick_share`` is exact.
+QUICK = 2.0**44
+
+
+@inlined
+def quick_share(amount: float, inverse: float) -> Any:
+    """Return the hundredths that an integer amount is of an integer capacity below ``QUICK``, from its inverse.
+
+    The half keeps the quotient half a hundredth of a unit away from every integer, 2^-45 at least; inverse and product
+    are off by less than 2^-45.3 together. A product takes a fifth of a division.
+    """
+    return np.int32((100.0 * amount + 0.5) * inverse)
+
+
 @inlined
 def balance(capacity_a: float, used_a: float, a: float, capacity_b: float, used_b: float, b: float) -> Any:
     """Return the balance of two resources; kube-scheduler takes half the difference of their fractions.
