@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing import signature
@@ -19,16 +20,21 @@ from numba.extending import lower_builtin, type_callable
 WIDTH = 16
 
 
-def raise_rows(first: int, last: int, above: int, lanes: int, scores: Any, highest: Any) -> bool:
-    """Put the highest of the rows ``first`` to ``last`` into the row ``above``; tell whether that changes it.
+def raise_rows(
+    row: int, first: int, last: int, above: int, lanes: int, scores: Any, highest: Any, before: Any
+) -> bool:  # fmt: skip
+    """Bring the row ``above`` up to date, the highest of the rows ``first`` to ``last``, of which ``row`` has changed.
 
     ``scores`` and ``highest`` are int16, ``(rows, lanes)``; of a row the first ``lanes`` count, a multiple of
-    ``WIDTH``.
+    ``WIDTH``. ``before`` holds what ``row`` was; it is given what ``above`` was. Tell whether ``above`` changes.
     """
-    most = scores[first:last, :lanes].max(axis=0)
-    changed = bool((most != highest[above, :lanes]).any())
+    old = highest[above, :lanes].copy()
+    most = np.maximum(old, scores[row, :lanes])
+    lost = (before[:lanes] == old) & (scores[row, :lanes] < old)
+    most[lost] = scores[first:last, :lanes].max(axis=0)[lost]
     highest[above, :lanes] = most
-    return changed
+    before[:lanes] = old
+    return bool((most != old).any())
 
 
 def natural(number: int) -> int:
@@ -54,37 +60,49 @@ def _lower_natural(target: Any, builder: Any, called: Any, arguments: Any) -> An
 
 @type_callable(raise_rows)
 def _type_raise_rows(context: Any) -> Any:
-    def typed(first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any) -> Any:
-        return signature(types.boolean, *(types.intp,) * 4, scores, highest)
+    def typed(
+        row: Any, first: Any, last: Any, above: Any, lanes: Any, scores: Any, highest: Any, before: Any
+    ) -> Any:  # fmt: skip
+        return signature(types.boolean, *(types.intp,) * 5, scores, highest, before)
 
     return typed
 
 
-@lower_builtin(raise_rows, *(types.intp,) * 4, types.Array, types.Array)
+@lower_builtin(raise_rows, *(types.intp,) * 5, types.Array, types.Array, types.Array)
 def _lower_raise_rows(target: Any, builder: Any, called: Any, arguments: Any) -> Any:
-    first, last, above, lanes = arguments[:4]
-    scores, highest = (
+    row, first, last, above, lanes = arguments[:5]
+    scores, highest, before = (
         target.make_array(kind)(target, builder, value)
-        for kind, value in zip(called.args[4:], arguments[4:], strict=True)
+        for kind, value in zip(called.args[5:], arguments[5:], strict=True)
     )
-    word, vector = first.type, ir.VectorType(ir.IntType(16), WIDTH)
+    word, vector, bits = row.type, ir.VectorType(ir.IntType(16), WIDTH), ir.IntType(16 * WIDTH)
 
     def at(array: Any, row: Any, lane: Any) -> Any:
-        stride = builder.extract_value(array.shape, 1)
-        element = builder.gep(array.data, [builder.add(builder.mul(row, stride), lane)])
-        return builder.bitcast(element, vector.as_pointer())
+        if row is not None:
+            lane = builder.add(builder.mul(row, builder.extract_value(array.shape, 1)), lane)
+        return builder.bitcast(builder.gep(array.data, [lane]), vector.as_pointer())
+
+    def load(array: Any, row: Any, lane: Any) -> Any:
+        return builder.load(at(array, row, lane), align=2)
+
+    def higher(one: Any, other: Any) -> Any:
+        return builder.select(builder.icmp_signed(">", one, other), one, other)
 
     changed = cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * WIDTH))
     most = cgutils.alloca_once(builder, vector)
     with cgutils.for_range(builder, builder.sdiv(lanes, word(WIDTH))) as chunk:
         lane = builder.mul(chunk.index, word(WIDTH))
-        builder.store(builder.load(at(scores, first, lane), align=2), most)
-        with cgutils.for_range_slice(builder, builder.add(first, word(1)), last, word(1)) as (row, _):
-            known, other = builder.load(most), builder.load(at(scores, row, lane), align=2)
-            builder.store(builder.select(builder.icmp_signed(">", other, known), other, known), most)
-        into, found = at(highest, above, lane), builder.load(most)
-        differs = builder.xor(builder.load(into, align=2), found)
-        builder.store(builder.or_(builder.load(changed), differs), changed)
-        builder.store(found, into, align=2)
-    bits = ir.IntType(16 * WIDTH)
+        now, was, old = load(scores, row, lane), load(before, None, lane), load(highest, above, lane)
+        builder.store(old, at(before, None, lane), align=2)
+        builder.store(higher(now, old), most)
+        lost = builder.and_(builder.icmp_signed("==", was, old), builder.icmp_signed("<", now, old))
+        with builder.if_then(
+            builder.icmp_unsigned("!=", builder.bitcast(lost, ir.IntType(WIDTH)), ir.IntType(WIDTH)(0))
+        ):
+            builder.store(load(scores, first, lane), most)
+            with cgutils.for_range_slice(builder, builder.add(first, word(1)), last, word(1)) as (other, _):
+                builder.store(higher(load(scores, other, lane), builder.load(most)), most)
+        found = builder.load(most)
+        builder.store(builder.or_(builder.load(changed), builder.xor(old, found)), changed)
+        builder.store(found, at(highest, above, lane), align=2)
     return builder.icmp_unsigned("!=", builder.bitcast(builder.load(changed), bits), bits(0))

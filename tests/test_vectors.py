@@ -14,41 +14,52 @@ pytestmark = pytest.mark.compiled
 
 
 @numba.njit(error_model="numpy", nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
-def compiled(first: int, last: int, above: int, lanes: int, scores: object, highest: object) -> bool:
-    return raise_rows(first, last, above, lanes, scores, highest)  # type: ignore[arg-type]
+def compiled(
+    row: int, first: int, last: int, above: int, lanes: int, scores: object, highest: object, before: object
+) -> bool:
+    return raise_rows(row, first, last, above, lanes, scores, highest, before)
 
 
 @given(
     seed=st.integers(0, 1 << 32), rows=st.integers(1, 20), vectors=st.integers(0, 4), more=st.integers(0, 2),
-    span=st.sampled_from((1, 3, 1 << 15)),
+    span=st.sampled_from((1, 3, 1 << 15)), share=st.sampled_from((0.0, 0.02, 0.5, 1.0)),
 )  # fmt: skip
-def test_rows_are_raised(seed: int, rows: int, vectors: int, more: int, span: int) -> None:
+def test_rows_are_raised(seed: int, rows: int, vectors: int, more: int, span: int, share: float) -> None:
+    """A row changes where it changes, up or down; the row above stays the highest of all."""
     rng = np.random.default_rng(seed)
     lanes, width = vectors * WIDTH, (vectors + more) * WIDTH
     scores = rng.integers(-span, span, (rows + 4, width)).astype(np.int16)
     highest = rng.integers(-span, span, (3, width)).astype(np.int16)
     first = int(rng.integers(0, 4))
-    if rng.random() < 0.5:
-        highest[1, :lanes] = scores[first : first + rows, :lanes].max(axis=0)
-    before, kept, wanted = highest.copy(), scores.copy(), highest.copy()
-    changed = raise_rows(first, first + rows, 1, lanes, kept, wanted)
-    assert compiled(first, first + rows, 1, lanes, scores, highest) == changed
-    assert changed == bool((before != wanted).any())
+    row = first + int(rng.integers(0, rows))
+    highest[1, :lanes] = scores[first : first + rows, :lanes].max(axis=0)
+    before = scores[row].copy()
+    scores[row] = np.where(rng.random(width) < share, rng.integers(-span, span, width), scores[row])
+    old, kept, wanted, held = highest.copy(), scores.copy(), highest.copy(), before.copy()
+    changed = raise_rows(row, first, first + rows, 1, lanes, kept, wanted, held)
+    assert compiled(row, first, first + rows, 1, lanes, scores, highest, before) == changed
+    assert changed == bool((old != wanted).any())
     assert np.array_equal(highest, wanted)
     assert np.array_equal(scores, kept)
-    assert np.array_equal(highest[[0, 2]], before[[0, 2]])
-    assert np.array_equal(highest[1, lanes:], before[1, lanes:])
+    assert np.array_equal(before, held)
+    assert before[:lanes].tolist() == old[1, :lanes].tolist()
+    assert np.array_equal(highest[[0, 2]], old[[0, 2]])
+    assert np.array_equal(highest[1, lanes:], old[1, lanes:])
     assert highest[1, :lanes].tolist() == scores[first : first + rows, :lanes].max(axis=0).tolist()
 
 
 def test_one_element_that_differs_is_told() -> None:
     for place in range(2 * WIDTH):
         scores, highest = np.zeros((1, 2 * WIDTH), np.int16), np.zeros((1, 2 * WIDTH), np.int16)
-        assert not compiled(0, 1, 0, 2 * WIDTH, scores, highest)
-        scores[0, place] = -7
-        assert compiled(0, 1, 0, 2 * WIDTH, scores, highest)
-        assert highest.tolist() == scores.tolist()
-        assert not compiled(0, 1, 0, 2 * WIDTH, scores, highest)
+        before = np.zeros(2 * WIDTH, np.int16)
+        assert not compiled(0, 0, 1, 0, 2 * WIDTH, scores, highest, before)
+        for score in (-7, 7):
+            before[:] = scores[0]
+            scores[0, place] = score
+            assert compiled(0, 0, 1, 0, 2 * WIDTH, scores, highest, before)
+            assert highest.tolist() == scores.tolist()
+            before[:] = scores[0]
+            assert not compiled(0, 0, 1, 0, 2 * WIDTH, scores, highest, before)
 
 
 @numba.njit(error_model="numpy", nogil=True, _nrt=False)  # type: ignore[untyped-decorator]

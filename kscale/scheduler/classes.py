@@ -23,7 +23,8 @@ _STAND_INS = {
 def define(composer: Composer, profile: Profile, *, nominates: bool) -> None:
     """Add ``find_node`` and ``give_lane``; ``nominates`` tells whether nodes may be cleared for pods that wait."""
     for function in (
-        lanes.lane_of, lanes.open_lane, lanes.start_lanes, lanes.add_lanes, lanes.settle_lanes, lanes.best_of_lane,
+        lanes.lane_of, lanes.open_lane, lanes.start_lanes, lanes.put_lanes, lanes.add_lanes, lanes.settle_lanes,
+        lanes.best_of_lane,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     _define_row(composer, profile)
@@ -63,10 +64,13 @@ def _define_row(composer: Composer, profile: Profile) -> None:
         if plugin.lanes.filter is not None and plugin in profile.usage_filters:
             composer.use(f"filter_lanes_{index}", plugin.lanes.filter)
             lines.append(f"filter_lanes_{index}(node, lanes)")
+    # Without such scores the totals of lanes stay 0.
+    verb = "put_lanes"
     for place, plugin in profile.usage_scores:
         if plugin.lanes is not None:
             composer.use(f"score_lanes_{place}", plugin.lanes.score)
-            lines += [f"score_lanes_{place}(node, lanes)", f"add_lanes({place}, lanes)"]
+            lines += [f"score_lanes_{place}(node, lanes)", f"{verb}({place}, lanes)"]
+            verb = "add_lanes"
     lines.append("settle_lanes(node, lanes)")
     body = "\n".join(f"        {line}" for line in lines)
     if profile.counts:

@@ -124,12 +124,19 @@ def _highest(first: int, last: int, lane: int, scores: Any) -> Any:
 
 
 @hot
-def start_lanes(node: int, lanes: int, node_kind: Any, kind_welcome: Any, lane_reject: Any, lane_total: Any) -> None:
+def start_lanes(node: int, lanes: int, node_kind: Any, kind_welcome: Any, lane_reject: Any) -> None:
     """Begin a node's row with the verdicts on its description."""
-    welcome, reject, total = kind_welcome[node_kind[node], :lanes], lane_reject[:lanes], lane_total[:lanes]
+    welcome, reject = kind_welcome[node_kind[node], :lanes], lane_reject[:lanes]
     for lane in range(len(reject)):
         reject[lane] = np.int32(1) - np.int32(welcome[lane])
-        total[lane] = np.int32(0)
+
+
+@hot
+def put_lanes(place: int, lanes: int, lane_points_weight: Any, lane_raw: Any, lane_total: Any) -> None:
+    """Begin the totals with a plug-in's weighted scores."""
+    weight, raw, total = lane_points_weight[place, :lanes], lane_raw[:lanes], lane_total[:lanes]
+    for lane in range(len(total)):
+        total[lane] = weight[lane] * raw[lane]
 
 
 @hot
@@ -143,7 +150,7 @@ def add_lanes(place: int, lanes: int, lane_points_weight: Any, lane_raw: Any, la
 @hot
 def settle_lanes(
     node: int, lanes: int,
-    lane_reject: Any, lane_total: Any, node_kind: Any, node_spot: Any, kind_best: Any,
+    lane_reject: Any, lane_total: Any, lane_before: Any, node_kind: Any, node_spot: Any, kind_best: Any,
     kind_fitting: Any, kind_first_hall: Any, kind_last_hall: Any, bank_hall: Any, hall_first_bank: Any,
     hall_last_bank: Any, hall_score: Any, bank_score: Any, block_score: Any, spot_score: Any,
 ) -> None:  # fmt: skip
@@ -164,16 +171,19 @@ def settle_lanes(
                 hall_score[hall, lane] = _highest(hall_first_bank[hall], hall_last_bank[hall], lane, bank_score)
                 kind_best[kind, lane] = _highest(kind_first_hall[kind], kind_last_hall[kind], lane, hall_score)
         return
+    # All bits of a total that is rejected are set, without a choice: that makes -1.
     reject, total = lane_reject[:lanes], lane_total[:lanes]
-    row, fitting = spot_score[spot, :lanes], kind_fitting[kind, :lanes]
+    row, fitting, before = spot_score[spot, :lanes], kind_fitting[kind, :lanes], lane_before[:lanes]
     for lane in range(len(row)):
-        score = np.int16(-1) if reject[lane] != 0 else np.int16(total[lane])
-        fitting[lane] += np.int32(score >= 0) - np.int32(row[lane] >= 0)
-        row[lane] = score
-    if raise_rows(FAN * block, FAN * block + FAN, block, lanes, spot_score, block_score):
-        if raise_rows(FAN * bank, FAN * bank + FAN, bank, lanes, block_score, bank_score):
-            if raise_rows(hall_first_bank[hall], hall_last_bank[hall], hall, lanes, bank_score, hall_score):
-                raise_rows(kind_first_hall[kind], kind_last_hall[kind], kind, lanes, hall_score, kind_best)
+        score, was = np.int16(total[lane] | -reject[lane]), row[lane]
+        fitting[lane] += np.int32(score >= 0) - np.int32(was >= 0)
+        before[lane], row[lane] = was, score
+    if raise_rows(spot, FAN * block, FAN * block + FAN, block, lanes, spot_score, block_score, lane_before):
+        if raise_rows(block, FAN * bank, FAN * bank + FAN, bank, lanes, block_score, bank_score, lane_before):
+            first, last = hall_first_bank[hall], hall_last_bank[hall]
+            if raise_rows(bank, first, last, hall, lanes, bank_score, hall_score, lane_before):
+                first, last = kind_first_hall[kind], kind_last_hall[kind]
+                raise_rows(hall, first, last, kind, lanes, hall_score, kind_best, lane_before)
 
 
 @kernel

@@ -96,18 +96,28 @@ def fit_lanes(
 
 
 @inlined
-def _mean(lanes: int, lane_part: Any, lane_weight: Any, lane_raw: Any) -> None:
+def _mean(
+    node: int, lanes: int, node_allocatable_double: Any, resource_scored: Any, lane_scored_weight: Any, lane_part: Any,
+    lane_weight: Any, lane_raw: Any,
+) -> None:  # fmt: skip
     # As in the first form: the half keeps the product away from every integer.
     raw, part, weights = lane_raw[:lanes], lane_part[:lanes], lane_weight[:lanes]
     uneven = np.int32(0)
     for lane in range(len(raw)):
         uneven |= np.int32(1) if part[lane] == 0.0 else np.int32(0)
-    if uneven != 0:
-        for lane in range(len(raw)):
-            raw[lane] = np.int32(float(raw[lane]) / float(max(weights[lane], np.int32(1))))
-    else:
+    if uneven == 0:
         for lane in range(len(raw)):
             raw[lane] = np.int32((float(raw[lane]) + 0.5) * part[lane])
+        return
+    for lane in range(len(raw)):
+        weights[lane] = np.int32(0)
+    for resource in range(len(node_allocatable_double)):
+        if resource_scored[resource] != 0 and node_allocatable_double[resource, node] > 0.0:
+            weight = lane_scored_weight[resource, :lanes]
+            for lane in range(len(raw)):
+                weights[lane] += weight[lane]
+    for lane in range(len(raw)):
+        raw[lane] = np.int32(float(raw[lane]) / float(max(weights[lane], np.int32(1))))
 
 
 @hot
@@ -116,10 +126,9 @@ def least_allocated_lanes(
     lane_scored_weight: Any, lane_part: Any, lane_weight: Any, lane_raw: Any, resource_scored: Any,
 ) -> None:  # fmt: skip
     """Score the share that stays free."""
-    raw, weights = lane_raw[:lanes], lane_weight[:lanes]
+    raw = lane_raw[:lanes]
     for lane in range(len(raw)):
         raw[lane] = np.int32(0)
-        weights[lane] = np.int32(0)
     for resource in range(len(node_allocatable_double)):
         capacity = node_allocatable_double[resource, node]
         if resource_scored[resource] != 0 and capacity > 0.0:
@@ -129,12 +138,10 @@ def least_allocated_lanes(
             if capacity < QUICK:
                 for lane in range(len(raw)):
                     raw[lane] += weight[lane] * quick_share(max(capacity - taken - asked[lane], 0.0), inverse)
-                    weights[lane] += weight[lane]
             else:
                 for lane in range(len(raw)):
                     raw[lane] += weight[lane] * free_share(capacity, taken, asked[lane])
-                    weights[lane] += weight[lane]
-    _mean(lanes, lane_part, lane_weight, lane_raw)
+    _mean(node, lanes, node_allocatable_double, resource_scored, lane_scored_weight, lane_part, lane_weight, lane_raw)
 
 
 @hot
@@ -143,10 +150,9 @@ def most_allocated_lanes(
     lane_scored_weight: Any, lane_part: Any, lane_weight: Any, lane_raw: Any, resource_scored: Any,
 ) -> None:  # fmt: skip
     """Score the share that is taken, the pod included."""
-    raw, weights = lane_raw[:lanes], lane_weight[:lanes]
+    raw = lane_raw[:lanes]
     for lane in range(len(raw)):
         raw[lane] = np.int32(0)
-        weights[lane] = np.int32(0)
     for resource in range(len(node_allocatable_double)):
         capacity = node_allocatable_double[resource, node]
         if resource_scored[resource] != 0 and capacity > 0.0:
@@ -156,12 +162,10 @@ def most_allocated_lanes(
             if capacity < QUICK:
                 for lane in range(len(raw)):
                     raw[lane] += weight[lane] * quick_share(min(taken + asked[lane], capacity), inverse)
-                    weights[lane] += weight[lane]
             else:
                 for lane in range(len(raw)):
                     raw[lane] += weight[lane] * taken_share(capacity, taken, asked[lane])
-                    weights[lane] += weight[lane]
-    _mean(lanes, lane_part, lane_weight, lane_raw)
+    _mean(node, lanes, node_allocatable_double, resource_scored, lane_scored_weight, lane_part, lane_weight, lane_raw)
 
 
 @hot

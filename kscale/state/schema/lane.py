@@ -9,5 +9,6 @@ COLUMNS = (
     Column("raw", "int32", "Score of the plug-in that was asked last, for the node at hand."),
     Column("weight", "int32", "Weight of the resources that count in the mean, for the node at hand."),
     Column("total", "int32", "Total for the node at hand."),
+    Column("before", "int16", "What the row at hand was before it changed."),
     Column("points_weight", "int32", "Weight of each score plug-in.", dims=("scorer", "lane")),
 )
