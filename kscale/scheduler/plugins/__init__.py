@@ -61,8 +61,8 @@ class Lanes:
 
     Attributes:
         open: kernel ``(template, lane, columns…)`` that fills the lane's columns.
-        filter: kernel ``(node, lanes, columns…)`` that sets ``lane_reject`` to 1 for those of the first ``lanes`` lanes that
-            the node rejects.
+        filter: kernel ``(node, lanes, columns…)`` that sets ``lane_reject`` to 1 for those of the first ``lanes``
+            lanes that the node rejects.
         score: kernel ``(node, lanes, columns…)`` that fills ``lane_raw``, as ``score`` fills ``scan_raw``.
     """
 
