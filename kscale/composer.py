@@ -13,7 +13,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from kscale.kernels import parameters, plain, put_in_place
+from kscale.kernels import Kind, parameters, plain, put_in_place, taken_by
 
 
 class Composer:
@@ -23,8 +23,8 @@ class Composer:
     said by one ``return`` at its end.
     """
 
-    def __init__(self, columns: Collection[str], kinds: Mapping[str, tuple[str, int]] | None = None) -> None:
-        """Take the names of all columns, and their dtypes and dimensions where entries are to take them in one table.
+    def __init__(self, columns: Collection[str], kinds: Mapping[str, Kind] | None = None) -> None:
+        """Take the names of all columns, and their kinds where entries are to take them in one table.
 
         An argument for each of three hundred columns doubles the time to compile an entry (``kscale.kernels.table``),
         and handing twenty of them to each kernel doubles it again: kernels take theirs from the table too. Not those
@@ -89,8 +89,8 @@ class Composer:
             *(f"import {module}" for module in sorted({place.rpartition(".")[0] for place in self._places.values()})),
             *(f"{name} = _form({self._places[name]}{self._rows(name, rows)})" for name in self._used()),
             *(
-                f"_take_{dtype}_{dimensions} = _kernels.taker('{dtype}', {dimensions}, globals().get('COMPILED', True))"
-                for dtype, dimensions in sorted(set(kinds.values()))
+                f"{taken_by(kind)} = _kernels.taker({kind}, globals().get('COMPILED', True))"
+                for kind in sorted(set(kinds.values()))
             ),
         ]
         texts = [ast.unparse(ast.fix_missing_locations(self._with_columns(name, rows))) for name in self._entries]
@@ -109,7 +109,7 @@ class Composer:
         """Return where in the table a kernel's columns stand, as the text of an argument."""
         if self._kinds is None or not self._tabled.get(name):
             return ""
-        rows = {parameter: (*self._kinds[column], table[column]) for parameter, column in self._tabled[name].items()}
+        rows = {parameter: (self._kinds[column], table[column]) for parameter, column in self._tabled[name].items()}
         return f", {rows}"
 
     def _needs(self, function: ast.FunctionDef) -> list[str]:
@@ -132,7 +132,7 @@ class Composer:
         if self._kinds is None:
             function.args = _arguments([*own, *needs])
             return function
-        taken = [f"{name} = _take_{'_'.join(map(str, self._kinds[name]))}(_table, {table[name]})" for name in needs]
+        taken = [f"{name} = {taken_by(self._kinds[name])}(_table, {table[name]})" for name in needs]
         function.args = _arguments([*own, "_table"])
         function.body = [*ast.parse("\n".join(taken)).body, *function.body]
         return function

@@ -9,12 +9,12 @@ from kscale.engine import loop
 from kscale.scheduler import cycle, detail
 from kscale.scheduler.profile import Profile
 
-#: Every column's name, dtype and number of dimensions.
-Columns = frozenset[tuple[str, str, int]]
+#: Every column's name, dtype, number of dimensions and stride; see ``kscale.state.tables.Cluster.kinds``.
+Columns = frozenset[tuple[str, str, int, int]]
 
 
 def _composer(columns: Columns) -> Composer:
-    kinds = {name: (dtype, dimensions) for name, dtype, dimensions in columns}
+    kinds = {name: (dtype, dimensions, stride) for name, dtype, dimensions, stride in columns}
     return Composer(kinds, kinds)
 
 

@@ -235,16 +235,27 @@ def table(arrays: Sequence[Any], *, compiled: bool) -> Any:
     return words
 
 
-def taker(dtype: str, dimensions: int, compiled: bool) -> Callable[..., Any]:
-    """Return the function ``(table, row)`` that gives an array of a table, of this dtype and number of dimensions."""
+#: What a column is to compiled code: its dtype, its number of dimensions, and the bytes from one row to the next where
+#: it lies side by side with others (0: it lies alone).
+Kind = tuple[str, int, int]
+
+
+def taken_by(kind: Kind) -> str:
+    """Return the name of the function that takes columns of a kind from a table."""
+    return "_take_" + "_".join(map(str, kind))
+
+
+def taker(kind: Kind, compiled: bool) -> Callable[..., Any]:
+    """Return the function ``(table, row)`` that gives an array of a table, of this kind."""
     if not compiled or numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return lambda arrays, row: arrays[row]
-    return _taker(dtype, dimensions)
+    return _taker(kind)
 
 
 @cache
-def _taker(dtype: str, dimensions: int) -> Any:
-    result = types.Array(from_dtype(np.dtype(dtype)), dimensions, "C")
+def _taker(kind: Kind) -> Any:
+    dtype, dimensions, stride = kind
+    result = types.Array(from_dtype(np.dtype(dtype)), dimensions, "A" if stride else "C")
 
     @intrinsic
     def take(context: Any, words: Any, row: Any) -> Any:
@@ -264,7 +275,8 @@ def _taker(dtype: str, dimensions: int) -> Any:
 
             itemsize = target.get_constant(types.intp, np.dtype(dtype).itemsize)
             shape = [word(1 + axis) for axis in range(dimensions)]
-            strides = [itemsize]
+            # A constant: places in a row are found by a shift.
+            strides = [target.get_constant(types.intp, stride) if stride else itemsize]
             for length in reversed(shape[1:]):
                 strides.insert(0, builder.mul(strides[0], length))
             populate_array(
@@ -290,8 +302,8 @@ def compiling() -> Iterator[None]:
             gc.enable()
 
 
-#: Where a kernel's columns stand in a table: by parameter, the dtype, the number of dimensions and the row.
-Rows = Mapping[str, tuple[str, int, int]]
+#: Where a kernel's columns stand in a table: by parameter, the kind and the row.
+Rows = Mapping[str, tuple[Kind, int]]
 
 
 def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -308,9 +320,9 @@ def _plain_tabled(function: Callable[..., Any], rows: Rows | None = None) -> Cal
     if not rows:
         return form
     if len(rows) == 1:
-        row = next(iter(rows.values()))[2]
+        row = next(iter(rows.values()))[1]
         return lambda *arguments: form(*arguments[:-1], arguments[-1][row])
-    taken = itemgetter(*(row for _, _, row in rows.values()))
+    taken = itemgetter(*(row for _, row in rows.values()))
     return lambda *arguments: form(*arguments[:-1], *taken(arguments[-1]))
 
 
@@ -328,7 +340,7 @@ def _bare(function: Callable[..., Any], rows: Rows | None = None) -> Any:
 
 
 @cache
-def _compilable(function: Any, rows: tuple[tuple[str, tuple[str, int, int]], ...], options: tuple[Any, ...]) -> Any:
+def _compilable(function: Any, rows: tuple[tuple[str, tuple[Kind, int]], ...], options: tuple[Any, ...]) -> Any:
     return numba.njit(**dict(options))(_tabled(function.py_func, dict(rows)) if rows else function.py_func)
 
 
@@ -341,8 +353,8 @@ def _tabled(function: Callable[..., Any], rows: Rows) -> Callable[..., Any]:
     written = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(written, ast.FunctionDef)
     own = [argument.arg for argument in written.args.args if argument.arg not in rows]
-    takers = {f"_take_{dtype}_{dimensions}": taker(dtype, dimensions, True) for dtype, dimensions, _ in rows.values()}
-    taken = [f"{name} = _take_{dtype}_{dimensions}(_table, {row})" for name, (dtype, dimensions, row) in rows.items()]
+    takers = {taken_by(kind): taker(kind, True) for kind, _ in rows.values()}
+    taken = [f"{name} = {taken_by(kind)}(_table, {row})" for name, (kind, row) in rows.items()]
     written.args = ast.arguments([], [ast.arg(name) for name in [*own, "_table"]], None, [], [], None, [])
     written.body = [*ast.parse("\n".join(taken)).body, *written.body]
     written.decorator_list, written.returns = [], None

@@ -193,8 +193,8 @@ def test_kernels_of_other_rows_have_other_names() -> None:
 from kscale.engine.pods import free_row
 from kscale.kernels import forms
 bare = forms(True)[1]
-fixed = {"queue_free": ("int64", 1, 2), "queue_size": ("int64", 1, 3)}
-rows = [{"pod_state": ("uint8", 1, at), **fixed} for at in (0, 1, 0)]
+fixed = {"queue_free": (("int64", 1, 0), 2), "queue_size": (("int64", 1, 0), 3)}
+rows = [{"pod_state": (("uint8", 1, 0), at), **fixed} for at in (0, 1, 0)]
 names = {bare(free_row, each).py_func.__qualname__ for each in rows}
 print(len(names))
 """

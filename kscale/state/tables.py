@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from kscale.state import schema
 from kscale.state.schema import Addition, Column, Table
+
+#: Bytes of a cache line.
+_LINE = 64
 
 
 class Cluster:
@@ -24,9 +27,25 @@ class Cluster:
         self._rows = schema.full_names(self.tables)
         self.columns: dict[str, np.ndarray[Any, Any]] = {}
         self.generation = 0
-        for name, (table, column) in self._rows.items():
-            shape = tuple(self._size(dimension) for dimension in self._dimensions(table, column))
-            self.columns[name] = np.full(shape, column.default, column.numpy_dtype)
+        self._allocate(self._rows)
+
+    def _allocate(self, names: Iterable[str]) -> None:
+        """Make these columns anew, of default rows; those of a table that lies row by row share a block."""
+        blocks: dict[str, list[str]] = {}
+        for name in names:
+            table, column = self._rows[name]
+            if self._by_row(name):
+                blocks.setdefault(table.name, []).append(name)
+            else:
+                shape = tuple(map(self._size, self._dimensions(table, column)))
+                self.columns[name] = np.full(shape, column.default, column.numpy_dtype)
+        for table_name, members in blocks.items():
+            for name, array in side_by_side({name: self._rows[name][1] for name in members}, self._size(table_name)):
+                self.columns[name] = array
+
+    def _by_row(self, name: str) -> bool:
+        table, column = self._rows[name]
+        return table.by_row and self._dimensions(table, column) == (table.name,)
 
     def _dimensions(self, table: Table, column: Column) -> tuple[str, ...]:
         return column.dims or (("one",) if table.name == "cluster" else (table.name,))
@@ -52,23 +71,41 @@ class Cluster:
             raise ValueError(f"'{dimension}' cannot shrink from {self.sizes[dimension]} to {size}")
         self.sizes[dimension] = size
         self.generation += 1
-        for name, (table, column) in self._rows.items():
-            dimensions = self._dimensions(table, column)
-            if dimension not in dimensions:
-                continue
-            old = self.columns[name]
-            new = np.full(tuple(self._size(d) for d in dimensions), column.default, column.numpy_dtype)
-            new[tuple(slice(0, length) for length in old.shape)] = old
-            self.columns[name] = new
+        grown = {
+            name: self.columns[name] for name, row in self._rows.items() if dimension in self._dimensions(*row)
+        }  # fmt: skip
+        self._allocate(grown)
+        for name, old in grown.items():
+            self.columns[name][tuple(slice(0, length) for length in old.shape)] = old
 
     def arguments(self, names: Iterable[str]) -> list[np.ndarray[Any, Any]]:
         """Return the columns of these names, in order: what a kernel is called with."""
         return [self.columns[name] for name in names]
 
-    def kinds(self) -> frozenset[tuple[str, str, int]]:
-        """Return every column's name, dtype and number of dimensions."""
-        return frozenset((name, array.dtype.name, array.ndim) for name, array in self.columns.items())
+    def kinds(self) -> frozenset[tuple[str, str, int, int]]:
+        """Return every column's name, dtype, dimensions, and the bytes from row to row (0: no other column between)."""
+        return frozenset(
+            (name, array.dtype.name, array.ndim, array.strides[0] if self._by_row(name) else 0)
+            for name, array in self.columns.items()
+        )
 
     def nbytes(self) -> int:
         """Return the memory that all columns take, in bytes."""
         return sum(array.nbytes for array in self.columns.values())
+
+
+def side_by_side(columns: Mapping[str, Column], size: int) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """Yield the columns' arrays of ``size`` default rows, laid row by row; a row begins with a cache line.
+
+    The largest values come first, so that each lies at a multiple of its size.
+    """
+    order = sorted(columns, key=lambda name: -columns[name].numpy_dtype.itemsize)
+    ends = np.cumsum([columns[name].numpy_dtype.itemsize for name in order])
+    width = -(-int(ends[-1]) // _LINE) * _LINE
+    block = np.zeros((size + 1) * width + _LINE, np.uint8)
+    first = -block.ctypes.data % _LINE
+    for name, end in zip(order, ends.tolist(), strict=True):
+        dtype = columns[name].numpy_dtype
+        array: np.ndarray[Any, Any] = np.ndarray(size, dtype, block, first + end - dtype.itemsize, width)
+        array[:] = columns[name].default
+        yield name, array

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +76,37 @@ def test_columns_are_attributes_and_arguments() -> None:
     with pytest.raises(AttributeError, match="no column 'node_requestd'"):
         _ = cluster.node_requestd
     assert cluster.nbytes() == sum(a.size * a.itemsize for a in cluster.columns.values())
+
+
+def test_pods_lie_row_by_row() -> None:
+    """A row begins with a cache line, its columns do not overlap, and rows are written without touching others."""
+    cluster = Cluster(SIZES)
+    members = [name for name, (table, _) in schema.full_names(schema.load()).items() if table.name == "pod"]
+    strides = {cluster.columns[name].strides for name in members}
+    (width,) = next(iter(strides))
+    assert len(strides) == 1
+    assert width % 64 == 0
+    starts = sorted((cluster.columns[name].ctypes.data, cluster.columns[name].itemsize) for name in members)
+    assert starts[0][0] % 64 == 0
+    assert all(start % size == 0 for start, size in starts)
+    assert all(start + size <= after for (start, size), (after, _) in pairwise(starts))
+    assert starts[-1][0] + starts[-1][1] <= starts[0][0] + width
+    for number, name in enumerate(members):
+        cluster.columns[name][2] = number
+    assert [int(cluster.columns[name][2]) for name in members] == list(range(len(members)))
+    for name in members:
+        default = schema.full_names(schema.load())[name][1].default
+        assert cluster.columns[name][[0, 1, 3]].tolist() == [default] * 3
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_a_kind_tells_the_bytes_from_row_to_row(size: int) -> None:
+    """Whatever the number of rows: what is compiled for one must read another."""
+    kinds = {name: rest for name, *rest in Cluster({**SIZES, "pod": size}).kinds()}
+    assert kinds["pod_node"][2] == kinds["pod_state"][2] > 64
+    assert kinds["pod_node"][:2] == ["int64", 1]
+    assert kinds["node_requested"] == ["int64", 2, 0]
+    assert kinds["queue_free"] == ["int64", 1, 0]
 
 
 @given(st.sampled_from(sorted(SIZES)), st.integers(0, 5))

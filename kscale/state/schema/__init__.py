@@ -1,9 +1,9 @@
 """The schema: every column of the state is declared once, on one row of a table module in this folder.
 
 A module here is a table: its name is the table's name, its docstring says what a row is, and ``COLUMNS``
-lists its columns. A leaf elsewhere (a scheduler plug-in, say) may declare further columns in the same rows
-under ``COLUMNS = {"table": (Column(...), ...)}``; two columns of one name are an error. A table of its
-own is declared there as ``NewTable("what a row is", (Column(...), ...))``.
+lists its columns (``BY_ROW``: they lie row by row in memory). A leaf elsewhere (a scheduler plug-in, say) may
+declare further columns in the same rows under ``COLUMNS = {"table": (Column(...), ...)}``; two columns of one
+name are an error. A table of its own is declared there as ``NewTable("what a row is", (Column(...), ...))``.
 Allocation, kernel wiring, ``kscale schema`` and the checks of the tests all follow from these rows.
 """
 
@@ -56,11 +56,16 @@ def bounds(table: str) -> tuple[Column, Column]:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its columns by name, and what one row of it is."""
+    """A table: its columns by name, and what one row of it is.
+
+    ``by_row`` lays the columns of a row side by side in memory: for rows that come and go one by one, in no order, and
+    that no pass looks at column by column.
+    """
 
     name: str
     doc: str
     columns: dict[str, Column]
+    by_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def load(extra: Iterable[Addition] = ()) -> dict[str, Table]:
     for module in shelf.modules(__name__):
         name = module.__name__.rpartition(".")[2]
         doc = (module.__doc__ or "").strip()
-        tables[name] = Table(name, doc, {})
+        tables[name] = Table(name, doc, {}, getattr(module, "BY_ROW", False))
         _add(tables, name, module.COLUMNS, module.__name__)
     additions = list(extra)
     for addition in additions:

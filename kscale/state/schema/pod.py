@@ -2,6 +2,10 @@
 
 from kscale.state.schema import Column
 
+#: Pods end in no order: a look at thirty columns of one misses the caches thirty times, a look at its row four times.
+#: Of ten million pods of 150 templates, one went from 3.9 to 3.4 us in the loop, least of two.
+BY_ROW = True
+
 COLUMNS = (
     Column("trace_row", "int64", "Its place in the order of arrival.", default=-1),
     Column("template", "int64", "Its template.", default=-1),
