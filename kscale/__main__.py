@@ -42,8 +42,7 @@ def run(arguments: list[str]) -> int:
     except KscaleError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        exec("")  # resets the interpreter's note of an interruption inside exec, on which it would die by the signal
-        return _fail("interrupted; nothing half-written was left", EXIT_INTERRUPTED)
+        return _interrupted()
     except BrokenPipeError:  # the reader of our output has gone: no fault
         _forget_output()
         return 0
@@ -55,6 +54,8 @@ def run(arguments: list[str]) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # a panic of polars is no Exception
+        if _began_as_interruption(error):
+            return _interrupted()
         refused = _OS_ERROR.search(str(error))
         if refused:
             return _fail(f"the machine refused: {os.strerror(int(refused[1]))}", EXIT_MACHINE)
@@ -62,6 +63,18 @@ def run(arguments: list[str]) -> int:
             raise
         what = f"internal fault: {type(error).__name__}: {error}"
         return _fail(f"{one_line(what, 300)}; KSCALE_DEBUG=1 shows where", EXIT_INTERNAL)
+
+
+def _interrupted() -> int:
+    exec("")  # resets the interpreter's note of an interruption inside exec, on which it would die by the signal
+    return _fail("interrupted; nothing half-written was left", EXIT_INTERRUPTED)
+
+
+def _began_as_interruption(error: BaseException | None) -> bool:
+    """Tell whether what was raised came of an interruption: one inside a lock's own code ends as a RuntimeError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _forget_output() -> None:

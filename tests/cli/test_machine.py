@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,6 +232,22 @@ def test_an_unexpected_fault_is_one_line(cli, world, monkeypatch, fault, code, s
         with pytest.raises(type(fault)):
             cli(*REPLAY)
         assert files(world) == before
+
+
+def test_an_interruption_that_turned_into_a_fault_is_an_interruption(cli, world, monkeypatch):
+    """One that comes inside a lock's own code ends as "release unlocked lock"."""
+
+    def interrupted(*arguments: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            threading.Lock().release()
+
+    monkeypatch.setattr(report, "summarize", interrupted)
+    before = files(world)
+    done = cli(*REPLAY)
+    assert (done.code, done.line) == (130, "kscale: interrupted; nothing half-written was left")
+    assert files(world) == before
 
 
 def test_a_violated_invariant_is_a_gate(cli, world, monkeypatch):
