@@ -275,7 +275,7 @@ def _taker(kind: Kind) -> Any:
 
             itemsize = target.get_constant(types.intp, np.dtype(dtype).itemsize)
             shape = [word(1 + axis) for axis in range(dimensions)]
-            # A constant: places in a row are found by a shift.
+            # A constant, so that it costs no register and no multiplication where rows are a power of two apart.
             strides = [target.get_constant(types.intp, stride) if stride else itemsize]
             for length in reversed(shape[1:]):
                 strides.insert(0, builder.mul(strides[0], length))

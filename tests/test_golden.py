@@ -91,8 +91,6 @@ def test_small_recordings_with_plain_kernels(family: str, engine: Engine) -> Non
 @pytest.mark.parametrize("family", ALL)
 def test_all_recordings(family: str) -> None:
     """By the class index; the scan is held to those kept here, and ``kscale verify --engine scan`` holds it to all."""
-    if "KSCALE_DATA" not in os.environ:
-        pytest.skip("KSCALE_DATA does not name the folder that holds golden/")
     folder = Path(os.environ["KSCALE_DATA"]) / "golden" / "scheduler" / family
     families = verify(folder, engine="index", compiled=True)
     assert counts(families) == {family: ALL[family]}

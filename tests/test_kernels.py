@@ -125,14 +125,13 @@ def test_a_cache_that_cannot_be_written_is_replaced_by_a_new_folder(
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_replaced_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "new").mkdir()
-    (tmp_path / "closed" / kernels.source_digest()).mkdir(parents=True)
-    (tmp_path / "closed" / kernels.source_digest()).chmod(0o500)
-    monkeypatch.setenv("KSCALE_CACHE", str(tmp_path / "closed"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "new"))
-    assert fresh_folder().parent == tmp_path / "new"
+def test_a_folder_without_permission_is_replaced_as_well(users_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (users_folder / "new").mkdir()
+    (users_folder / "closed" / kernels.source_digest()).mkdir(parents=True)
+    (users_folder / "closed" / kernels.source_digest()).chmod(0o500)
+    monkeypatch.setenv("KSCALE_CACHE", str(users_folder / "closed"))
+    monkeypatch.setattr(tempfile, "tempdir", str(users_folder / "new"))
+    assert fresh_folder().parent == users_folder / "new"
 
 
 def test_old_caches_are_removed_until_four_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

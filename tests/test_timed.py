@@ -11,8 +11,6 @@ import pytest
 from kscale.replay import Plan, replay
 from kscale.traces.common import opening
 
-DATA = os.environ.get("KSCALE_DATA")
-
 
 def conserved(folder: Path, pods: int) -> None:
     """Check that every pod of a run was placed, started and ended, in this order of times."""
@@ -28,9 +26,8 @@ def conserved(folder: Path, pods: int) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(DATA is None, reason="the trace lies where KSCALE_DATA says")
 def test_openb_on_all_its_nodes(tmp_path: Path) -> None:
-    source = Path(str(DATA)) / "data" / "openb"
+    source = Path(os.environ["KSCALE_DATA"]) / "data" / "openb"
     nodes = source / "openb_node_list_all_node.csv"
     run, _ = replay(Plan(source / "openb_pod_list_default.csv", str(nodes), tmp_path / "run", check=True))
     assert run.counts["nodes"] == 1523

@@ -64,7 +64,7 @@ def quick_share(amount: float, inverse: float) -> Any:
     """Return the hundredths that an integer amount is of an integer capacity below ``QUICK``, from its inverse.
 
     The half keeps the quotient half a hundredth of a unit away from every integer, 2^-45 at least; inverse and product
-    are off by less than 2^-45.3 together. A product takes a fifth of a division.
+    are off by less than 2^-45.3 together.
     """
     return np.int32((100.0 * amount + 0.5) * inverse)
 

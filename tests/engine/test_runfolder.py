@@ -156,14 +156,13 @@ def test_a_parent_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.fail("the block must not run")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_parent_that_is_read_only(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
+def test_a_parent_that_is_read_only(users_folder: Path) -> None:
+    users_folder.chmod(0o555)
     try:
-        with pytest.raises(MachineError, match="Permission denied"), create(tmp_path / "run"):
+        with pytest.raises(MachineError, match="Permission denied"), create(users_folder / "run"):
             pytest.fail("the block must not run")
     finally:
-        tmp_path.chmod(0o755)
+        users_folder.chmod(0o755)
 
 
 def test_a_parent_that_is_a_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ COLUMNS = (
     Column("template", "int64", "A template of the ask.", default=-1),
     Column("reject", "int32", "1 when the node at hand rejects the ask."),
     Column("raw", "int32", "Score of the plug-in that was asked last, for the node at hand."),
-    Column("weight", "int32", "Weight of the resources that count in the mean, for the node at hand."),
+    Column("weight", "int32", "Weight of the resources that the node at hand has, where some node lacks one."),
     Column("total", "int32", "Total for the node at hand."),
     Column("before", "int16", "What the row at hand was before it changed."),
     Column("points_weight", "int32", "Weight of each score plug-in.", dims=("scorer", "lane")),
