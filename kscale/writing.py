@@ -170,7 +170,7 @@ class _Pods:
         self.events.add(pods)
         self.fingerprint.add(pods)
         for word, count in pods["status"].value_counts().iter_rows():
-            self.counts[word] += count
+            self.counts[word] = self.counts.get(word, 0) + count
         template, bound = pods["template"].to_numpy(), pods["node"].is_not_null().to_numpy()
         self.asked += np.bincount(template, minlength=len(self.asked))
         self.placed += np.bincount(template[bound], minlength=len(self.placed))

@@ -68,7 +68,7 @@ def violations(cluster: Cluster) -> list[str]:
 def _states(cluster: Cluster, expect: Expect) -> None:
     """Every pod is in one state, and where that state says."""
     state, flight = cluster.pod_state, int(cluster.cluster_pod_in_flight[0])
-    counted = {code: int(np.count_nonzero(state == code)) for code in range(8)}
+    counted = {code: int(np.count_nonzero(state == code)) for code in range(10)}
     waiting = counted[QUEUED] + counted[RESTING_STATE] + counted[IN_FLIGHT] + counted[HELD]
     expect(counted[RUNNING] == cluster.cluster_running_pods[0], "running pods are miscounted")
     expect(waiting == cluster.cluster_waiting_pods[0], "waiting pods are miscounted")
@@ -83,8 +83,9 @@ def _states(cluster: Cluster, expect: Expect) -> None:
     expect(
         cluster.cluster_arrived_pods[0]
         == cluster.cluster_running_pods[0] + cluster.cluster_waiting_pods[0] + cluster.cluster_ended_pods[0]
-        + cluster.cluster_failed_pods[0] + cluster.cluster_refused_pods[0] + cluster.cluster_evicted_pods[0],
-        "arrivals are not running + waiting + ended + failed + refused + evicted",
+        + cluster.cluster_failed_pods[0] + cluster.cluster_refused_pods[0] + cluster.cluster_evicted_pods[0]
+        + cluster.cluster_deleted_pods[0],
+        "arrivals are not running + waiting + ended + failed + refused + evicted + deleted",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from kscale.engine.outputs import OUTPUTS, STATUSES
-from kscale.engine.pods import EVICTED, GONE, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
+from kscale.engine.pods import EVICTED, FINISHED, GONE, REMOVED, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
 from kscale.engine.scratch import Rows, Scratch, as_bytes, stretches
 from kscale.state.tables import Cluster
 
@@ -78,7 +78,7 @@ class Ledger:
         """Take the pods that still live at the end of the run."""
         self.drain(cluster)
         state = cluster.pod_state
-        live = np.flatnonzero((state != UNUSED) & (state != GONE) & (state != EVICTED))
+        live = np.flatnonzero(~np.isin(state, (UNUSED, GONE, EVICTED, REMOVED, FINISHED)))
         running = state[live] == RUNNING
         names = [name for name in _FIELDS | _EVICTION_FIELDS if name != "status"]
         columns = {name: cluster.columns[f"pod_{name}"].take(live) for name in names}

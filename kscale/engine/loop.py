@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kscale.composer import Composer
-from kscale.engine import pods, tries
+from kscale.engine import living, objects, pods, tries
 from kscale.engine.clock import (
     ACTIVE,
     BACKOFF,
@@ -30,6 +30,7 @@ from kscale.engine.pods import (
     HELD,
     IN_FLIGHT,
     QUEUED,
+    REMOVED,
     RESTING_STATE,
     RUNNING,
     STATUS_EVICTED,
@@ -40,7 +41,7 @@ from kscale.engine.pods import (
 from kscale.vectors import natural
 
 #: What ``run`` returns: why it came back.
-DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES, LINES = range(8)
+DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES, LINES, CONTROL, DUES = range(10)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Kind:
         preempts: pods may be evicted for others.
         objects: pods may be bound before the run, or held outside the queue.
         cohorts: pods wait by whole classes (kscale.scheduler.cohorts); else each by itself (kscale.scheduler.queue).
+        living: controllers and kubelets are at work (kscale.engine.living).
     """
 
     inflate: bool = False
@@ -60,24 +62,35 @@ class Kind:
     preempts: bool = False
     objects: bool = False
     cohorts: bool = False
+    living: bool = False
 
 
 def define(composer: Composer, kind: Kind) -> None:
     """Add the loop's drivers; the entries are ``run`` and ``sample``. ``define_moves`` comes first."""
     waits = not kind.inflate
     composer.define("come", "pod, now_us", _COME)
-    composer.define("arrive", "now_us", _ARRIVE + (_SORT_OBJECTS if kind.objects else "come(pod, now_us)"))
+    sort = _SORT_OBJECTS.replace("START", _RESUME if kind.living else _START)
+    arrive = _ARRIVE + (_ARRIVE_ALIVE if kind.living else _ARRIVE_WITH_END)
+    composer.define("arrive", "now_us", arrive + (sort if kind.objects else "come(pod, now_us)"))
     composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
     back = _JOIN_COHORT if kind.cohorts else _COME_BACK
     composer.define("come_back", "pod, now_us", back if waits else _REFUSE)
+    if kind.living:
+        composer.define("give_up", "pod", _LEAVE_NOMINATED if kind.preempts else "pass")
+        composer.define("free_left", "pod", _FREE_LEFT)
+        living.define(composer)
+    else:
+        composer.define("free_left", "pod", "free_row(pod)")
     end = _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
     end = end.replace("LEAVE", _LEAVE_NOMINATED if kind.preempts else "pass")
     composer.define("end", "pod, now_us", end)
-    bound = _SUCCEED + ("denominate(pod)" if kind.preempts else "") if waits else "bind(pod, node, now_us)"
+    succeed = _SUCCEED_ALIVE if kind.living else _SUCCEED
+    bound = succeed + ("denominate(pod)" if kind.preempts else "") if waits else "bind(pod, node, now_us)"
     composer.define("succeed", "pod, node, now_us", bound)
     composer.define("finish_try", "pod, now_us", _FINISH_TRY)
     if kind.preempts:
-        composer.define("evict", "pod, now_us", _EVICT + (_EVICT_IN_TIME if waits else _EVICT_AT_ONCE))
+        gone = _EVICT_ALIVE if kind.living else _EVICT_IN_TIME if waits else _EVICT_AT_ONCE
+        composer.define("evict", "pod, now_us", _EVICT + gone)
     tries.define(composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts)
     timers = _TIMERS + ("" if kind.cohorts else _TIMER_OF_BACKOFF) if waits else "pass"
     composer.define("run_timers", "now_us", timers)
@@ -85,8 +98,13 @@ def define(composer: Composer, kind: Kind) -> None:
     if not kind.cohorts:
         composer.define("take_next", "now_us", f"pod = {'pop_next' if waits else 'pop_active'}()\nreturn natural(pod)")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
-    text = text.replace("END_DUE", _END_DUE if waits else "pass")
-    text = text.replace("TAKE", _TAKE_LINE if kind.cohorts else _TAKE).replace(
+    text = text.replace("AFTER_TIMERS", "2" if kind.living else "3")
+    text = text.replace("NEXT_LIVING", "due = next_living(due)" if kind.living else "pass")
+    text = text.replace("CONTROL_PHASE", _CONTROL if kind.living else "pass")
+    looks = living.LOOK_DUE.replace("FULL_CODE", str(FULL)).replace("DUES_CODE", str(DUES))
+    text = text.replace("END_DUE", looks if kind.living else _END_DUE if waits else "pass")
+    line = _TAKE_LINE.replace("TRY_LINE", _TRY_THERE if kind.living else "try_pod(pod, now_us)")
+    text = text.replace("TAKE", line if kind.cohorts else _TAKE).replace(
         "LINES_WANTED", _LINES_WANTED if kind.cohorts else "pass"
     )
     text = text.replace("DROP_EVICTED", _DROP_EVICTED if waits and kind.preempts else "pass")
@@ -102,6 +120,8 @@ def define_moves(composer: Composer, kind: Kind) -> None:
     composer.use("next_due", next_due)
     composer.use("natural", natural)
     pods.define(composer)
+    if kind.living:
+        objects.define(composer)
     composer.define("move", "pod, node, sign", _MOVE + (_MOVE_DEVICES if kind.devices else ""))
     composer.define("shift", "pod, node, sign", _SHIFT)
     listed = _LISTED if kind.preempts else ""
@@ -180,9 +200,61 @@ _ARRIVE = """
 pod = natural(admit())
 reset(pod)
 count_arrival(pod_template[pod])
+"""
+
+_ARRIVE_WITH_END = """
 if pod_end_us[pod] >= 0:
     calendar_push(pod, max(pod_end_us[pod], now_us))
 """
+
+_ARRIVE_ALIVE = """
+fresh_life(pod, arrival_owner[cluster_arrivals_cursor[0] - 1], arrival_number[cluster_arrivals_cursor[0] - 1], -1)
+adopt(pod)
+count_owned(pod, 1)
+note_pod(pod, now_us)
+"""
+
+_START = """
+    if ends_us >= 0 and pod_end_us[pod] < 0:
+        calendar_push(pod, ends_us)"""
+
+# What was bound before the run is taken to be running, and ready.
+_RESUME = """
+    count_owned(pod, -1)
+    kubelet_resume(pod, node, now_us)
+    become_available(pod, now_us)
+    count_owned(pod, 1)
+    wake(pod)"""
+
+_FREE_LEFT = f"""
+if life_changed[pod] != 0:
+    pod_state[pod] = {REMOVED}
+else:
+    free_row(pod)
+"""
+
+_SUCCEED_ALIVE = """
+bind(pod, node, now_us)
+pod_started_us[pod] = -1
+begin_life(pod, node, now_us)
+if life_deleted_us[pod] >= 0:
+    kubelet_stop(pod, now_us)
+    wake(pod)
+note_event(pod_template[pod], 1)
+"""
+
+_EVICT_ALIVE = """
+note_event(pod_template[pod], 0)
+count_owned(pod, -1)
+depart(pod)
+note_pod(pod, now_us)
+"""
+
+_CONTROL = f"""
+    if cluster_phase[0] == 2:
+        if cluster_control_us[0] <= now_us:
+            return {CONTROL}
+        cluster_phase[0] = 3"""
 
 _COME = f"""
 pod_state[pod] = {QUEUED}
@@ -195,9 +267,7 @@ _SORT_OBJECTS = f"""
 node = arrival_node[cluster_arrivals_cursor[0] - 1]
 if node >= 0:
     occupy(pod, node, 1, now_us)
-    ends_us = start_bound(pod, node, now_us)
-    if ends_us >= 0 and pod_end_us[pod] < 0:
-        calendar_push(pod, ends_us)
+    ends_us = start_bound(pod, node, now_us)START
 elif template_held[pod_template[pod]] != 0:
     pod_state[pod] = {HELD}
     cluster_held_pods[0] += 1
@@ -255,7 +325,7 @@ _FINISH_TRY = f"""
 cluster_pod_in_flight[0] = -1
 node = cluster_node_in_flight[0]
 if pod_state[pod] == {GONE}:
-    free_row(pod)
+    free_left(pod)
 elif node >= 0:
     succeed(pod, node, now_us)
 else:
@@ -296,12 +366,17 @@ _TAKE_LINE = f"""elif queue_size[{ACTIVE}] + queue_size[{WOKEN}] > 0:
             pod = take_next(now_us)
             cluster_work[0] += 1
             if pod >= 0:
-                try_pod(pod, now_us)"""
+                TRY_LINE"""
+
+_TRY_THERE = f"""if pod_state[pod] == {GONE}:
+                    free_left(pod)
+                else:
+                    try_pod(pod, now_us)"""
 
 _TAKE = f"""elif queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
             pod = take_next(now_us)
             if pod_state[pod] == {GONE}:
-                free_row(pod)
+                free_left(pod)
             else:
                 try_pod(pod, now_us)"""
 
@@ -336,6 +411,7 @@ while True:
             return {ARRIVALS}
         DROP_EVICTED
         due = next_due()
+        NEXT_LIVING
         if due >= {NEVER}:
             return {DONE}
         if due > until_us:
@@ -356,7 +432,8 @@ while True:
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
         run_timers(now_us)
-        cluster_phase[0] = 3
+        cluster_phase[0] = AFTER_TIMERS
+    CONTROL_PHASE
     while True:
         if cluster_events[0] > 0:
             break

@@ -25,7 +25,7 @@ class Output:
 
 
 #: Words that ``pods.status`` may hold, in the order of their codes.
-STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted")
+STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted")
 #: Words that ``events.kind`` may hold, in the order of their codes.
 EVENT_KINDS = ("Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted")
 
@@ -36,7 +36,8 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output(
             "status",
             pl.Enum(STATUSES),
-            "State at the end of the run. failed: its recorded end came while it waited. "
+            "State at the end of the run. failed: its recorded end came while it waited, or a container of it ended "
+            "badly and was not to be restarted. deleted: it was asked to go. "
             "refused: dropped for good since it did not fit (--inflate). "
             "evicted: it ran, and was removed to make room for a pod of higher priority.",
         ),

@@ -8,6 +8,8 @@ States of ``pod_state``:
 
 A pod whose recorded end comes while it waits is GONE: it is done, but a heap still holds its row. So is one that was
 EVICTED before its end. A pod that is HELD (scheduling gates, or no profile takes it) never enters the queue.
+With controllers, a pod that has ended may stay as an object, FINISHED, until its owner's controller deletes it; and the
+row of one that is deleted, REMOVED, is used again when controllers have seen that it is gone.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from kscale.engine.outputs import STATUSES
 from kscale.kernels import hot, inlined, kernel, plain
 from kscale.vectors import natural
 
-UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD = range(8)
-STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED = (
-    STATUSES.index(word) for word in ("running", "succeeded", "failed", "waiting", "refused", "evicted")
+UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD, REMOVED, FINISHED = range(10)
+STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED, STATUS_DELETED = range(
+    len(STATUSES)
 )
 #: A start time that is not known.
 UNKNOWN_START = 1 << 62

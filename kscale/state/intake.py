@@ -66,6 +66,10 @@ _SMALL = {
     "slot_of_patch": 1,
     "own": 1,
     "line": 1,
+    "life": 0,
+    "object": 0,
+    "due": 0,
+    "request": 0,
 }
 #: From here on doubles do not divide exactly (kscale.scheduler.plugins.resources).
 WIDE = 1 << 46
@@ -320,6 +324,8 @@ def grow_pods(cluster: Cluster, factor: int = 2) -> None:
     """Make room for more live pods."""
     old = cluster.sizes["pod"]
     cluster.resize("pod", old * factor)
+    if cluster.sizes["life"]:
+        cluster.resize("life", old * factor)
     new_rows: npt.NDArray[np.int64] = np.arange(old * factor - 1, old - 1, -1)
     free = int(cluster.queue_size[3])
     cluster.queue_free[free : free + len(new_rows)] = new_rows

@@ -21,11 +21,12 @@ def compiled(request: pytest.FixtureRequest) -> bool:
 def test_states_and_statuses_are_told_apart() -> None:
     assert sorted([
         pods.UNUSED, pods.QUEUED, pods.IN_FLIGHT, pods.RESTING_STATE, pods.RUNNING, pods.GONE, pods.EVICTED, pods.HELD,
-    ]) == list(range(8))  # fmt: skip
+        pods.REMOVED, pods.FINISHED,
+    ]) == list(range(10))  # fmt: skip
     assert [STATUSES[code] for code in (
         pods.STATUS_RUNNING, pods.STATUS_SUCCEEDED, pods.STATUS_FAILED, pods.STATUS_WAITING, pods.STATUS_REFUSED,
-        pods.STATUS_EVICTED,
-    )] == ["running", "succeeded", "failed", "waiting", "refused", "evicted"]  # fmt: skip
+        pods.STATUS_EVICTED, pods.STATUS_DELETED,
+    )] == ["running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted"]  # fmt: skip
 
 
 def test_an_arrival_takes_the_row_on_top_of_the_free_ones(compiled: bool) -> None:

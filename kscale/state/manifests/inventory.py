@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from kscale.state.descriptions import PodTemplate, Surroundings
 from kscale.state.labels import Taint
+from kscale.state.manifests.workloads import Workloads
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PodColumns:
         node: int32, row of ``Inventory.nodes``; -1 is pending.
         start_us: int64, ``status.startTime`` in microseconds since 1970, filled in where it is missing.
         created_us: int64, ``metadata.creationTimestamp``; -1 where it is missing.
+        controllers: kind and name of what controls each; None where nothing does.
     """
 
     names: list[str]
@@ -49,6 +51,7 @@ class PodColumns:
     node: npt.NDArray[np.int32]
     start_us: npt.NDArray[np.int64]
     created_us: npt.NDArray[np.int64]
+    controllers: list[tuple[str, str] | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,6 +72,8 @@ class Inventory:
         ignored: how often something was met that is not modelled, by what it is.
         notes: what was filled in or left out, a sentence each.
         inputs: the files.
+        workloads: what controllers look after.
+        wanted: int64, rows of ``templates`` by the handles of ``workloads``.
     """
 
     nodes: list[NodeObject]
@@ -81,6 +86,8 @@ class Inventory:
     ignored: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    workloads: Workloads = field(default_factory=Workloads)
+    wanted: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def source(self, number: int) -> dict[str, object]:
         """Return the object of the pending pod ``number``, counted from 0."""

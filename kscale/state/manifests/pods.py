@@ -23,6 +23,7 @@ from kscale.state.manifests.kinds import PLAIN_FIELDS, READ_FIELDS
 from kscale.state.manifests.names import check_labels
 from kscale.state.manifests.selectors import keys_read, selector_of, selects
 from kscale.state.manifests.surroundings import Kept
+from kscale.state.manifests.workloads import Taking
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 _ENDED = ("Succeeded", "Failed")
@@ -55,6 +56,7 @@ class Row:
     node: str
     start_us: int
     created_us: int
+    controller: Owner | None = None
 
 
 @dataclass
@@ -68,10 +70,12 @@ class Pods:
         ignored: fields that are not modelled.
         ended: pods that have run.
         named: pending pods that name a node.
+        wanted: templates that controllers may make pods of.
     """
 
     bound: list[Row] = field(default_factory=list)
     pending: list[Row] = field(default_factory=list)
+    wanted: list[Row] = field(default_factory=list)
     sources: list[bytes] = field(default_factory=list)
     specs: dict[bytes, int] = field(default_factory=dict)
     statuses: dict[bytes, int] = field(default_factory=dict)
@@ -114,6 +118,7 @@ class Pods:
             node,
             microseconds(status.start_time) if status else -1,
             microseconds(meta.creation_timestamp),
+            _controller(meta),
         )
         check_labels(row.labels)
         self._look(spec, row)
@@ -126,6 +131,25 @@ class Pods:
             self._count_fields(item)
             self.pending.append(row)
             self.sources.append(bytes(item.raw))
+
+    def want(
+        self, taking: Taking, raw: msgspec.Raw, labels: dict[str, str], notes: dict[str, str], owner: Owner | None,
+        claims: tuple[str, ...],
+    ) -> int:  # fmt: skip
+        """Add a template that controllers may make pods of; return its place. Raises InputError."""
+        item = taking.item
+        spec = item._replace(raw=raw).decode(_spec)
+        shared = spec.volumes and _shared_volumes(spec.volumes, item, taking.name)
+        spec.volumes = None
+        mounted = [models.Volume(persistent_volume_claim=models.ClaimSource(claim_name=name)) for name in claims]
+        volumes = (*(shared or ()), *mounted)
+        row = Row(
+            taking.name, taking.namespace, item.file, item.number, self._number(self.specs, spec), self._status(None),
+            volumes or None, labels, owner if owner and owner[0] in _OWNERS else None, False, "", -1, -1,
+        )  # fmt: skip
+        self._look(spec, row)
+        self.wanted.append(row)
+        return len(self.wanted) - 1
 
     def _count_fields(self, item: Item) -> None:
         """Count fields that no pod has; only pods that a person wrote can have them."""
@@ -197,6 +221,7 @@ def _shared_volumes(volumes: tuple[models.Volume, ...], item: Item, pod: str) ->
 
 
 _NO_VOLUME = models.Volume()
+_spec = msgspec.json.Decoder(models.PodSpec).decode
 _fields = msgspec.json.Decoder(models.Fields).decode
 _names = msgspec.json.Decoder(models.NamedVolumes).decode
 _allotment = msgspec.json.Decoder(models.Allotment).decode
@@ -211,6 +236,11 @@ def _owner(meta: models.Meta) -> Owner | None:
                 (owner.kind or "", owner.name or "") if known in (owner.api_version or known, None) and known else None
             )
     return None
+
+
+def _controller(meta: models.Meta) -> Owner | None:
+    """Return kind and name of what controls the pod."""
+    return next(((one.kind or "", one.name or "") for one in meta.owner_references or () if one.controller), None)
 
 
 def _terms(affinity: models.Affinity | None) -> list[models.PodAffinityTerm]:
@@ -232,7 +262,7 @@ class Templates:
         self._decode = msgspec.json.Decoder(models.PodSpec).decode
         self._keys = {
             namespace: pods.everywhere | pods.keys.get(namespace, set()) | kept.keys.get(namespace, set())
-            for namespace in {row.namespace for rows in (pods.bound, pods.pending) for row in rows}
+            for namespace in {row.namespace for rows in (pods.bound, pods.pending, pods.wanted) for row in rows}
         }
         self._known: dict[object, int] = {}
         self._dry: dict[object, PodTemplate] = {}

@@ -13,20 +13,28 @@ import msgspec
 import numpy as np
 
 from kscale.errors import InputError, MachineError
-from kscale.state.descriptions import Surroundings
+from kscale.state.descriptions import Selector, Surroundings
 from kscale.state.manifests import models
 from kscale.state.manifests.faults import Item, full_name, need, told
 from kscale.state.manifests.inventory import Inventory, PodColumns
-from kscale.state.manifests.kinds import IDLE, KINDS, group_of
+from kscale.state.manifests.kinds import IDLE, KINDS, Kind, group_of
 from kscale.state.manifests.names import check_labels, check_name
-from kscale.state.manifests.pods import Pods, Row, Templates
+from kscale.state.manifests.pods import Pods, Row, Templates, microseconds
 from kscale.state.manifests.reading import ReadOptions, read_objects
 from kscale.state.manifests.surroundings import NAMESPACE_LABEL, Kept, add
+from kscale.state.manifests.workloads import Made, Manifest, Taking, Workloads
 
 #: Start of bound pods that state none, and the earliest one of pending pods (microseconds since 1970).
 FIRST_BOUND = 1_767_225_600_000_000
 FIRST_PENDING = 1_780_272_000_000_000
 _SECOND = 1_000_000
+
+
+class _Noted(models.Part, frozen=True):
+    metadata: models.NotedMeta | None = None
+
+
+_noted = msgspec.json.Decoder(_Noted).decode
 
 
 @dataclass
@@ -38,10 +46,36 @@ class Gathering:
     read: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
     seen: set[tuple[str, str, str]] = field(default_factory=set)
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    workloads: Workloads = field(default_factory=Workloads)
+
+    def want(
+        self, taking: Taking, spec: msgspec.Raw, labels: dict[str, str], notes: dict[str, str],
+        owner: tuple[str, str, Selector | None] | None, claims: tuple[str, ...],
+    ) -> int:  # fmt: skip
+        """Return the handle of a template that pods may be made of. Raises InputError."""
+        kind, name, selector = owner or ("", "", None)
+        if selector is not None:
+            self.kept.owners[kind, taking.namespace, name] = selector
+            self.kept.reads(taking.namespace, {requirement.key for requirement in selector.requirements})
+        return self.pods.want(taking, spec, labels, notes, owner and (owner[0], owner[1]), claims)
+
+    def _make(self, item: Item, manifest: Manifest, namespace: str, name: str) -> None:
+        """Take an object that a controller looks after. Raises InputError."""
+        meta = item.decode(_noted).metadata or models.NotedMeta()
+        taking = Taking(self, item, namespace, name, meta)
+        columns = manifest.take(taking, item.decode(msgspec.json.Decoder(manifest.model).decode))
+        owner = next(
+            ((one.kind or "", one.name or "") for one in meta.owner_references or () if one.controller), None
+        )  # fmt: skip
+        created = microseconds(meta.creation_timestamp)
+        self.workloads.made.append(Made(item.kind, namespace, name, columns, owner, created, item))
 
     def take(self, item: Item, bound: bool | None = None) -> None:
         """Take one object. Raises InputError."""
-        known = KINDS.get(item.kind)
+        known, manifest = KINDS.get(item.kind), self.manifests.get(item.kind)
+        if known is None and manifest is not None:
+            known = Kind(manifest.groups, True, _noted)
         if known is None or (item.api_version and group_of(item.api_version) not in known.groups):
             group = group_of(item.api_version)
             self.ignored[f"{item.kind}.{group}" if group and known else item.kind] += 1
@@ -58,8 +92,12 @@ class Gathering:
                 raise InputError("is there twice", expected="each object once")
             self.seen.add(identity)
             self.read[item.kind] += 1
+            if manifest is not None:
+                self._make(item, manifest, namespace, name)
             if isinstance(found, models.Pod):
                 self.pods.add(item, found, namespace, name, bound)
+            elif manifest is not None and (item.kind in IDLE or item.kind not in KINDS):
+                check_labels(meta.labels or {})
             elif item.kind in IDLE:
                 self.ignored[f"{item.kind}: {IDLE[item.kind]}"] += 1
             else:
@@ -85,6 +123,7 @@ class Gathering:
         if implied:
             self._imply_namespaces()
         columns, pending, templates = self._columns(bound, pods.pending)
+        wanted = np.array([templates.of(row) for row in pods.wanted], np.int64)
         surroundings = self._surroundings(row_of)
         self.ignored += pods.ignored + kept.ignored + kept.allocation.ignored
         return Inventory(
@@ -98,10 +137,12 @@ class Gathering:
             ignored=dict(self.ignored),
             notes=tuple(notes),
             inputs=tuple(inputs),
+            workloads=self.workloads,
+            wanted=wanted,
         )
 
     def _imply_namespaces(self) -> None:
-        for rows in (self.pods.bound, self.pods.pending):
+        for rows in (self.pods.bound, self.pods.pending, self.pods.wanted):
             for row in rows:
                 if row.namespace not in self.kept.namespaces:
                     self.kept.namespaces[row.namespace] = {NAMESPACE_LABEL: row.namespace}
@@ -124,6 +165,7 @@ class Gathering:
             node=np.array([node_of[row.node] for row in bound] + [-1] * len(pending), np.int32),
             start_us=start,
             created_us=np.array([row.created_us for row in rows], np.int64),
+            controllers=[row.controller for row in rows],
         )
         return columns, place[split:], templates
 
@@ -145,9 +187,14 @@ class Gathering:
         )
 
 
-def take_inventory(paths: Sequence[str | Path], options: ReadOptions | None = None) -> Inventory:
-    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError."""
-    gathering = Gathering()
+def take_inventory(
+    paths: Sequence[str | Path], options: ReadOptions | None = None, manifests: Mapping[str, Manifest] | None = None
+) -> Inventory:
+    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError.
+
+    ``manifests`` are the kinds that controllers look after.
+    """
+    gathering = Gathering(manifests=manifests or {})
     inputs: list[str] = []
     with _no_collection():
         for item in read_objects(paths, options or ReadOptions(), inputs):

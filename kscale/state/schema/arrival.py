@@ -10,4 +10,6 @@ COLUMNS = (
     Column("node", "int32", "The node it is bound to already; -1 is to be scheduled.", default=-1),
     Column("begun_us", "int64", "Its start time relative to the run's start; the largest int64 where unknown.", "us"),
     Column("trace_row", "int64", "Its place in the order of arrival."),
+    Column("owner", "int64", "The object that controls it.", default=-1),
+    Column("number", "int64", "Its ordinal or completion index.", default=-1),
 )

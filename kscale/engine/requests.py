@@ -1,0 +1,148 @@
+"""What components ask of the API server: who, which objects, what; and when it takes effect.
+
+A controller's pass says what it asks for in ``Requests``: batches of rows, each row one call, each of some key (the
+object that is being reconciled). The runner (kscale.engine.reconcile) gives each call the time at which its client's
+limit lets it pass. ``Writer`` carries calls out: pods through compiled code (the table ``request``), objects here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Rows = np.ndarray[Any, Any]
+SECOND = 1_000_000
+#: Verbs.
+CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE = range(6)
+
+
+@dataclass
+class Request:
+    """Calls of one verb.
+
+    Attributes:
+        verb: see above.
+        key: int64 (call,), place of each call's key among the keys of the pass.
+        columns: by name, values of each call; what they are depends on the verb.
+        kind: of the objects that are created, or whose table is written.
+        cost: calls of the client that each is charged for; 0 for what is a part of another call.
+    """
+
+    verb: int
+    key: Rows
+    columns: dict[str, Rows]
+    kind: str = ""
+    cost: int = 1
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def some(self, which: Rows) -> Request:
+        """Return the calls of a mask or of places."""
+        return Request(
+            self.verb, self.key[which], {name: values[which] for name, values in self.columns.items()}, self.kind,
+            self.cost,
+        )  # fmt: skip
+
+
+@dataclass
+class Requests:
+    """What a pass asks for, in the order in which each key's calls follow each other.
+
+    Attributes:
+        asked: the calls.
+        later: (places of keys, times): keys that are to be looked at again then.
+        failed: places of keys whose pass ended in an error: they come again after their back-off.
+        settled: places of keys that did well: their back-off is forgotten. All that have not failed, where None.
+    """
+
+    asked: list[Request] = field(default_factory=list)
+    later: list[tuple[Rows, Rows]] = field(default_factory=list)
+    failed: list[Rows] = field(default_factory=list)
+
+    def create_pods(
+        self, key: Rows, owner: Rows, template: Rows, number: Rows | None = None, pin: Rows | None = None
+    ) -> None:
+        """Ask for a pod per row: its owner (object row), template, ordinal or index, and the only node it may go to."""
+        none = np.full(len(key), -1, np.int64)
+        columns = {
+            "owner": owner, "template": template, "number": none if number is None else number,
+            "pin": none if pin is None else pin,
+        }  # fmt: skip
+        self._add(Request(CREATE_PODS, key, columns))
+
+    def delete_pods(self, key: Rows, pod: Rows, serial: Rows, grace_us: Rows | None = None) -> None:
+        """Ask for the deletion of pods (row and place in the order of arrival); -1 is the pod's own grace."""
+        grace = np.full(len(key), -1, np.int64) if grace_us is None else grace_us
+        self._add(Request(DELETE_PODS, key, {"pod": pod, "serial": serial, "grace_us": grace}))
+
+    def orphan_pods(self, key: Rows, pod: Rows, serial: Rows) -> None:
+        """Ask for the owners of pods (row and place in the order of arrival) to be taken away."""
+        self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}))
+
+    def create_objects(self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows]) -> None:
+        """Ask for an object of ``kind`` per row; ``columns`` are those of its kind's table, without its name."""
+        self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind))
+
+    def delete_objects(self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None) -> None:
+        """Ask for the deletion of objects; ``policy`` is the finalizer that it sets (kscale.engine.objects)."""
+        policy = np.zeros(len(key), np.int64) if policy is None else policy
+        self._add(Request(DELETE_OBJECTS, key, {"object": object_, "uid": uid, "policy": policy}))
+
+    def update(
+        self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1
+    ) -> None:
+        """Ask for columns of objects' own tables, or of ``object`` (full names), to be written.
+
+        ``spec``: it is the spec that is written, so that the generation rises.
+        """
+        self._add(Request(UPDATE, key, {"object": object_, **columns}, kind + (".spec" if spec else ""), cost))
+
+    def again(self, key: Rows, at_us: Rows) -> None:
+        """Ask for keys to be looked at again at some time."""
+        if len(key):
+            self.later.append((key, at_us))
+
+    def fail(self, key: Rows) -> None:
+        """Say that the pass of these keys ended in an error."""
+        if len(key):
+            self.failed.append(key)
+
+    def _add(self, request: Request) -> None:
+        if len(request):
+            self.asked.append(request)
+
+
+class Client:
+    """A client's token bucket: ``qps`` tokens a second, at most ``burst``; 0 qps has no limit.
+
+    client-go's flowcontrol: a call that finds no token waits for its own, first come, first served.
+    """
+
+    def __init__(self, qps: float, burst: int) -> None:
+        self.qps, self.burst = qps, burst
+        self._interval_us = SECOND / qps if qps > 0 else 0.0
+        #: When the bucket was, or will be, empty.
+        self._empty_us = -burst * self._interval_us
+
+    def free(self, now_us: int) -> int:
+        """Return how many calls pass at once now."""
+        if not self._interval_us:
+            return 1 << 62
+        return max(int((now_us - max(self._empty_us, self._full(now_us))) / self._interval_us + 1e-9), 0)
+
+    def take(self, calls: int, now_us: int) -> Rows:
+        """Return when each of ``calls`` further calls passes, int64 (call,)."""
+        if not self._interval_us or not calls:
+            return np.full(calls, now_us, np.int64)
+        empty = max(self._empty_us, self._full(now_us))
+        at = empty + self._interval_us * np.arange(1, calls + 1)
+        self._empty_us = float(at[-1])
+        return np.maximum(np.ceil(at - 1e-6).astype(np.int64), now_us)
+
+    def _full(self, now_us: int) -> float:
+        """Return when a bucket would have been empty that is full now."""
+        return now_us - self.burst * self._interval_us

@@ -1,0 +1,342 @@
+"""The objects of a run: their rows, names and kinds, and how requests become state.
+
+Kinds are what leaves declare (``Kind``); the rows of a kind's table belong to the objects of the table ``object``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kscale.engine import requests
+from kscale.engine.requests import Request
+from kscale.state.manifests.workloads import Manifest
+from kscale.state.tables import Cluster
+
+Rows = np.ndarray[Any, Any]
+#: Values of ``object_live``.
+FREE, THERE, GONE = range(3)
+#: Values of ``request_verb``.
+CREATE, DELETE, ORPHAN_POD = range(3)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of objects.
+
+    Attributes:
+        name: as Kubernetes calls it.
+        table: of its columns; it has a row for each object.
+        pods: whether its objects control pods.
+        keeps: whether pods of it that have finished stay until they are deleted.
+        called: names of new objects that their controller creates, from the world and their rows; None where only
+            people make them.
+        manifest: how it is read; None where people do not write it.
+        min_ready: the column of its table that says how long its pods are ready before they are available, in
+            microseconds; empty where they are so at once.
+    """
+
+    name: str
+    table: str
+    pods: bool = False
+    keeps: bool = False
+    called: Callable[[World, Rows], list[str]] | None = None
+    min_ready: str = ""
+    manifest: Manifest | None = None
+
+
+@dataclass
+class World:
+    """The cluster and its objects.
+
+    Attributes:
+        kinds: by name; their codes are the places in the order of names.
+        names, namespaces: of every object that ever was, by ``object_uid``.
+        selections: bool (template,) by handle: which templates' pods a selector selects.
+        references: (kind, namespace, name) by handle.
+        carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
+    """
+
+    cluster: Cluster
+    kinds: dict[str, Kind]
+    carry_out: Callable[[int], None]
+    names: list[str] = field(default_factory=list)
+    namespaces: list[str] = field(default_factory=list)
+    selections: list[Rows] = field(default_factory=list)
+    references: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
+        self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
+        self._used = dict.fromkeys(self.kinds, 0)
+        self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
+        self._objects = 0
+        self._objects_freed: list[Rows] = []
+        self._known: dict[tuple[str, str, str], int] = {}
+
+    def kind_of(self, object_: int) -> Kind:
+        """Return the kind of an object."""
+        return self._by_code[int(self.cluster.object_kind[object_])]
+
+    def of_kind(self, objects: Rows, kind: str) -> Rows:
+        """Return those of ``objects`` that are of a kind, and not free."""
+        code = self.codes.get(kind)
+        if code is None:
+            return objects[:0]
+        return objects[(self.cluster.object_kind[objects] == code) & (self.cluster.object_live[objects] != FREE)]
+
+    def all_of(self, kind: str) -> Rows:
+        """Return all objects of a kind; costs by how many objects there are."""
+        return self.of_kind(np.arange(self._objects), kind)
+
+    def name(self, object_: int) -> str:
+        """Return an object's name."""
+        return self.names[int(self.cluster.object_uid[object_])]
+
+    def namespace(self, object_: int) -> str:
+        """Return an object's namespace."""
+        return self.namespaces[int(self.cluster.object_uid[object_])]
+
+    def create(
+        self, kind: str, columns: Mapping[str, Rows], now_us: int, *, owner: Rows | None = None,
+        names: Iterable[str] | None = None, namespaces: Iterable[str] | None = None,
+    ) -> Rows:  # fmt: skip
+        """Make objects of a kind with these columns of its table (without the table's name); return their rows.
+
+        Names that are not given come from the kind, namespaces from the owner.
+        """
+        cluster, of = self.cluster, self.kinds[kind]
+        count = len(next(iter(columns.values())))
+        objects, rows = self._take_objects(count), self._take_rows(kind, count)
+        cluster = self.cluster
+        for name, column in cluster.tables["object"].columns.items():
+            if name not in ("log", "free", "changed"):
+                cluster.columns[f"object_{name}"][objects] = column.default
+        for name, column in cluster.tables[of.table].columns.items():
+            array = cluster.columns[f"{of.table}_{name}"]
+            if len(array) == cluster.sizes[of.table] and not column.dims:
+                array[rows] = columns.get(name, np.full(count, column.default))
+        cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
+        cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
+        cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
+        cluster.object_generation[objects], cluster.object_keeps[objects] = 1, of.keeps
+        if of.min_ready:
+            cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]
+        if owner is not None:
+            self._link(objects[owner >= 0], owner[owner >= 0])
+        self.namespaces += list(namespaces) if namespaces is not None else self._inherited(owner, count)
+        self.names += [""] * count
+        self.names[-count:] = list(names) if names is not None else of.called(self, objects)  # type: ignore[misc]
+        for one in objects.tolist() if owner is None or (owner < 0).any() else ():
+            self._known[kind, self.namespace(one), self.name(one)] = one
+        self.note(objects, now_us)
+        return objects
+
+    def find(self, kind: str, namespace: str, name: str) -> int:
+        """Return the object of this name that a person made, or -1 where it is not there."""
+        found = self._known.get((kind, namespace, name), -1)
+        if found < 0 or self.cluster.object_live[found] != THERE:
+            return -1
+        return found if (self.name(found), self.namespace(found)) == (name, namespace) else -1
+
+    def found(self, reference: int) -> int:
+        """Return the object of a reference's handle, or -1 where it is not there."""
+        return self.find(*self.references[reference]) if reference >= 0 else -1
+
+    def _link(self, objects: Rows, owners: Rows) -> None:
+        """Make objects, which have no owner, dependents of ``owners``."""
+        if not len(objects):
+            return
+        cluster = self.cluster
+        order = np.argsort(owners, kind="stable")
+        objects, owners = objects[order], owners[order]
+        last = np.append(owners[1:] != owners[:-1], True)
+        first = np.append(True, last[:-1])
+        before = cluster.object_first_dependent[owners[last]]
+        following, preceding = cluster.object_next_dependent, cluster.object_previous_dependent
+        following[objects[:-1]] = objects[1:]
+        following[objects[last]] = before
+        preceding[objects[1:]] = objects[:-1]
+        preceding[objects[first]] = -1
+        preceding[before[before >= 0]] = objects[last][before >= 0]
+        cluster.object_first_dependent[owners[first]] = objects[first]
+        cluster.object_owner[objects] = owners
+        np.add.at(cluster.object_dependents, owners, 1)
+
+    def _unlink(self, objects: Rows) -> None:
+        """Make objects dependents of nobody."""
+        cluster = self.cluster
+        following, preceding = cluster.object_next_dependent, cluster.object_previous_dependent
+        for one in objects[cluster.object_owner[objects] >= 0].tolist():
+            owner, before, after = cluster.object_owner[one], preceding[one], following[one]
+            if before >= 0:
+                following[before] = after
+            else:
+                cluster.object_first_dependent[owner] = after
+            if after >= 0:
+                preceding[after] = before
+            cluster.object_dependents[owner] -= 1
+            cluster.object_owner[one], following[one], preceding[one] = -1, -1, -1
+
+    def dependents_of(self, owners: Rows) -> tuple[Rows, Rows]:
+        """Return the objects that say that they are of ``owners``, and for each its place in ``owners``."""
+        cluster = self.cluster
+        counts = cluster.object_dependents[owners]
+        place = np.repeat(np.arange(len(owners)), counts)
+        found = np.empty(len(place), np.int64)
+        one, at = cluster.object_first_dependent[owners], np.cumsum(counts) - counts
+        left = np.flatnonzero(one >= 0)
+        while len(left):
+            found[at[left]] = one[left]
+            at[left] += 1
+            one[left] = cluster.object_next_dependent[one[left]]
+            left = left[one[left] >= 0]
+        return found, place
+
+    def _inherited(self, owner: Rows | None, count: int) -> list[str]:
+        if owner is None:
+            return ["default"] * count
+        return [self.namespace(one) if one >= 0 else "default" for one in owner.tolist()]
+
+    def _take_objects(self, count: int) -> Rows:
+        objects = _from_freed(self._objects_freed, count)
+        fresh = np.arange(self._objects, self._objects + count - len(objects))
+        self._objects += len(fresh)
+        _make_room(self.cluster, "object", self._objects)
+        return np.concatenate([objects, fresh])
+
+    def _take_rows(self, kind: str, count: int) -> Rows:
+        rows = _from_freed(self._freed[kind], count)
+        fresh = np.arange(self._used[kind], self._used[kind] + count - len(rows))
+        self._used[kind] += len(fresh)
+        _make_room(self.cluster, self.kinds[kind].table, self._used[kind])
+        return np.concatenate([rows, fresh])
+
+    def note(self, objects: Rows, now_us: int) -> None:
+        """Log that objects changed, and their owners with them."""
+        cluster = self.cluster
+        owners = cluster.object_owner[objects]
+        both = np.concatenate([objects, owners[owners >= 0]])
+        fresh = np.unique(both[cluster.object_changed[both] == 0])
+        first = int(cluster.cluster_objects_changed[0])
+        cluster.object_changed[fresh] = 1
+        cluster.object_log[first : first + len(fresh)] = fresh
+        cluster.cluster_objects_changed[0] += len(fresh)
+        if len(both):
+            watch = int(cluster.cluster_watch_us[0])
+            due = (now_us // watch + 1) * watch
+            cluster.cluster_control_us[0] = min(int(cluster.cluster_control_us[0]), due)
+
+    def release(self, objects: Rows) -> None:
+        """Use the rows of those of ``objects`` again that are gone, and that nothing says to be of any more."""
+        cluster = self.cluster
+        dead = objects[
+            (cluster.object_live[objects] == GONE) & (cluster.object_pods[objects] == 0)
+            & (cluster.object_dependents[objects] == 0) & (cluster.object_changed[objects] == 0)
+        ]  # fmt: skip
+        while len(dead):
+            cluster.object_live[dead] = FREE
+            for code in np.unique(cluster.object_kind[dead]).tolist():
+                rows = cluster.object_row[dead[cluster.object_kind[dead] == code]]
+                self._freed[self._by_code[code].name].append(rows)
+            self._objects_freed.append(dead)
+            owners = cluster.object_owner[dead]
+            owners = np.unique(owners[owners >= 0])
+            self._unlink(dead)
+            dead = owners[
+                (cluster.object_live[owners] == GONE) & (cluster.object_pods[owners] == 0)
+                & (cluster.object_dependents[owners] == 0)
+            ]  # fmt: skip
+
+    def apply(self, request: Request, now_us: int) -> None:
+        """Make a request state, now. What it names and is not there any more is passed over."""
+        if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS):
+            self._apply_to_pods(request, now_us)
+        elif request.verb == requests.CREATE_OBJECTS:
+            self._create(request, now_us)
+        elif request.verb == requests.DELETE_OBJECTS:
+            self._delete(request, now_us)
+        else:
+            self._update(request, now_us)
+
+    def _apply_to_pods(self, request: Request, now_us: int) -> None:
+        cluster, count = self.cluster, len(request)
+        if request.verb == requests.CREATE_PODS:
+            # A pod of an owner that is gone would be collected at once.
+            request = request.some(cluster.object_live[request.columns["owner"]] == THERE)
+            count = len(request)
+        _make_room(cluster, "request", count)
+        verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD}
+        cluster.request_verb[:count] = verbs[request.verb]
+        for name, values in request.columns.items():
+            cluster.columns[f"request_{name}"][:count] = values
+        cluster.cluster_requests[0], cluster.cluster_requests_cursor[0] = count, 0
+        self.carry_out(now_us)
+
+    def _create(self, request: Request, now_us: int) -> None:
+        owner = request.columns["owner"]
+        kept = (owner < 0) | (self.cluster.object_live[owner] == THERE)
+        request = request.some(kept)
+        if len(request):
+            columns = {name: values for name, values in request.columns.items() if name != "owner"}
+            self.create(request.kind, columns, now_us, owner=request.columns["owner"])
+
+    def _delete(self, request: Request, now_us: int) -> None:
+        cluster = self.cluster
+        objects = request.columns["object"]
+        there = (cluster.object_uid[objects] == request.columns["uid"]) & (cluster.object_live[objects] == THERE)
+        objects, policy = objects[there], request.columns["policy"][there]
+        waits = policy > 0
+        cluster.object_finalizer[objects[waits]] = policy[waits]
+        fresh = objects[waits][cluster.object_deleted_us[objects[waits]] < 0]
+        cluster.object_deleted_us[fresh] = now_us
+        gone = objects[~waits]
+        cluster.object_deleted_us[gone] = np.where(
+            cluster.object_deleted_us[gone] < 0, now_us, cluster.object_deleted_us[gone]
+        )
+        cluster.object_live[gone] = GONE
+        self.note(objects, now_us)
+
+    def _update(self, request: Request, now_us: int) -> None:
+        cluster = self.cluster
+        kind, _, spec = request.kind.partition(".")
+        objects = request.columns["object"]
+        there = cluster.object_live[objects] == THERE
+        if "uid" in request.columns:
+            there &= cluster.object_uid[objects] == request.columns["uid"]
+        objects = objects[there]
+        if "object_owner" in request.columns:
+            self.note(objects, now_us)
+            self._unlink(objects)
+            owners = request.columns["object_owner"][there]
+            self._link(objects[owners >= 0], owners[owners >= 0])
+        table = self.kinds[kind].table
+        for name, values in request.columns.items():
+            if name in ("object", "object_owner", "uid"):
+                continue
+            rows = objects if name.startswith("object_") else cluster.object_row[objects]
+            full = name if name.startswith("object_") else f"{table}_{name}"
+            cluster.columns[full][rows] = values[there]
+        if spec:
+            cluster.object_generation[objects] += 1
+        self.note(objects, now_us)
+
+
+def _from_freed(freed: list[Rows], count: int) -> Rows:
+    taken: list[Rows] = [np.empty(0, np.int64)]
+    while freed and count > 0:
+        last = freed.pop()
+        if len(last) > count:
+            freed.append(last[count:])
+            last = last[:count]
+        taken.append(last)
+        count -= len(last)
+    return np.concatenate(taken)
+
+
+def _make_room(cluster: Cluster, dimension: str, size: int) -> None:
+    if size > cluster.sizes[dimension]:
+        cluster.resize(dimension, max(size, 2 * cluster.sizes[dimension]))

@@ -1,0 +1,1 @@
+"""Nodes: kubelets, container runtimes, images, volumes and interfaces."""

@@ -1,0 +1,37 @@
+"""An API object that is no pod and no node: its metadata, and the counts of the pods that it controls."""
+
+from kscale.state.schema import Column
+
+COLUMNS = (
+    Column("kind", "uint8", "Its kind: see kscale.controllers.", default=255),
+    Column("row", "int64", "Its row in the table of its kind.", default=-1),
+    Column("live", "uint8", "1 while it is there; 2 when it is gone, and others still say that they are of it."),
+    Column("dependents", "int64", "Objects that say that they are of it; its pods are counted apart."),
+    Column("uid", "int64", "Its number in the order of creation; rows are used again, numbers are not.", default=-1),
+    Column("owner", "int64", "The object that controls it.", default=-1, path="metadata.ownerReferences"),
+    Column("first_dependent", "int64", "First of the objects that say that they are of it.", default=-1),
+    Column("next_dependent", "int64", "The next object of the same owner.", default=-1),
+    Column("previous_dependent", "int64", "The one before it.", default=-1),
+    Column("blocks", "uint8", "1 when its owner's foreground deletion waits for it."),
+    Column("finalizer", "uint8", "What its deletion waits for: 0 nothing, 1 orphan, 2 foregroundDeletion."),
+    Column("created_us", "int64", "When it was created.", "us", default=-1),
+    Column("deleted_us", "int64", "When its deletion was asked for.", "us", default=-1),
+    Column("generation", "int64", "How often its spec was written."),
+    Column("observed", "int64", "The generation that its controller has seen last.", default=-1),
+    Column("changed", "uint8", "1 while it is in the log of changed objects."),
+    Column("log", "int64", "Objects that changed since controllers looked last.", default=-1),
+    Column("free", "int64", "Stack of rows that are not in use.", default=-1),
+    Column("first_pod", "int64", "First of the pods that it controls, the oldest.", default=-1),
+    Column("last_pod", "int64", "Last of them.", default=-1),
+    Column("keeps", "uint8", "1 when pods that have finished stay until its controller deletes them."),
+    Column("min_ready_us", "int64", "How long a pod is ready before it is available.", "us"),
+    Column("pods", "int64", "Pods that it controls, whatever their state.", "pods"),
+    Column("active", "int64", "Pods that have not finished and are not being deleted.", "pods"),
+    Column("running", "int64", "Active pods in the phase Running.", "pods"),
+    Column("ready", "int64", "Active pods that are ready.", "pods"),
+    Column("available", "int64", "Active pods that are available.", "pods"),
+    Column("terminating", "int64", "Pods that are being deleted and have not finished.", "pods"),
+    Column("succeeded", "int64", "Pods of it that ended well, so far.", "pods"),
+    Column("failed", "int64", "Pods of it that failed, so far.", "pods"),
+    Column("restarts", "int64", "Restarts of the containers of its pods, so far."),
+)
