@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale import kernels
+from kscale import kernels, living
 from kscale.composition import compose, compose_detail, compose_explain, compose_lanes
 from kscale.engine import loop
 from kscale.engine.arrivals import Arrivals
 from kscale.engine.clock import NEVER
+from kscale.engine.growing import GrowingPods, Told
 from kscale.engine.invariants import violations
 from kscale.engine.ledger import Fields, Ledger, PodTable
 from kscale.engine.recording import NodeTimeline
 from kscale.engine.scratch import Scratch, stretches
 from kscale.errors import GateError, InputError
+from kscale.living import Cast, Living
 from kscale.scheduler import arguments, cohorts, kinds, planes, plugins
 from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
@@ -36,6 +38,8 @@ _SAMPLES = 500
 _FEW_SAMPLES = 50
 #: Lines of waiting pods that there is room for at first.
 _LINES = 256
+#: Pods of a template that controllers make pods of, where it is asked how common it is.
+_MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,11 @@ class Simulation:
         sizes: Sizes | None = None,
         objects: Objects | None = None,
         scratch: Scratch | None = None,
+        cast: Cast | None = None,
     ) -> None:
         if nodes.height == 0:
             raise InputError("there are no nodes", expected="a node list of at least one node")
-        self.trace, self.settings, self.objects = trace, settings, objects
+        self.trace, self.settings, self.objects, self.cast = trace, settings, objects, cast
         self.configuration = settings.configuration or default_configuration()
         self.devices = int(nodes["gpu_count"].fill_null(0).sum()) if "gpu_count" in nodes.columns else 0
         asked = int(trace.specs["gpu_count"].fill_null(0).sum()) if "gpu_count" in trace.specs.columns else 0
@@ -123,8 +128,8 @@ class Simulation:
             nodes, trace.specs, objects.nodes if objects else None, objects.templates if objects else None,
             {configuration.name: configuration for configuration in self.configuration.profiles},
         )  # fmt: skip
-        self._pods = trace.rows
-        self.building.pods_of = np.bincount(self._pods.spec, minlength=len(self.building.templates))
+        self._pods: Told = trace.rows
+        self.building.pods_of = self._expected_pods()
         self._arrivals = Arrivals(
             self._pods, inflate=settings.inflate, recorded=settings.ends == "recorded",
             bound=(objects.node, objects.begun_us) if objects else None,
@@ -135,7 +140,8 @@ class Simulation:
         levels = sorted({kind.gpu_milli for kind, _ in weighted if kind.gpu_count})
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
-            nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes), self.building,
+            nodes, trace.specs, reasons, [*plugins.columns(), *(living.columns() if cast else ())],
+            self._sizes(sizes), self.building,
             {
                 "typical": len(weighted), "level": len(levels), "detailed": nodes.height * settings.detailed,
                 **arguments.dimensions(self.profile),
@@ -158,10 +164,31 @@ class Simulation:
             self.cluster.cluster_next_flush_us[0] = NEVER
         self.horizon_us = self._arrivals.last_us() if settings.until_us is None else settings.until_us
         self.ledger = Ledger(self._pods.height, self.tell, scratch)
+        self.living: Living | None = None
+        if cast is not None:
+            self._bring_to_life(cast)
         self.control_points = 0
         self.ended_us = 0
         self._columns: dict[str, Any] = {}
         self._generation = -1
+
+    def _expected_pods(self) -> np.ndarray[Any, Any]:
+        """Return how many pods of each template are to be expected: of those that controllers make, many."""
+        counts = np.bincount(self._pods.spec, minlength=len(self.building.templates))
+        if self.cast is not None:
+            counts[np.unique(self.cast.wanted)] += _MANY
+        return counts
+
+    def _bring_to_life(self, cast: Cast) -> None:
+        """Take in the objects that live, once the tables are there."""
+        cluster, pods = self.cluster, GrowingPods(self._pods)
+        self._pods = pods
+        cluster.resize("life", cluster.sizes["pod"])
+        cluster.resize("due", max(2 * cluster.sizes["pod"], 1 << 12))
+        self.living = Living(
+            cast, cluster, self.building, pods, self._call, lambda: self.ledger.drain(cluster)
+        )  # fmt: skip
+        self._arrivals.owned = self.living.owned()
 
     def _plan(self) -> Profile:
         """Let the plug-ins plan; return those that the input has a use for."""
@@ -192,7 +219,8 @@ class Simulation:
     def kind(self) -> loop.Kind:
         """What the run needs of the loop."""
         return loop.Kind(
-            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class
+            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class,
+            self.living is not None,
         )
 
     def _waits_by_class(self) -> bool:
@@ -328,6 +356,10 @@ class Simulation:
                 cluster.resize("line", 2 * cluster.sizes["line"])
             elif code == loop.LANES:
                 kinds.grow_lanes(cluster)
+            elif code == loop.CONTROL and self.living is not None:
+                self.living.look()
+            elif code == loop.DUES and self.living is not None:
+                self.living.make_room()
             elif code == loop.DONE or (code == loop.REACHED and target == until):
                 break
             elif code == loop.REACHED:
@@ -344,6 +376,7 @@ class Simulation:
         self._sample(self.ended_us, last=True)
         cohorts.settle(cluster)
         self.ledger.close(cluster)
+        self.ledger.pods = self._pods.height
 
     def _control(self, progress: Callable[[int, int], None] | None) -> None:
         self.control_points += 1

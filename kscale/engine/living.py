@@ -36,6 +36,8 @@ from kscale.vectors import natural
 CHANGED, HAS_FINISHED, HAS_STOPPED = 1, 2, 4
 #: Entries of the heap that one step may add.
 MOST_DUES = 4
+#: Whether the heap may be too small for the next step.
+DUES_FULL = f"cluster_due[0] + {MOST_DUES} >= len(due_pod)"
 
 
 @inlined
@@ -135,7 +137,7 @@ LOOK_DUE = f"""
         while cluster_due[0] > 0 and due_time_us[0] <= due and cluster_events[0] < len(event_template):
             if ledger_rows[0] >= len(ledger_trace_row):
                 return FULL_CODE
-            if cluster_due[0] + {MOST_DUES} >= len(due_pod):
+            if {DUES_FULL}:
                 return DUES_CODE
             time_us = due_time_us[0]
             pod = natural(due_pop())
@@ -272,7 +274,7 @@ life_owner[pod] = -1
 
 _CARRY_OUT = f"""
 while cluster_requests_cursor[0] < cluster_requests[0]:
-    if ledger_rows[0] + 1 >= len(ledger_trace_row) or cluster_due[0] + {MOST_DUES} >= len(due_pod):
+    if ledger_rows[0] + 1 >= len(ledger_trace_row) or {DUES_FULL}:
         return 1
     row = natural(cluster_requests_cursor[0])
     cluster_requests_cursor[0] += 1

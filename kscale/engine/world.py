@@ -34,6 +34,7 @@ class Kind:
         keeps: whether pods of it that have finished stay until they are deleted.
         called: names of new objects that their controller creates, from the world and their rows; None where only
             people make them.
+        ordinals: whether its pods are called by their ordinals.
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
@@ -45,6 +46,7 @@ class Kind:
     keeps: bool = False
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
+    ordinals: bool = False
     manifest: Manifest | None = None
 
 
@@ -145,6 +147,10 @@ class World:
     def found(self, reference: int) -> int:
         """Return the object of a reference's handle, or -1 where it is not there."""
         return self.find(*self.references[reference]) if reference >= 0 else -1
+
+    def own(self, objects: Rows, owners: Rows) -> None:
+        """Make objects that have no owner dependents of ``owners``; -1 leaves one alone."""
+        self._link(objects[owners >= 0], owners[owners >= 0])
 
     def _link(self, objects: Rows, owners: Rows) -> None:
         """Make objects, which have no owner, dependents of ``owners``."""
