@@ -6,7 +6,7 @@ import polars as pl
 
 from kscale.cli.options import Flag, Output
 from kscale.cli.tables import show
-from kscale.engine.outputs import OUTPUTS
+from kscale.engine.outputs import LIVING_OUTPUTS, OUTPUTS
 
 
 def schema(*, outputs: Flag = False, output: Output = "table") -> None:

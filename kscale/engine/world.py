@@ -34,6 +34,10 @@ class Kind:
         keeps: whether pods of it that have finished stay until they are deleted.
         called: names of new objects that their controller creates, from the world and their rows; None where only
             people make them.
+        progress: what its objects have come to, by the names of ``kscale.engine.history.PROGRESS``: what was asked
+            for, what there is (updated: of the latest template), and the most pods and the fewest available ones that
+            there may be. None where there is nothing to tell.
+        scale: the column of its table that says how many pods are asked for.
         ordinals: whether its pods are called by their ordinals.
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
@@ -46,6 +50,8 @@ class Kind:
     keeps: bool = False
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
+    progress: Callable[[World, Rows], dict[str, Rows]] | None = None
+    scale: str = ""
     ordinals: bool = False
     manifest: Manifest | None = None
 
