@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from kscale import controllers
-from kscale.engine.clock import FREE, NEVER
+from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
+from kscale.engine.history import History
+from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
-from kscale.engine.world import World
+from kscale.engine.world import THERE, World
 from kscale.state.descriptions import Selector
 from kscale.state.intake import grow_pods
 from kscale.state.manifests.workloads import Made, Workloads
@@ -74,6 +77,7 @@ class Living:
         self.manager = Manager(self.world, at_work, limited=cast.limited)
         cluster.cluster_serial[0] = pods.height
         cluster.cluster_control_us[0] = 0
+        self.history = History(self.world)
         self._take(cast.workloads.made)
 
     def _take(self, made: list[Made]) -> None:
@@ -143,11 +147,44 @@ class Living:
 
     def look(self) -> None:
         """Let controllers look, at the present instant."""
-        self.manager.look(int(self.cluster.cluster_now_us[0]))
+        now_us = int(self.cluster.cluster_now_us[0])
+        self.history.note(self.manager.look(now_us), now_us)
 
-    def rests(self) -> bool:
-        """Return whether nothing is to come by itself."""
-        return int(self.cluster.cluster_control_us[0]) >= NEVER
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""
+        return {"rollouts": self.history.frame(), "objects": self._objects(), "controllers": self._controllers()}
+
+    def _objects(self) -> pl.DataFrame:
+        cluster, world = self.cluster, self.world
+        there = np.flatnonzero(cluster.object_live == THERE)
+        there = there[np.argsort(cluster.object_uid[there])]
+        owners = cluster.object_owner[there].tolist()
+        columns: dict[str, Any] = {
+            "kind": [world.kind_of(one).name for one in there.tolist()],
+            "namespace": [world.namespace(one) for one in there.tolist()],
+            "name": [world.name(one) for one in there.tolist()],
+            "owner": [f"{world.kind_of(one).name}/{world.name(one)}" if one >= 0 else None for one in owners],
+            "created_us": cluster.object_created_us[there], "pods": cluster.object_active[there],
+        }  # fmt: skip
+        for name in ("ready", "available", "succeeded", "failed", "restarts"):
+            columns[name] = cluster.columns[f"object_{name}"][there]
+        columns["refused"] = [self._refused(one) for one in there.tolist()]
+        return pl.DataFrame(columns, schema=dtypes("objects"))
+
+    def _refused(self, object_: int) -> int | None:
+        table = self.world.kind_of(object_).table
+        column = self.cluster.columns.get(f"{table}_refused")
+        return None if column is None else int(column[self.cluster.object_row[object_]])
+
+    def _controllers(self) -> pl.DataFrame:
+        told = self.manager.reconcilers
+        return pl.DataFrame(
+            {
+                "name": list(told), "calls": [one.calls for one in told.values()],
+                "errors": [one.errors for one in told.values()],
+            },
+            schema=dtypes("controllers"),
+        )  # fmt: skip
 
 
 def _selected(building: Building, selector: Selector | None, namespace: str) -> Rows:

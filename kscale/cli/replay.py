@@ -110,7 +110,8 @@ def replay(
     from kscale.replay import Plan
 
     plan = Plan(
-        objects=filename, client_limits=client_limits, trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
+        objects=filename, client_limits=client_limits,
+        trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
         compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
         node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,

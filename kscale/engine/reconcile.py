@@ -233,8 +233,11 @@ class Manager:
         """Return when some controller has something to do next, beside what changes; -1 is at once."""
         return min((one.due_us() for one in self.reconcilers.values()), default=NEVER)
 
-    def look(self, now_us: int) -> None:
-        """Let every controller look at what changed, and do what is due; set when they look next."""
+    def look(self, now_us: int) -> Rows:
+        """Let every controller look at what changed, and do what is due; set when they look next.
+
+        Return the objects that had changed before.
+        """
         world, cluster = self.world, self.world.cluster
         cluster.cluster_control_us[0] = NEVER
         objects = cluster.object_log[: cluster.cluster_objects_changed[0]].copy()
@@ -251,6 +254,7 @@ class Manager:
         due = self.due_us()
         if due < NEVER:
             cluster.cluster_control_us[0] = min(int(cluster.cluster_control_us[0]), max(due, now_us + 1))
+        return objects
 
     def _keys(self, controller: Controller, objects: Rows, pods: Rows) -> Rows:
         if controller.keys is None:
