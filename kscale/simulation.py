@@ -38,6 +38,8 @@ _SAMPLES = 500
 _FEW_SAMPLES = 50
 #: Lines of waiting pods that there is room for at first.
 _LINES = 256
+#: What kube-scheduler says of the nodes beside the one that a DaemonSet's pod is for.
+_NOT_THIS_ONE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 #: Pods of a template that controllers make pods of, where it is asked how common it is.
 _MANY = 1000
 
@@ -227,8 +229,10 @@ class Simulation:
         """Whether pods of a template, last tried in one go, go on alike: nobody is evicted, hinted at or put first."""
         cluster, profile = self.cluster, self.profile
         queued = cluster.template_held == 0
+        made = self.cast.workloads.made if self.cast else []
         return (
-            not self.settings.inflate
+            not any(one.kind == "DaemonSet" for one in made)
+            and not self.settings.inflate
             and cluster.cluster_scheduler_us[0] == 0
             and not (profile.preempts or profile.samples or profile.draws)
             and not any(plugin.hint or plugin.late for plugin in profile.filters)
@@ -421,12 +425,20 @@ class Simulation:
     def tell(self, counts: dict[int, int], description: int) -> str:
         """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and of the description."""
         texts = self.profile.reasons(self.intake.resources)
+        if description < -1:
+            return self._tell_pinned([texts[reason] for reason in counts], -2 - description)
         if description in self.verdicts.bars:
             return f"0/{self.cluster.sizes['node']} nodes are available: {self.verdicts.bars[description][1].reason}."
         named = dict(self.verdicts.counts[description])
         for reason, count in counts.items():
             named[texts[reason]] = named.get(texts[reason], 0) + count
         return planes.message(named, self.cluster.sizes["node"])
+
+    def _tell_pinned(self, reasons: list[str], description: int) -> str:
+        """Return the message for a pod that may go to one node only, which turned it away."""
+        others = self.cluster.sizes["node"] - 1
+        named = dict.fromkeys(reasons, 1) or dict.fromkeys(list(self.verdicts.counts[description])[:1], 1)
+        return planes.message({_NOT_THIS_ONE: others, **named} if others else named, others + 1)
 
     def failed_status(self, template: int) -> str:
         """Return the word for a pod of the template that was not placed."""

@@ -91,7 +91,9 @@ def define(composer: Composer, kind: Kind) -> None:
     if kind.preempts:
         gone = _EVICT_ALIVE if kind.living else _EVICT_IN_TIME if waits else _EVICT_AT_ONCE
         composer.define("evict", "pod, now_us", _EVICT + gone)
-    tries.define(composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts)
+    tries.define(
+        composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts, pins=kind.living and not kind.cohorts
+    )
     timers = _TIMERS + ("" if kind.cohorts else _TIMER_OF_BACKOFF) if waits else "pass"
     composer.define("run_timers", "now_us", timers)
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
