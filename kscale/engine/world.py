@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from kscale.engine import requests
+from kscale.engine.parts import Parts
 from kscale.engine.requests import Request
+from kscale.engine.selected import Holders, Selected
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.tables import Cluster
 
@@ -21,6 +23,8 @@ Rows = np.ndarray[Any, Any]
 FREE, THERE, GONE = range(3)
 #: Values of ``request_verb``.
 CREATE, DELETE, ORPHAN_POD = range(3)
+#: What a request says beside columns of its kind's table.
+_NO_COLUMNS = ("owner", "object", "object_owner", "uid", "parts_first", "parts_count")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,9 @@ class Kind:
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
+        parts: the table of its parts, where it has some (kscale.engine.parts).
+        blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
+        collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
     """
 
     name: str
@@ -46,6 +53,9 @@ class Kind:
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     manifest: Manifest | None = None
+    parts: str = ""
+    blocks: bool = True
+    collected: bool = True
 
 
 @dataclass
@@ -57,6 +67,9 @@ class World:
         names, namespaces: of every object that ever was, by ``object_uid``.
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
+        parts: of objects.
+        selected: selectors and pods, each found from the other.
+        by_code: kinds in the order of their codes.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
     """
 
@@ -70,26 +83,36 @@ class World:
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
-        self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
+        self.by_code = [self.kinds[name] for name in sorted(self.kinds)]
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
         self._objects = 0
         self._objects_freed: list[Rows] = []
         self._known: dict[tuple[str, str, str], int] = {}
+        self.parts, self.selected = Parts(self.cluster), Selected(self)
+        self._holders: dict[str, Holders] = {}
 
     def kind_of(self, object_: int) -> Kind:
         """Return the kind of an object."""
-        return self._by_code[int(self.cluster.object_kind[object_])]
+        return self.by_code[int(self.cluster.object_kind[object_])]
+
+    def holders(self, kind: str) -> Holders:
+        """Return which objects of a kind hold a selector."""
+        if kind not in self._holders:
+            self._holders[kind] = Holders(self, kind)
+        return self._holders[kind]
 
     def of_kind(self, objects: Rows, kind: str) -> Rows:
-        """Return those of ``objects`` that are of a kind, and not free."""
+        """Return those of ``objects`` that are of a kind, and not free; of any kind, where it is empty."""
+        if not kind:
+            return objects[self.cluster.object_live[objects] != FREE]
         code = self.codes.get(kind)
         if code is None:
             return objects[:0]
         return objects[(self.cluster.object_kind[objects] == code) & (self.cluster.object_live[objects] != FREE)]
 
     def all_of(self, kind: str) -> Rows:
-        """Return all objects of a kind; costs by how many objects there are."""
+        """Return all objects of a kind, or of any (empty); costs by how many objects there are."""
         return self.of_kind(np.arange(self._objects), kind)
 
     def name(self, object_: int) -> str:
@@ -127,6 +150,9 @@ class World:
             cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]
         if owner is not None:
             self._link(objects[owner >= 0], owner[owner >= 0])
+            blocks = np.array([*(one.blocks for one in self.by_code), False])
+            codes = np.where(owner >= 0, cluster.object_kind[owner], len(self.by_code))
+            cluster.object_blocks[objects] = blocks[codes] & of.collected
         self.namespaces += list(namespaces) if namespaces is not None else self._inherited(owner, count)
         self.names += [""] * count
         self.names[-count:] = list(names) if names is not None else of.called(self, objects)  # type: ignore[misc]
@@ -240,8 +266,10 @@ class World:
         while len(dead):
             cluster.object_live[dead] = FREE
             for code in np.unique(cluster.object_kind[dead]).tolist():
-                rows = cluster.object_row[dead[cluster.object_kind[dead] == code]]
-                self._freed[self._by_code[code].name].append(rows)
+                rows, kind = cluster.object_row[dead[cluster.object_kind[dead] == code]], self.by_code[code]
+                self._freed[kind.name].append(rows)
+                if kind.parts:
+                    self.parts.give_back(kind.table, kind.parts, rows)
             self._objects_freed.append(dead)
             owners = cluster.object_owner[dead]
             owners = np.unique(owners[owners >= 0])
@@ -281,8 +309,14 @@ class World:
         kept = (owner < 0) | (self.cluster.object_live[owner] == THERE)
         request = request.some(kept)
         if len(request):
-            columns = {name: values for name, values in request.columns.items() if name != "owner"}
-            self.create(request.kind, columns, now_us, owner=request.columns["owner"])
+            columns = {name: values for name, values in request.columns.items() if name not in _NO_COLUMNS}
+            made = self.create(request.kind, columns, now_us, owner=request.columns["owner"])
+            self._put_parts(request, self.kinds[request.kind], made)
+
+    def _put_parts(self, request: Request, kind: Kind, objects: Rows) -> None:
+        if "parts_first" in request.columns:
+            source = request.columns["parts_first"], request.columns["parts_count"]
+            self.parts.put(kind.table, kind.parts, self.cluster.object_row[objects], source, request.parts)
 
     def _delete(self, request: Request, now_us: int) -> None:
         cluster = self.cluster
@@ -314,8 +348,9 @@ class World:
             owners = request.columns["object_owner"][there]
             self._link(objects[owners >= 0], owners[owners >= 0])
         table = self.kinds[kind].table
+        self._put_parts(request.some(there), self.kinds[kind], objects)
         for name, values in request.columns.items():
-            if name in ("object", "object_owner", "uid"):
+            if name in _NO_COLUMNS:
                 continue
             rows = objects if name.startswith("object_") else cluster.object_row[objects]
             full = name if name.startswith("object_") else f"{table}_{name}"
