@@ -13,7 +13,7 @@ import numpy as np
 
 from kscale.controllers.common import services
 from kscale.controllers.common.services import SERVICE, endpoints_of
-from kscale.engine import parts
+from kscale.engine import members
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
 from kscale.engine.world import Kind, World
@@ -28,7 +28,7 @@ COLUMNS = {
     "endpoints": NewTable(
         "An Endpoints object.",
         (
-            *parts.COLUMNS,
+            *members.COLUMNS,
             Column("ports", "int64", "Number of its port map, as its Service's.", path="subsets[*].ports"),
             Column("over_capacity", "uint8", "1 when addresses were left out.",
                    path="metadata.annotations['endpoints.kubernetes.io/over-capacity']"),
@@ -81,7 +81,7 @@ def _current(world: World, keys: Rows) -> Rows:
 def _different(world: World, current: Rows, values: dict[str, Rows], place: Rows) -> Rows:
     """Tell which of the objects ``current`` have other addresses than ``values``."""
     cluster = world.cluster
-    have, of = world.parts.of("endpoints", cluster.object_row[current])
+    have, of = world.members.of("endpoints", cluster.object_row[current])
     counts, wanted = np.bincount(of, minlength=len(current)), np.bincount(place, minlength=len(current))
     different = counts != wanted
     alike, alike_wanted = ~different[of], ~different[place]
@@ -105,7 +105,7 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     count = np.bincount(place, minlength=len(keys))
     columns = {
         "ports": cluster.service_ports[rows], "over_capacity": over.astype(np.int64),
-        "parts_first": np.cumsum(count) - count, "parts_count": count,
+        "members_first": np.cumsum(count) - count, "members_count": count,
     }  # fmt: skip
     new = np.flatnonzero(current < 0)
     requests.create_objects(served[new], "Endpoints", keys[new], {n: c[new] for n, c in columns.items()}, values)
@@ -119,11 +119,11 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
         differs |= have != columns[name][there]
     changed = there[differs]
     requests.update(
-        served[changed], "Endpoints", current[changed], {n: c[changed] for n, c in columns.items()}, parts=values
+        served[changed], "Endpoints", current[changed], {n: c[changed] for n, c in columns.items()}, members=values
     )
     return requests
 
 
-ENDPOINTS = Kind("Endpoints", "endpoints", called=_called, parts="address", collected=False)
+ENDPOINTS = Kind("Endpoints", "endpoints", called=_called, members="address", collected=False)
 #: A service is tried 15 times, so that the longest wait is 5 ms doubled 14 times.
 CONTROLLER = Controller("endpoints", "Service", _step, keys=services.of_changed, cap_us=81_920_000, gone=True)

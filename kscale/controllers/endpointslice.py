@@ -14,7 +14,7 @@ import numpy as np
 from kscale.controllers.common import services
 from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
 from kscale.controllers.common.services import SERVICE, endpoints_of
-from kscale.engine import parts
+from kscale.engine import members
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import SECOND, Requests
 from kscale.engine.world import Kind, World
@@ -32,7 +32,7 @@ COLUMNS = {
     "endpointslice": NewTable(
         "An EndpointSlice.",
         (
-            *parts.COLUMNS,
+            *members.COLUMNS,
             Column("ports", "int64", "Number of its port map, as its Service's.", path="ports"),
             Column("address_type", "uint8", "0 IPv4, 1 IPv6; others are no longer in use.", path="addressType"),
         ),
@@ -133,7 +133,7 @@ def _there(world: World, keys: Rows) -> tuple[Rows, Rows]:
 def _slices(world: World, objects: Rows, group: Rows) -> Slices:
     cluster = world.cluster
     rows = cluster.object_row[objects]
-    endpoints, slice_ = world.parts.of("endpointslice", rows)
+    endpoints, slice_ = world.members.of("endpointslice", rows)
     state = (
         cluster.endpoint_ready[endpoints] * READY + cluster.endpoint_serving[endpoints] * SERVING
         + cluster.endpoint_terminating[endpoints] * TERMINATING
@@ -189,7 +189,7 @@ def _ask(
     written = np.flatnonzero(packed.written)
     requests.update(
         key[group[written]], "EndpointSlice", objects[written],
-        {"ports": packed.ports[written], **_ranges(target, written)}, parts=values,
+        {"ports": packed.ports[written], **_ranges(target, written)}, members=values,
     )  # fmt: skip
     deleted = objects[packed.deleted]
     requests.delete_objects(key[group[packed.deleted]], deleted, cluster.object_uid[deleted])
@@ -197,8 +197,8 @@ def _ask(
 
 def _ranges(target: Rows, wanted: Rows) -> dict[str, Rows]:
     first = np.searchsorted(target, wanted)
-    return {"parts_first": first, "parts_count": np.searchsorted(target, wanted, "right") - first}
+    return {"members_first": first, "members_count": np.searchsorted(target, wanted, "right") - first}
 
 
-SLICE = Kind("EndpointSlice", "endpointslice", called=_called, parts="endpoint")
+SLICE = Kind("EndpointSlice", "endpointslice", called=_called, members="endpoint")
 ENDPOINTSLICE = Controller("endpointslice", "Service", _step, keys=services.of_changed, base_us=SECOND)

@@ -58,12 +58,18 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     return requests
 
 
+def _says(world: World, objects: Rows, flag: str) -> Rows:
+    """Return what the kinds of objects say."""
+    by_code = np.array([getattr(world.kinds[name], flag) for name in sorted(world.kinds)], bool)
+    return by_code[world.cluster.object_kind[objects]]
+
+
 def _dependents(world: World, keys: Rows, which: Rows) -> tuple[Rows, Rows]:
     """Return the objects of these ``keys`` that are there and are the collector's, with places in ``keys``."""
     chosen = np.flatnonzero(which)
     objects, of = world.dependents_of(keys[chosen])
     good = world.cluster.object_live[objects] == THERE
-    good &= np.array([kind.collected for kind in world.by_code])[world.cluster.object_kind[objects]]
+    good &= _says(world, objects, "collected")
     return objects[good], chosen[of[good]]
 
 
@@ -78,8 +84,7 @@ def _pods(world: World, keys: Rows, which: Rows) -> tuple[Rows, Rows]:
 
 def _blocks_with_pods(world: World, keys: Rows) -> Rows:
     """Tell which keys have pods that hold up their foreground deletion."""
-    blocks = np.array([kind.blocks for kind in world.by_code])[world.cluster.object_kind[keys]]
-    return blocks & (world.cluster.object_pods[keys] > 0)
+    return _says(world, keys, "blocks") & (world.cluster.object_pods[keys] > 0)
 
 
 def _orphan(world: World, keys: Rows, objects: Rows, of: Rows, orphaning: Rows, requests: Requests) -> None:
@@ -88,9 +93,10 @@ def _orphan(world: World, keys: Rows, objects: Rows, of: Rows, orphaning: Rows, 
     mine = orphaning[of]
     for code in np.unique(cluster.object_kind[objects[mine]]).tolist():
         chosen = mine & (cluster.object_kind[objects] == code)
+        kind = sorted(world.kinds)[code]
         none = np.full(int(chosen.sum()), -1, np.int64)
         requests.update(
-            of[chosen], world.by_code[code].name, objects[chosen], {"object_owner": none, "object_blocks": none + 1},
+            of[chosen], kind, objects[chosen], {"object_owner": none, "object_blocks": none + 1},
             cost=CALLS,
         )  # fmt: skip
     chosen = np.flatnonzero(orphaning & (cluster.object_pods[keys] > 0))

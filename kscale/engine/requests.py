@@ -29,8 +29,8 @@ class Request:
         columns: by name, values of each call; what they are depends on the verb.
         kind: of the objects that are created, or whose table is written.
         cost: calls of the client that each is charged for; 0 for what is a part of another call.
-        parts: columns of parts of objects (kscale.engine.parts); the columns ``parts_first`` and ``parts_count`` say
-            which of these rows are whose.
+        members: columns of members of objects (kscale.engine.members); the columns ``members_first`` and
+            ``members_count`` say which of these rows are whose.
     """
 
     verb: int
@@ -38,7 +38,7 @@ class Request:
     columns: dict[str, Rows]
     kind: str = ""
     cost: int = 1
-    parts: Mapping[str, Rows] = field(default_factory=dict)
+    members: Mapping[str, Rows] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
@@ -47,7 +47,7 @@ class Request:
         """Return the calls of a mask or of places."""
         return Request(
             self.verb, self.key[which], {name: values[which] for name, values in self.columns.items()}, self.kind,
-            self.cost, self.parts,
+            self.cost, self.members,
         )  # fmt: skip
 
 
@@ -87,13 +87,13 @@ class Requests:
         self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}, cost=cost))
 
     def create_objects(
-        self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows], parts: Mapping[str, Rows] | None = None
+        self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows], members: Mapping[str, Rows] | None = None
     ) -> None:
         """Ask for an object of ``kind`` per row; ``columns`` are those of its kind's table, without its name.
 
-        ``parts``: see ``Request``.
+        ``members``: see ``Request``.
         """
-        self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind, parts=parts or {}))
+        self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind, members=members or {}))
 
     def delete_objects(self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None, *, cost: int = 1) -> None:
         """Ask for the deletion of objects; ``policy`` is the finalizer that it sets (kscale.engine.objects)."""
@@ -102,14 +102,14 @@ class Requests:
 
     def update(
         self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1,
-        parts: Mapping[str, Rows] | None = None,
+        members: Mapping[str, Rows] | None = None,
     ) -> None:  # fmt: skip
         """Ask for columns of objects' own tables, or of ``object`` (full names), to be written.
 
-        ``spec``: it is the spec that is written, so that the generation rises. ``parts``: see ``Request``.
+        ``spec``: it is the spec that is written, so that the generation rises. ``members``: see ``Request``.
         """
         name = kind + (".spec" if spec else "")
-        self._add(Request(UPDATE, key, {"object": object_, **columns}, name, cost, parts or {}))
+        self._add(Request(UPDATE, key, {"object": object_, **columns}, name, cost, members or {}))
 
     def again(self, key: Rows, at_us: Rows) -> None:
         """Ask for keys to be looked at again at some time."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kscale.engine.parts import spread
+from kscale.engine.members import spread
 from kscale.engine.pods import GONE, REMOVED, UNUSED
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kscale.engine import requests
-from kscale.engine.parts import Parts
+from kscale.engine.members import Members
 from kscale.engine.requests import Request
 from kscale.engine.selected import Holders, Selected
 from kscale.state.manifests.workloads import Manifest
@@ -24,7 +24,7 @@ FREE, THERE, GONE = range(3)
 #: Values of ``request_verb``.
 CREATE, DELETE, ORPHAN_POD = range(3)
 #: What a request says beside columns of its kind's table.
-_NO_COLUMNS = ("owner", "object", "object_owner", "uid", "parts_first", "parts_count")
+_NO_COLUMNS = ("owner", "object", "object_owner", "uid", "members_first", "members_count")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Kind:
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
-        parts: the table of its parts, where it has some (kscale.engine.parts).
+        members: the table of its members, where it has some (kscale.engine.members).
         blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
         collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
     """
@@ -53,7 +53,7 @@ class Kind:
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     manifest: Manifest | None = None
-    parts: str = ""
+    members: str = ""
     blocks: bool = True
     collected: bool = True
 
@@ -67,9 +67,8 @@ class World:
         names, namespaces: of every object that ever was, by ``object_uid``.
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
-        parts: of objects.
+        members: of objects.
         selected: selectors and pods, each found from the other.
-        by_code: kinds in the order of their codes.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
     """
 
@@ -83,18 +82,18 @@ class World:
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
-        self.by_code = [self.kinds[name] for name in sorted(self.kinds)]
+        self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
         self._objects = 0
         self._objects_freed: list[Rows] = []
         self._known: dict[tuple[str, str, str], int] = {}
-        self.parts, self.selected = Parts(self.cluster), Selected(self)
+        self.members, self.selected = Members(self.cluster), Selected(self)
         self._holders: dict[str, Holders] = {}
 
     def kind_of(self, object_: int) -> Kind:
         """Return the kind of an object."""
-        return self.by_code[int(self.cluster.object_kind[object_])]
+        return self._by_code[int(self.cluster.object_kind[object_])]
 
     def holders(self, kind: str) -> Holders:
         """Return which objects of a kind hold a selector."""
@@ -150,8 +149,8 @@ class World:
             cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]
         if owner is not None:
             self._link(objects[owner >= 0], owner[owner >= 0])
-            blocks = np.array([*(one.blocks for one in self.by_code), False])
-            codes = np.where(owner >= 0, cluster.object_kind[owner], len(self.by_code))
+            blocks = np.array([*(one.blocks for one in self._by_code), False])
+            codes = np.where(owner >= 0, cluster.object_kind[owner], len(self._by_code))
             cluster.object_blocks[objects] = blocks[codes] & of.collected
         self.namespaces += list(namespaces) if namespaces is not None else self._inherited(owner, count)
         self.names += [""] * count
@@ -266,10 +265,10 @@ class World:
         while len(dead):
             cluster.object_live[dead] = FREE
             for code in np.unique(cluster.object_kind[dead]).tolist():
-                rows, kind = cluster.object_row[dead[cluster.object_kind[dead] == code]], self.by_code[code]
+                rows, kind = cluster.object_row[dead[cluster.object_kind[dead] == code]], self._by_code[code]
                 self._freed[kind.name].append(rows)
-                if kind.parts:
-                    self.parts.give_back(kind.table, kind.parts, rows)
+                if kind.members:
+                    self.members.give_back(kind.table, kind.members, rows)
             self._objects_freed.append(dead)
             owners = cluster.object_owner[dead]
             owners = np.unique(owners[owners >= 0])
@@ -311,12 +310,12 @@ class World:
         if len(request):
             columns = {name: values for name, values in request.columns.items() if name not in _NO_COLUMNS}
             made = self.create(request.kind, columns, now_us, owner=request.columns["owner"])
-            self._put_parts(request, self.kinds[request.kind], made)
+            self._put_members(request, self.kinds[request.kind], made)
 
-    def _put_parts(self, request: Request, kind: Kind, objects: Rows) -> None:
-        if "parts_first" in request.columns:
-            source = request.columns["parts_first"], request.columns["parts_count"]
-            self.parts.put(kind.table, kind.parts, self.cluster.object_row[objects], source, request.parts)
+    def _put_members(self, request: Request, kind: Kind, objects: Rows) -> None:
+        if "members_first" in request.columns:
+            source = request.columns["members_first"], request.columns["members_count"]
+            self.members.put(kind.table, kind.members, self.cluster.object_row[objects], source, request.members)
 
     def _delete(self, request: Request, now_us: int) -> None:
         cluster = self.cluster
@@ -348,7 +347,7 @@ class World:
             owners = request.columns["object_owner"][there]
             self._link(objects[owners >= 0], owners[owners >= 0])
         table = self.kinds[kind].table
-        self._put_parts(request.some(there), self.kinds[kind], objects)
+        self._put_members(request.some(there), self.kinds[kind], objects)
         for name, values in request.columns.items():
             if name in _NO_COLUMNS:
                 continue

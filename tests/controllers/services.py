@@ -37,11 +37,11 @@ def slice_made(hand: Hand, service: int, pods: list[int], *, ports: int = 1, add
     before = set(hand.objects("EndpointSlice"))
     rows = np.array(pods, np.int64)
     ones = np.ones(len(pods), np.int64)
-    parts = {"pod": rows, "serial": hand.cluster.pod_trace_row[rows], "ready": ones, "serving": ones,
+    members = {"pod": rows, "serial": hand.cluster.pod_trace_row[rows], "ready": ones, "serving": ones,
              "terminating": 0 * ones, "zone_hint": -ones}  # fmt: skip
-    columns = {"owner": one(service), "ports": one(ports), "address_type": one(address_type), "parts_first": one(0),
-               "parts_count": one(len(pods))}  # fmt: skip
-    hand.world.apply(Request(CREATE_OBJECTS, one(0), columns, "EndpointSlice", parts=parts), hand.now)
+    columns = {"owner": one(service), "ports": one(ports), "address_type": one(address_type), "members_first": one(0),
+               "members_count": one(len(pods))}  # fmt: skip
+    hand.world.apply(Request(CREATE_OBJECTS, one(0), columns, "EndpointSlice", members=members), hand.now)
     (made,) = set(hand.objects("EndpointSlice")) - before
     return int(made)
 
@@ -49,7 +49,7 @@ def slice_made(hand: Hand, service: int, pods: list[int], *, ports: int = 1, add
 def endpoints(hand: Hand, slice_: int) -> list[dict[str, int]]:
     """Return the endpoints of a slice, in order."""
     cluster = hand.cluster
-    rows, _ = hand.world.parts.of("endpointslice", cluster.object_row[one(slice_)])
+    rows, _ = hand.world.members.of("endpointslice", cluster.object_row[one(slice_)])
     names = ("pod", "serial", "ready", "serving", "terminating", "zone_hint")
     return [{name: int(cluster.columns[f"endpoint_{name}"][row]) for name in names} for row in rows.tolist()]
 

@@ -13,7 +13,7 @@ def addresses(hand: Hand, service: int) -> list[tuple[int, int]]:
     """Return the pods of a service's Endpoints, and whether each is ready."""
     (object_,) = hand.objects("Endpoints", service)
     cluster = hand.cluster
-    rows, _ = hand.world.parts.of("endpoints", cluster.object_row[one(object_)])
+    rows, _ = hand.world.members.of("endpoints", cluster.object_row[one(object_)])
     return [(int(cluster.address_pod[row]), int(cluster.address_ready[row])) for row in rows.tolist()]
 
 
