@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.controllers.garbage import check_owners, default_policy
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN
@@ -14,6 +16,8 @@ from kscale.errors import InputError
 from kscale.state.manifests.faults import Item
 from kscale.state.manifests.workloads import Made
 from tests.controllers.world import Hand
+from tests.twin import garbage as twin
+from tests.twin.garbage import Thing
 
 
 def delete(hand: Hand, object_: int, policy: int = NO_FINALIZER) -> None:
@@ -178,3 +182,76 @@ def test_a_circle_of_owners_is_refused_by_name() -> None:
     assert "all.yaml, item 7 (ReplicaSet default/a)" in str(caught.value)
     with pytest.raises(InputError, match="ReplicaSet a -> ReplicaSet a"):
         check_owners([made("ReplicaSet", "a", ("ReplicaSet", "a"))])
+
+
+tree = st.lists(
+    st.tuples(st.integers(-1, 7), st.booleans(), st.sampled_from([None, None, *range(3)]), st.integers(0, 3)),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def grown(hand: Hand, told: list[tuple[int, bool, int | None, int]]) -> tuple[list[Thing], list[int]]:
+    """Make objects, each of an earlier one or of none, with pods; return the twin's things and the rows of each."""
+    things, rows = [], []
+    for place, (owner, blocks, _, _) in enumerate(told):
+        by = owner % place if place and owner >= 0 else -1
+        row = hand.make("ReplicationController", f"o{place}", owner=rows[by] if by >= 0 else -1)
+        hand.cluster.object_blocks[row] = blocks and by >= 0
+        things.append(Thing(by if by >= 0 else None, blocks))
+        rows.append(row)
+    for place, (_, _, _, count) in enumerate(told):
+        asked = Requests()
+        ones = np.ones(count, np.int64)
+        asked.create_pods(0 * ones, rows[place] * ones, 0 * ones)
+        for request in asked.asked:
+            hand.world.apply(request, hand.now)
+        for pod in hand.pods(rows[place]):
+            hand.run(pod)
+            things.append(Thing(place, True, is_pod=True))
+            rows.append(pod)
+    for place, (_, _, policy, _) in enumerate(told):
+        if policy is not None:
+            twin.delete(things[place], policy)
+            delete(hand, rows[place], policy)
+    return things, rows
+
+
+def order_holds(hand: Hand) -> None:
+    """No object that blocked one in foreground deletion is left when that one is gone."""
+    cluster = hand.cluster
+    for one in hand.objects("ReplicationController"):
+        owner = cluster.object_owner[one]
+        if owner >= 0 and cluster.object_blocks[one]:
+            assert cluster.object_finalizer[owner] != FOREGROUND or cluster.object_live[owner] == THERE
+
+
+@settings(deadline=None, max_examples=100)
+@given(tree, st.lists(st.sampled_from(["look", "look", "stopped", "stop", "start"]), max_size=8), st.booleans())
+def test_what_is_left_is_what_the_twin_leaves(
+    told: list[tuple[int, bool, int | None, int]], events: list[str], limited: bool
+) -> None:
+    hand = Hand("garbage-collector", limited=limited)
+    things, rows = grown(hand, told)
+    for event in events:
+        if event == "look":
+            hand.look()
+        elif event == "stopped":
+            hand.stopped(*[pod for pod in hand.pods() if hand.cluster.life_deleted_us[pod] >= 0][:1])
+        elif event == "stop":
+            hand.manager.reconcilers["garbage-collector"].stopped = True
+        else:
+            hand.restart("garbage-collector")
+        order_holds(hand)
+    hand.restart("garbage-collector")
+    for _ in range(20):
+        hand.wait(2_000_000)
+        order_holds(hand)
+        hand.stopped()
+    twin.collect(things)
+    owner_rows = hand.cluster.object_owner, hand.cluster.life_owner
+    left = {(t.is_pod, row, -1 if t.owner is None else rows[t.owner])
+            for t, row in zip(things, rows, strict=True) if t.there}  # fmt: skip
+    found = {(False, one, int(owner_rows[0][one])) for one in hand.objects("ReplicationController")}
+    found |= {(True, pod, int(owner_rows[1][pod])) for pod in hand.pods()}
+    assert found == left
+    assert hand.world.all_of("").tolist() == sorted(hand.objects("ReplicationController")), "all rows are free again"
