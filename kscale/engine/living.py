@@ -1,9 +1,9 @@
 """Pods that live: the loop's drivers for runs with controllers and kubelets.
 
 The kubelet's rules are kernels of kscale.node, which the loop calls by name: ``kubelet_admit`` when a pod is bound,
-``kubelet_stop`` when its deletion is asked for, and ``kubelet_look`` when the time comes that it has set in
-``life_due_us``. A look that comes too early changes nothing. ``kubelet_look`` answers in bits: the pod's conditions
-changed, it has finished, it has stopped after its deletion.
+``kubelet_stop`` when its deletion is asked for, ``kubelet_leave`` when it goes, in whichever way, and ``kubelet_look``
+when the time comes that it has set in ``life_due_us``. A look that comes too early changes nothing. ``kubelet_look``
+answers in bits: the pod's conditions changed, it has finished, it has stopped after its deletion.
 """
 
 from __future__ import annotations
@@ -164,6 +164,7 @@ def define(composer: Composer) -> None:
 
 # The row is used again when no heap of the scheduler holds it, and controllers have seen that the pod is gone.
 _DEPART = f"""
+kubelet_leave(pod)
 disown(pod)
 life_due_us[pod] = {NEVER}
 if pod_state[pod] == {QUEUED}:
