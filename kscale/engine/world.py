@@ -13,6 +13,7 @@ import numpy as np
 
 from kscale.engine import requests
 from kscale.engine.requests import Request
+from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.tables import Cluster
 
@@ -37,6 +38,7 @@ class Kind:
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
+        by_node: whether its objects are looked at anew when nodes are described anew.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Kind:
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     manifest: Manifest | None = None
+    by_node: bool = False
 
 
 @dataclass
@@ -57,6 +60,9 @@ class World:
         names, namespaces: of every object that ever was, by ``object_uid``.
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
+        nodes: how nodes are described, by row; None where no controller asks.
+        template_descriptions: all that templates ask, by row.
+        derived: what leaves have worked out of ``nodes`` and templates, kept until nodes are described anew.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
     """
 
@@ -67,6 +73,9 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    nodes: NodeDescriptions | None = None
+    template_descriptions: list[PodTemplate] = field(default_factory=list)
+    derived: dict[tuple[str, int], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
@@ -145,6 +154,14 @@ class World:
     def found(self, reference: int) -> int:
         """Return the object of a reference's handle, or -1 where it is not there."""
         return self.find(*self.references[reference]) if reference >= 0 else -1
+
+    def describe(self, nodes: NodeDescriptions, now_us: int) -> None:
+        """Take how nodes are described from now on; objects of kinds that ask for it are looked at anew."""
+        self.nodes = nodes
+        self.derived.clear()
+        for name, kind in self.kinds.items():
+            if kind.by_node:
+                self.note(self.all_of(name), now_us)
 
     def _link(self, objects: Rows, owners: Rows) -> None:
         """Make objects, which have no owner, dependents of ``owners``."""
