@@ -101,14 +101,15 @@ def next_living(
 @hot
 def create_pod(
     request: int, now_us: int, pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any, pod_duration_us: Any,
-    pod_end_us: Any, pod_begun_us: Any, request_template: Any, cluster_serial: Any, queue_free: Any, queue_size: Any,
+    pod_end_us: Any, pod_begun_us: Any, life_revision: Any, request_template: Any, request_revision: Any,
+    cluster_serial: Any, queue_free: Any, queue_size: Any,
 ) -> int:  # fmt: skip
     """Give the pod that a request creates a row and return it."""
     queue_size[FREE] -= 1
     pod = natural(queue_free[natural(queue_size[FREE])])
     pod_trace_row[pod] = cluster_serial[0]
     cluster_serial[0] += 1
-    pod_template[pod] = request_template[request]
+    pod_template[pod], life_revision[pod] = request_template[request], request_revision[request]
     pod_arrived_us[pod], pod_duration_us[pod], pod_end_us[pod] = now_us, -1, -1
     pod_begun_us[pod] = UNKNOWN_START
     return pod

@@ -67,15 +67,19 @@ class Requests:
     failed: list[Rows] = field(default_factory=list)
 
     def create_pods(
-        self, key: Rows, owner: Rows, template: Rows, number: Rows | None = None, pin: Rows | None = None
-    ) -> None:
-        """Ask for a pod per row: its owner (object row), template, ordinal or index, and the only node it may go to."""
+        self, key: Rows, owner: Rows, template: Rows, number: Rows | None = None, pin: Rows | None = None,
+        revision: Rows | None = None, cost: int = 1,
+    ) -> None:  # fmt: skip
+        """Ask for a pod per row: its owner (object row), template, ordinal or index, and the only node it may go to.
+
+        ``revision`` is that of its owner; ``cost`` counts the calls for what is created before each pod, its own too.
+        """
         none = np.full(len(key), -1, np.int64)
         columns = {
             "owner": owner, "template": template, "number": none if number is None else number,
-            "pin": none if pin is None else pin,
+            "pin": none if pin is None else pin, "revision": none if revision is None else revision,
         }  # fmt: skip
-        self._add(Request(CREATE_PODS, key, columns))
+        self._add(Request(CREATE_PODS, key, columns, cost=cost))
 
     def delete_pods(self, key: Rows, pod: Rows, serial: Rows, grace_us: Rows | None = None, *, cost: int = 1) -> None:
         """Ask for the deletion of pods (row and place in the order of arrival); -1 is the pod's own grace."""

@@ -15,6 +15,7 @@ from kscale.engine import requests
 from kscale.engine.members import Members
 from kscale.engine.requests import Request
 from kscale.engine.selected import Holders, Selected
+from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.tables import Cluster
 
@@ -49,6 +50,7 @@ class Kind:
         members: the table of its members, where it has some (kscale.engine.members).
         blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
         collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
+        by_node: whether its objects are looked at anew when nodes are described anew.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Kind:
     members: str = ""
     blocks: bool = True
     collected: bool = True
+    by_node: bool = False
 
 
 @dataclass
@@ -77,6 +80,9 @@ class World:
         references: (kind, namespace, name) by handle.
         members: of objects.
         selected: selectors and pods, each found from the other.
+        nodes: how nodes are described, by row; None where no controller asks.
+        template_descriptions: all that templates ask, by row.
+        derived: what leaves have worked out of ``nodes`` and templates, kept until nodes are described anew.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
     """
 
@@ -87,6 +93,9 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    nodes: NodeDescriptions | None = None
+    template_descriptions: list[PodTemplate] = field(default_factory=list)
+    derived: dict[tuple[str, int], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
@@ -182,6 +191,13 @@ class World:
     def own(self, objects: Rows, owners: Rows) -> None:
         """Make objects that have no owner dependents of ``owners``; -1 leaves one alone."""
         self._link(objects[owners >= 0], owners[owners >= 0])
+    def describe(self, nodes: NodeDescriptions, now_us: int) -> None:
+        """Take how nodes are described from now on; objects of kinds that ask for it are looked at anew."""
+        self.nodes = nodes
+        self.derived.clear()
+        for name, kind in self.kinds.items():
+            if kind.by_node:
+                self.note(self.all_of(name), now_us)
 
     def _link(self, objects: Rows, owners: Rows) -> None:
         """Make objects, which have no owner, dependents of ``owners``."""
