@@ -17,6 +17,8 @@ from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
 from kscale.engine.world import THERE, World
+from kscale.node import columns as node_columns
+from kscale.node import filling
 from kscale.state.descriptions import Selector
 from kscale.state.intake import grow_pods
 from kscale.state.manifests.workloads import Made, Workloads
@@ -53,7 +55,11 @@ class Cast:
 
 def columns() -> list[Addition]:
     """Return the tables and columns that controllers and nodes bring."""
-    return controllers.columns()
+    return [*controllers.columns(), node_columns.COLUMNS]
+
+
+#: Lengths of the dimensions that they bring, before they are filled.
+SIZES = filling.SIZES
 
 
 class Living:
@@ -73,6 +79,8 @@ class Living:
             _selected(building, selector, namespace) for selector, namespace in cast.workloads.selections
         ]
         self.world.references = list(cast.workloads.references)
+        self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
+        filling.fill(cluster, building.templates, nodes=building.nodes)
         at_work = [one for name, one in controllers.found().items() if name not in cast.left_out]
         self.manager = Manager(self.world, at_work, limited=cast.limited)
         cluster.cluster_serial[0] = pods.height
@@ -152,7 +160,22 @@ class Living:
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""
-        return {"rollouts": self.history.frame(), "objects": self._objects(), "controllers": self._controllers()}
+        return {
+            "rollouts": self.history.frame(), "objects": self._objects(), "startup": self._startup(),
+            "controllers": self._controllers(),
+        }  # fmt: skip
+
+    def _startup(self) -> pl.DataFrame:
+        cluster = self.cluster
+        steps = list(node_columns.STEPS)
+        return pl.DataFrame(
+            {
+                "step": steps, "pods": cluster.startup_count[: len(steps)],
+                "total_us": cluster.startup_sum_us[: len(steps)],
+                "histogram": cluster.startup_bucket[: len(steps)].tolist(),
+            },
+            schema=dtypes("startup"),
+        )  # fmt: skip
 
     def _objects(self) -> pl.DataFrame:
         cluster, world = self.cluster, self.world

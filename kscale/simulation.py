@@ -90,7 +90,7 @@ class Simulation:
             self._sizes(sizes), self.building,
             {
                 "typical": len(weighted), "level": len(levels), "detailed": nodes.height * settings.detailed,
-                **arguments.dimensions(self.profile),
+                **arguments.dimensions(self.profile), **(living.SIZES if cast else {}),
             },
         )  # fmt: skip
         self.cluster = self.intake.cluster

@@ -72,7 +72,7 @@ def next_backoff(backoff_us: int, set_us: int, now_us: int, first_us: int, most_
 
 
 @kernel
-def follow(
+def follow_container(
     pod: int, slot: int, at_us: int, life_cursor: Any, life_slot_state: Any, life_slot_due_us: Any, pod_template: Any,
     template_container_first: Any, template_container_last: Any,
 ) -> None:  # fmt: skip

@@ -111,7 +111,7 @@ for slot in range(template_container_last[pod_template[pod]] - template_containe
             if state == {FAILING}:
                 onward = pull_failed(pod, slot, now_us)
         if onward != 0:
-            follow(pod, slot, now_us)
+            follow_container(pod, slot, now_us)
         if life_slot_state[pod, slot] == {BACKOFF} and life_slot_due_us[pod, slot] <= now_us:
             start_anew(pod, slot, now_us)
     if life_slot_state[pod, slot] == {BEGIN}:
@@ -121,7 +121,7 @@ for slot in range(template_container_last[pod_template[pod]] - template_containe
         next_us = after_start(pod, slot)
         slot_due(pod, slot, now_us)
         if next_us < {NEVER}:
-            follow(pod, slot, next_us)
+            follow_container(pod, slot, next_us)
 """
 
 _LOOK = f"""
@@ -163,7 +163,7 @@ def define(composer: Composer) -> None:
     kernels = (
         await_pod, resume_slot, resume_ready, resume_pod, collect_when_due, keep_image,
         starting.clear_life, starting.see_pod, starting.free_at, starting.mount, starting.make_sandbox,
-        containers.follow, containers.want_image, containers.pull_failed, containers.run_container,
+        containers.follow_container, containers.want_image, containers.pull_failed, containers.run_container,
         containers.probe_startup, containers.probe_alive, containers.probe_ready, containers.after_start,
         containers.slot_due, containers.exited, containers.start_anew, containers.take_image,
         stopping.kubelet_stop, stopping.kubelet_leave, stopping.end_life,
