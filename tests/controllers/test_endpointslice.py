@@ -266,6 +266,5 @@ def test_a_selector_that_was_changed_while_the_controller_was_away_is_followed()
     hand.restart("endpointslice")
     hand.settle()
     pods_made(hand, 2, template=1)
-    pods_made(hand, 1, template=0)
     hand.settle()
     assert sizes(hand, service) == [2]
