@@ -58,6 +58,9 @@ class World:
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
+        loads: what is asked of workloads over time, by kind, namespace and name.
+        crashes: how likely containers of a workload crash (in an hour, at each start), by kind, namespace and name.
+        settings: of the surroundings, by name: see ``kscale.scenario.effects``.
     """
 
     cluster: Cluster
@@ -67,6 +70,9 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    loads: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    crashes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    settings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}

@@ -51,10 +51,10 @@ class TemplateMeta(models.Part, frozen=True):
 
 
 class PodTemplateSpec(models.Part, frozen=True):
-    """v1.PodTemplateSpec, its spec as it stands."""
+    """v1.PodTemplateSpec, its spec as it stands; empty where it is missing."""
 
     metadata: TemplateMeta | None = None
-    spec: msgspec.Raw | None = None
+    spec: msgspec.Raw = msgspec.Raw()
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Taking:
         ``labels`` come on top of its own; ``owner`` is kind, name and selector of what controls its pods, by which
         they are spread; ``claims`` are names of claims that each pod mounts besides. Raises InputError.
         """
-        if found is None or found.spec is None:
+        if found is None or bytes(found.spec) in (b"", b"null"):
             raise InputError("is missing", field=f"{where}.spec", expected="the spec of its pods")
         meta = found.metadata or TemplateMeta()
         both = {**(meta.labels or {}), **(labels or {})}
