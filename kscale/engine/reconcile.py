@@ -18,7 +18,7 @@ import numpy as np
 from kscale.engine.clock import NEVER
 from kscale.engine.pods import REMOVED
 from kscale.engine.requests import SECOND, UPDATE, Client, Request, Requests
-from kscale.engine.world import World
+from kscale.engine.world import GONE, THERE, World
 
 Rows = np.ndarray[Any, Any]
 #: Keys that are looked at beside those whose calls can pass: most keys ask for nothing.
@@ -31,13 +31,14 @@ class Controller:
 
     Attributes:
         name: as kube-controller-manager calls it.
-        kind: of its keys.
+        kind: of its keys; empty for any.
         step: says what the keys (object rows) need now.
         keys: which of its keys the changed objects and changed pods concern; without it, the objects of its kind.
         workers: keys that it works on at a time.
         qps, burst: of its client.
         base_us, cap_us: first and longest back-off of a key that failed, which doubles each time.
         period_us: how long after a pass a key comes again by itself; 0 does not.
+        gone: whether keys that are gone are its business too, as long as something says to be of them.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Controller:
     base_us: int = 5_000
     cap_us: int = 1_000 * SECOND
     period_us: int = 0
+    gone: bool = False
 
 
 @dataclass
@@ -133,7 +135,8 @@ class Reconciler:
             self._look(world, keys, now_us)
 
     def _look(self, world: World, keys: Rows, now_us: int) -> None:
-        there = keys[world.cluster.object_live[keys] == 1]
+        live = world.cluster.object_live[keys]
+        there = keys[(live == THERE) | ((live == GONE) & self.controller.gone)]
         found = self.controller.step(world, there, now_us)
         if self.controller.period_us:
             found.again(np.arange(len(there)), np.full(len(there), now_us + self.controller.period_us))
@@ -233,14 +236,18 @@ class Manager:
         """Return when some controller has something to do next, beside what changes; -1 is at once."""
         return min((one.due_us() for one in self.reconcilers.values()), default=NEVER)
 
-    def look(self, now_us: int) -> None:
-        """Let every controller look at what changed, and do what is due; set when they look next."""
+    def look(self, now_us: int) -> Rows:
+        """Let every controller look at what changed, and do what is due; set when they look next.
+
+        Return the objects that had changed before.
+        """
         world, cluster = self.world, self.world.cluster
         cluster.cluster_control_us[0] = NEVER
         objects = cluster.object_log[: cluster.cluster_objects_changed[0]].copy()
         pods = cluster.life_log[: cluster.cluster_pods_changed[0]].copy()
         cluster.object_changed[objects], cluster.cluster_objects_changed[0] = 0, 0
         cluster.life_changed[pods], cluster.cluster_pods_changed[0] = 0, 0
+        world.selected.note(pods)
         for one in self.reconcilers.values():
             if not one.stopped:
                 one.add(self._keys(one.controller, objects, pods))
@@ -251,6 +258,7 @@ class Manager:
         due = self.due_us()
         if due < NEVER:
             cluster.cluster_control_us[0] = min(int(cluster.cluster_control_us[0]), max(due, now_us + 1))
+        return objects
 
     def _keys(self, controller: Controller, objects: Rows, pods: Rows) -> Rows:
         if controller.keys is None:

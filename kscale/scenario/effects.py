@@ -8,7 +8,7 @@ Other rooms read what is set here at control points: ``World.loads`` (curves of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -135,11 +135,15 @@ class Cordon:
     closed: bool
 
     def apply(self, world: World, now_us: int, wanted: Rows) -> str:
-        """Write the node's spec."""
+        """Write the node's spec, and let controllers see it that turn on how nodes are described."""
         column = world.cluster.node_unschedulable
         if bool(column[self.node]) == self.closed:
             return "nothing changed"
         column[self.node] = self.closed
+        if world.nodes is not None:
+            closed = world.nodes.unschedulable.copy()
+            closed[self.node] = self.closed
+            world.describe(replace(world.nodes, unschedulable=closed), now_us)
         return ""
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from kscale import controllers
@@ -78,7 +79,6 @@ KINDS = {
         manifest=Manifest(("apps",), Model, take_made_up, ("template",)),
     ),
 }  # fmt: skip
-MANIFESTS = {name: kind.manifest for name, kind in KINDS.items() if kind.manifest is not None}
 
 
 def workload(kind: str, name: str, replicas: int | None = 2, image: str = "nginx:1", **more: Any) -> dict[str, Any]:
@@ -101,10 +101,8 @@ NODE = {
 }  # fmt: skip
 
 
-def gathered(*objects: dict[str, Any]) -> Gathering:
-    import msgspec
-
-    gathering = Gathering(manifests=MANIFESTS)
+def gathered(*objects: dict[str, Any], kinds: dict[str, Kind] = KINDS) -> Gathering:
+    gathering = Gathering(manifests={name: kind.manifest for name, kind in kinds.items() if kind.manifest is not None})
     for item in objects_of(memoryview(msgspec.json.encode([NODE, *objects])), "objects.json"):
         gathering.take(item)
     return gathering

@@ -10,11 +10,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from kscale import controllers
 from kscale.engine.clock import NEVER
 from kscale.engine.objects import FOREGROUND, ORPHAN
 from kscale.engine.requests import UPDATE, Request
 from kscale.errors import InputError
 from kscale.scenario import Happened, Script, plan, read
+from kscale.state.descriptions import NodeDescriptions
+from kscale.state.labels import Labels
 from tests.controllers.world import MINUTE, Hand
 from tests.scenario.stage import KINDS, Stage, gathered, workload, written
 
@@ -191,6 +194,49 @@ def test_with_the_replicaset_controller(tmp_path: Path) -> None:
     # The five that run have their grace; the sixth was not bound, and is replaced at once as they are.
     assert len(hand.active(web)) == 6
     assert len(hand.pods(web)) == 11
+
+
+def test_with_the_deployment_controller(tmp_path: Path) -> None:
+    kinds = controllers.kinds()
+    gathering = gathered(workload("Deployment", "web", 3), kinds=kinds)
+    text = yaml({"at": "1m", "image": {"target": "deploy/web", "containers": {"web": "nginx:2"}}},
+                {"at": "2m", "rollback": "deploy/web"}, {"at": "3m", "pause": "deploy/web"},
+                {"at": "3m", "image": {"target": "deploy/web", "containers": {"web": "nginx:3"}}},
+                {"at": "4m", "resume": "deploy/web"})  # fmt: skip
+    actions = plan(read([written(tmp_path, text)]), gathering, kinds, 0)
+    inventory = gathering.inventory()
+    hand = Hand("deployment", "replicaset")
+    (made,) = gathering.workloads.made
+    columns = {**made.columns, "template": int(inventory.wanted[made.columns["template"]])}
+    web = hand.make("Deployment", "web", **columns)
+    script = Script(actions, inventory.wanted)
+
+    def images_after(minutes: int) -> list[str]:
+        hand.now = minutes * MINUTE
+        script.apply_due(hand.world, hand.now)
+        for _ in range(20):
+            hand.settle()
+            hand.run(*[pod for pod in hand.active() if hand.cluster.life_ready[pod] == 0])
+            hand.stopped()
+        templates = [inventory.templates[hand.cluster.pod_template[pod]] for pod in hand.active()]
+        return [one.description.images[0] for one in templates]
+
+    assert [images_after(minute) for minute in range(5)] == [
+        ["nginx:1"] * 3, ["nginx:2"] * 3, ["nginx:1"] * 3, ["nginx:1"] * 3, ["nginx:3"] * 3,
+    ]  # fmt: skip
+    # The revision that came back kept its ReplicaSet.
+    assert [hand.read(one, "revision") for one in hand.objects("ReplicaSet", web)] == [3, 2, 4]
+
+
+def test_controllers_see_which_nodes_are_cordoned(tmp_path: Path) -> None:
+    stage = Stage(WEB)
+    script = Script(stage.plan(tmp_path, yaml({"at": 1, "cordon": "node-1"})), stage.wanted)
+    nodes = NodeDescriptions(("node-1", "node-2"), Labels([{}, {}]), ((),), np.zeros(2, np.int32), np.zeros(2, bool))
+    stage.world.describe(nodes, 0)
+    script.apply_due(stage.world, MINUTE)
+    assert stage.world.nodes is not None
+    assert stage.world.nodes.unschedulable.tolist() == [True, False]
+    assert nodes.unschedulable.tolist() == [False, False]
 
 
 def test_a_plan_does_the_same_from_one_control_point_or_many(tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ class PodTemplateSpec(models.Part, frozen=True):
     metadata: TemplateMeta | None = None
     spec: msgspec.Raw = msgspec.Raw()
 
+    @property
+    def empty(self) -> bool:
+        """Whether its spec is missing."""
+        return bytes(self.spec) in (b"", b"null")
+
 
 @dataclass(frozen=True)
 class Made:
@@ -115,7 +120,7 @@ class Taking:
         ``labels`` come on top of its own; ``owner`` is kind, name and selector of what controls its pods, by which
         they are spread; ``claims`` are names of claims that each pod mounts besides. Raises InputError.
         """
-        if found is None or bytes(found.spec) in (b"", b"null"):
+        if found is None or found.empty:
             raise InputError("is missing", field=f"{where}.spec", expected="the spec of its pods")
         meta = found.metadata or TemplateMeta()
         both = {**(meta.labels or {}), **(labels or {})}
@@ -131,7 +136,10 @@ class Taking:
         meta = (found.metadata if found else None) or TemplateMeta()
         labels = {key: value for key, value in sorted((meta.labels or {}).items()) if key != HASH_LABEL}
         spec = msgspec.json.decode(found.spec) if found and found.spec else None
-        told = (labels, sorted((meta.annotations or {}).items()), spec)
+        return self.number((labels, sorted((meta.annotations or {}).items()), spec))
+
+    def number(self, told: object) -> int:
+        """Return the number of something that JSON can say: equal ones have one number."""
         contents = self.gathering.workloads.contents
         return contents.setdefault(msgspec.json.encode(told, order="sorted"), len(contents))
 
