@@ -135,7 +135,7 @@ class Taking:
         """Return the number of what a pod template says, whatever its hash label: equal ones have one number."""
         meta = (found.metadata if found else None) or TemplateMeta()
         labels = {key: value for key, value in sorted((meta.labels or {}).items()) if key != HASH_LABEL}
-        spec = msgspec.json.decode(found.spec) if found and found.spec else None
+        spec = msgspec.json.decode(found.spec) if found and bytes(found.spec) else None
         return self.number((labels, sorted((meta.annotations or {}).items()), spec))
 
     def number(self, told: object) -> int:
