@@ -13,6 +13,14 @@ Found = dict[str, Any]
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 #: What kubectl apply keeps of what it has applied last.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+#: Fields of a spec that the API server lets nobody change once they are stated (validation of apps/v1 and batch/v1).
+FIXED = {
+    "DaemonSet": ("selector",),
+    "Deployment": ("selector",),
+    "Job": ("selector", "template", "completionMode"),
+    "ReplicaSet": ("selector",),
+    "StatefulSet": ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),
+}
 
 
 def part(found: Any, path: Sequence[str]) -> Any:
@@ -34,17 +42,25 @@ def changed(found: Any, path: Sequence[str], value: Any) -> Found:
     return kept
 
 
-def template_path(found: Found) -> tuple[str, ...]:
+def check_fixed(kind: str, before: Found, after: Found) -> None:
+    """Check that nothing changes that may not. Raises InputError."""
+    for name in FIXED.get(kind, ()):
+        old, new = part(before, ("spec", name)), part(after, ("spec", name))
+        if old is not None and new is not None and old != new:
+            raise InputError(f"cannot be changed in a {kind}", field=f"spec.{name}", expected="what it was before")
+
+
+def template_path(found: Found, field: str) -> tuple[str, ...]:
     """Return where the template of its pods is. Raises InputError."""
     for path in (("spec", "template"), ("spec", "jobTemplate", "spec", "template")):
         if isinstance(part(found, path), dict):
             return path
-    raise InputError("has no pod template", expected="a workload")
+    raise InputError("has no pod template", field=field, expected="a workload")
 
 
 def with_images(found: Found, images: Mapping[str, str], field: str) -> Found:
     """Return an object whose containers have other images; ``*`` names all. Raises InputError."""
-    path = (*template_path(found), "spec")
+    path = (*template_path(found, field), "spec")
     names: list[str] = []
     for group in ("containers", "initContainers"):
         given = part(found, (*path, group))

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from kscale.errors import InputError, nearest
-from kscale.scenario.changing import LAST_APPLIED, Found, merged, part
+from kscale.scenario.changing import LAST_APPLIED, Found, check_fixed, merged, part
 from kscale.scenario.revisions import Revisions, keeps_revisions, revisions_of
 from kscale.scenario.targets import Key
 from kscale.state.descriptions import Selector
@@ -138,6 +138,10 @@ class Folding:
         if found == standing.found:
             return {}, False
         item = standing.item._replace(file=where, number=1, raw=msgspec.json.encode(found))
+        try:
+            check_fixed(standing.key[0], standing.found, found)
+        except InputError as error:
+            item.refuse(error, full_name(*standing.key[1:]))
         columns, owner = self._take(standing.key, item)
         new = {name: value for name, value in columns.items() if not _same(value, standing.columns.get(name))}
         revisions = standing.revisions
@@ -265,4 +269,6 @@ def _last_applied(found: Found) -> Found:
 
 
 def _same(value: Any, other: Any) -> bool:
-    return bool(np.array_equal(value, other)) if other is not None else value is None
+    if isinstance(value, int):
+        return bool(value == other)
+    return other is not None and bool(np.array_equal(value, other))

@@ -190,7 +190,7 @@ class Planner:
 
     def _restart(self, step: Step, moment: _Moment) -> tuple[list[Effect], str]:
         standing, _ = self._rolled(step)
-        path = (*template_path(standing.found), "metadata", "annotations", RESTARTED)
+        path = (*template_path(standing.found, "restart"), "metadata", "annotations", RESTARTED)
         found = changed(standing.found, path, f"{moment.at_us / 1e6:.6f}s")
         return [self._write(standing, found, "restart.target")], f"restart {_called(standing.key)}"
 
@@ -243,7 +243,7 @@ class Planner:
             if not 0 <= value <= 1:
                 raise InputError(f"is {value}", field=f"crash.{name}", expected="a probability, 0 to 1")
         if not moment.ends:
-            template_path(self.folding.get(key, field).found)
+            template_path(self.folding.get(key, field).found, field)
         effect = self._last("crashes", key, moment, (given.per_hour, given.per_start), None)
         odds = f"{given.per_hour:g} an hour, {given.per_start:g} a start"
         return [effect], f"crash {_called(key)} " + ("ends" if moment.ends else odds)

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from kscale import controllers
+from kscale.errors import InputError
 from kscale.scenario import plan, read
 from kscale.scenario.changing import LAST_APPLIED, merged
 from kscale.scenario.effects import Cordon, Create, Delete, DeletePods, Set, Write
@@ -330,6 +332,29 @@ def test_what_cannot_be_done_is_told_before_the_run(tmp_path: Path, entry: dict[
     )
     assert line.startswith("s.yaml, action 2")
     assert told in line
+
+
+def test_what_the_api_server_fixes_cannot_be_changed(tmp_path: Path) -> None:
+    other = workload("Deployment", "web", selector={"matchLabels": {"app": "api"}})
+    told = refusal(tmp_path, yaml({"at": 0, "apply": other}), WEB)
+    assert "(Deployment default/web), field 'spec.selector': cannot be changed in a Deployment" in told
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"])
+@pytest.mark.parametrize("spec", [{}, {"spec": None}])
+def test_a_template_without_a_spec(tmp_path: Path, kind: str, spec: dict[str, Any]) -> None:
+    found = workload(kind, "web", template={"metadata": {"labels": {"app": "web"}}, **spec}, serviceName="web")
+    scenario = read([written(tmp_path, yaml({"at": 0, "apply": found}))])
+    with pytest.raises(InputError, match=rf"{kind} default/web.*, field 'spec.template.spec': is missing"):
+        plan(scenario, gathered(kinds=controllers.kinds()), controllers.kinds(), 0)
+
+
+def test_a_service_has_no_pods_that_crash(tmp_path: Path) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    kinds = controllers.kinds()
+    scenario = read([written(tmp_path, yaml({"at": 0, "crash": {"target": "svc/web", "perHour": 1}}))])
+    with pytest.raises(InputError, match=r"action 1, field 'crash.target': has no pod template; expected a workload"):
+        plan(scenario, gathered(service, kinds=kinds), kinds, 0)
 
 
 def test_an_owner_must_be_there_and_stays_the_same(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ VALUES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_mutated_files_end_in_one_line_or_well(tmp_path: Path, data: st.DataObject) -> None:
     found: Any = SOUND
@@ -148,7 +148,7 @@ def test_mutated_files_end_in_one_line_or_well(tmp_path: Path, data: st.DataObje
         assert error.file is not None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_torn_files_end_in_one_line_or_well(tmp_path: Path, data: st.DataObject) -> None:
     text = f"{ONE}- {{every: 1m, times: 3, restart: deploy/web}}\n---\nat: 7m\ndelete: {{pods: {{app: web}}}}\n"
