@@ -228,6 +228,36 @@ def test_with_the_deployment_controller(tmp_path: Path) -> None:
     assert [hand.read(one, "revision") for one in hand.objects("ReplicaSet", web)] == [3, 2, 4]
 
 
+def test_with_all_controllers(tmp_path: Path) -> None:
+    kinds, aimed = controllers.kinds(), {"target": "sts/db"}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    made = [service, workload("ReplicaSet", "web"), workload("StatefulSet", "db", 3, serviceName="web")]
+    text = yaml({"at": 1, "apply": made}, {"at": 2, "image": {**aimed, "containers": {"*": "db:2"}}},
+                {"at": 3, "scale": {**aimed, "replicas": 2}}, {"at": 4, "rollback": aimed},
+                {"at": 5, "delete": "svc/web"},
+                {"at": 6, "delete": {"target": "rs/web", "cascade": "foreground"}})  # fmt: skip
+    gathering = gathered(kinds=kinds)
+    actions = plan(read([written(tmp_path, text)]), gathering, kinds, 0)
+    inventory, hand = gathering.inventory(), Hand()
+    hand.world.selections = [np.zeros(64, bool) for _ in gathering.workloads.selections]
+    script = Script(actions, inventory.wanted)
+    for seconds in range(8):
+        hand.now = seconds * 1_000_000
+        script.apply_due(hand.world, hand.now)
+        for _ in range(10):
+            hand.settle()
+            hand.run(*[pod for pod in hand.active() if hand.cluster.life_ready[pod] == 0])
+            hand.stopped()
+        if seconds in (2, 4):
+            (sts,) = hand.objects("StatefulSet")
+            templates = [inventory.templates[hand.cluster.pod_template[pod]] for pod in hand.active(sts)]
+            images = [one.description.images[0] for one in templates]
+            assert images == (["db:2"] * 3 if seconds == 2 else ["nginx:1"] * 2)
+            assert len(hand.objects("Service")) == 1
+    assert not hand.objects("Service") + hand.objects("ReplicaSet")
+    assert len(hand.active()) == 2
+
+
 def test_controllers_see_which_nodes_are_cordoned(tmp_path: Path) -> None:
     stage = Stage(WEB)
     script = Script(stage.plan(tmp_path, yaml({"at": 1, "cordon": "node-1"})), stage.wanted)
