@@ -84,6 +84,9 @@ class World:
         template_descriptions: all that templates ask, by row.
         derived: what leaves have worked out of ``nodes`` and templates, kept until nodes are described anew.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
+        loads: what is asked of workloads over time, by kind, namespace and name.
+        crashes: how likely containers of a workload crash (in an hour, at each start), by kind, namespace and name.
+        settings: of the surroundings, by name: see ``kscale.scenario.effects``.
     """
 
     cluster: Cluster
@@ -93,6 +96,9 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    loads: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    crashes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    settings: dict[str, float] = field(default_factory=dict)
     nodes: NodeDescriptions | None = None
     template_descriptions: list[PodTemplate] = field(default_factory=list)
     derived: dict[tuple[str, int], Any] = field(default_factory=dict)
@@ -191,6 +197,7 @@ class World:
     def own(self, objects: Rows, owners: Rows) -> None:
         """Make objects that have no owner dependents of ``owners``; -1 leaves one alone."""
         self._link(objects[owners >= 0], owners[owners >= 0])
+
     def describe(self, nodes: NodeDescriptions, now_us: int) -> None:
         """Take how nodes are described from now on; objects of kinds that ask for it are looked at anew."""
         self.nodes = nodes

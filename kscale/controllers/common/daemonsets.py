@@ -61,7 +61,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def tolerant(taking: Taking, template: PodTemplateSpec | None) -> PodTemplateSpec:
     """Return a template whose pods tolerate what all pods of DaemonSets do. Raises InputError."""
-    if template is None or template.spec is None:
+    if template is None or template.empty:
         raise InputError("is missing", field="spec.template.spec", expected="the spec of its pods")
     item = taking.item._replace(raw=template.spec)
     spec, fields = item.decode(_tolerant), item.decode(_fields)

@@ -93,7 +93,7 @@ _policy = msgspec.json.Decoder(_Policy).decode
 
 def check_runs_for_ever(taking: Taking, template: PodTemplateSpec | None) -> None:
     """Check that the pods of a template start again whenever they end. Raises InputError."""
-    if template is None or template.spec is None:
+    if template is None or template.empty:
         raise InputError("is missing", field="spec.template.spec", expected="the spec of its pods")
     spec = taking.item._replace(raw=template.spec).decode(_policy)
     one_of(spec.restart_policy or "Always", ("Always",), "spec.template.spec.restartPolicy")
