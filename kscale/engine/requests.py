@@ -16,7 +16,7 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 SECOND = 1_000_000
 #: Verbs.
-CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE = range(6)
+CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, EVICT_PODS = range(7)
 
 
 @dataclass
@@ -78,6 +78,13 @@ class Requests:
         """Ask for the deletion of pods (row and place in the order of arrival); -1 is the pod's own grace."""
         grace = np.full(len(key), -1, np.int64) if grace_us is None else grace_us
         self._add(Request(DELETE_PODS, key, {"pod": pod, "serial": serial, "grace_us": grace}))
+
+    def evict_pods(self, key: Rows, pod: Rows, serial: Rows) -> None:
+        """Ask for the eviction of pods (row and place in the order of arrival), with their own grace.
+
+        The API server may refuse, when the call is carried out: the key has failed then, and comes again.
+        """
+        self._add(Request(EVICT_PODS, key, {"pod": pod, "serial": serial, "grace_us": np.full(len(key), -1, np.int64)}))
 
     def orphan_pods(self, key: Rows, pod: Rows, serial: Rows) -> None:
         """Ask for the owners of pods (row and place in the order of arrival) to be taken away."""

@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 
 from kscale.engine import requests
+from kscale.engine.load import Loads
+from kscale.engine.pods import GONE as POD_GONE
+from kscale.engine.pods import REMOVED, UNUSED
 from kscale.engine.requests import Request
 from kscale.state.manifests.workloads import Manifest
+from kscale.state.schema import full_names
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
@@ -21,6 +25,7 @@ Rows = np.ndarray[Any, Any]
 FREE, THERE, GONE = range(3)
 #: Values of ``request_verb``.
 CREATE, DELETE, ORPHAN_POD = range(3)
+_NOBODY = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Kind:
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
+        evicts: decides, as the API server does, which of some pods (rows, each once) may be evicted at a time, and
+            notes it in its objects; None where the kind has no say.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Kind:
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     manifest: Manifest | None = None
+    evicts: Callable[[World, Rows, int], Rows] | None = None
 
 
 @dataclass
@@ -58,6 +66,9 @@ class World:
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
+        loads: what is asked of workloads over time.
+        derived: what leaves have worked out from columns, by name, and may work out anew at any time.
+        versions: how often objects of a kind were made, deleted, or had their specs written by requests.
     """
 
     cluster: Cluster
@@ -67,10 +78,14 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    loads: Loads = field(default_factory=Loads)
+    derived: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
         self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
+        self.versions = dict.fromkeys(self.kinds, 0)
+        self._columns = full_names(self.cluster.tables)
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
         self._objects = 0
@@ -116,9 +131,11 @@ class World:
             if name not in ("log", "free", "changed"):
                 cluster.columns[f"object_{name}"][objects] = column.default
         for name, column in cluster.tables[of.table].columns.items():
-            array = cluster.columns[f"{of.table}_{name}"]
-            if len(array) == cluster.sizes[of.table] and not column.dims:
-                array[rows] = columns.get(name, np.full(count, column.default))
+            if not column.dims or column.dims[0] == of.table:
+                cluster.columns[f"{of.table}_{name}"][rows] = column.default
+                if name in columns:
+                    self._write(f"{of.table}_{name}", rows, columns[name])
+        self.versions[kind] += 1
         cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
         cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
@@ -134,6 +151,16 @@ class World:
             self._known[kind, self.namespace(one), self.name(one)] = one
         self.note(objects, now_us)
         return objects
+
+    def _write(self, name: str, rows: Rows, values: Rows) -> None:
+        """Write rows of a column; one of two dimensions becomes as wide as what is written, and is filled up."""
+        column = self._columns[name][1]
+        if values.ndim > 1:
+            _make_room(self.cluster, column.dims[1], values.shape[1])
+            self.cluster.columns[name][rows, values.shape[1] :] = column.default
+            self.cluster.columns[name][rows, : values.shape[1]] = values
+        else:
+            self.cluster.columns[name][rows] = values
 
     def find(self, kind: str, namespace: str, name: str) -> int:
         """Return the object of this name that a person made, or -1 where it is not there."""
@@ -251,8 +278,13 @@ class World:
                 & (cluster.object_dependents[owners] == 0)
             ]  # fmt: skip
 
-    def apply(self, request: Request, now_us: int) -> None:
-        """Make a request state, now. What it names and is not there any more is passed over."""
+    def apply(self, request: Request, now_us: int) -> Rows:
+        """Make a request state, now, and return the places of its calls that were refused.
+
+        What it names and is not there any more is passed over.
+        """
+        if request.verb == requests.EVICT_PODS:
+            return self._evict(request, now_us)
         if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS):
             self._apply_to_pods(request, now_us)
         elif request.verb == requests.CREATE_OBJECTS:
@@ -261,6 +293,27 @@ class World:
             self._delete(request, now_us)
         else:
             self._update(request, now_us)
+        return _NOBODY
+
+    def _evict(self, request: Request, now_us: int) -> Rows:
+        """Delete pods that may be evicted; return the places of the others."""
+        cluster = self.cluster
+        pods = request.columns["pod"]
+        there = np.flatnonzero(
+            (cluster.pod_trace_row[pods] == request.columns["serial"])
+            & ~np.isin(cluster.pod_state[pods], (UNUSED, POD_GONE, REMOVED))
+        )
+        # What is asked twice at once is granted or refused once.
+        there = there[np.unique(pods[there], return_index=True)[1]]
+        there.sort()
+        granted = np.ones(len(there), bool)
+        for kind in self.kinds.values():
+            if kind.evicts is not None:
+                granted[granted] = kind.evicts(self, pods[there[granted]], now_us)
+        going = request.some(there[granted])
+        going.verb = requests.DELETE_PODS
+        self._apply_to_pods(going, now_us)
+        return there[~granted]
 
     def _apply_to_pods(self, request: Request, now_us: int) -> None:
         cluster, count = self.cluster, len(request)
@@ -298,6 +351,8 @@ class World:
             cluster.object_deleted_us[gone] < 0, now_us, cluster.object_deleted_us[gone]
         )
         cluster.object_live[gone] = GONE
+        for code in np.unique(cluster.object_kind[gone]).tolist():
+            self.versions[self._by_code[code].name] += 1
         self.note(objects, now_us)
 
     def _update(self, request: Request, now_us: int) -> None:
@@ -319,8 +374,9 @@ class World:
                 continue
             rows = objects if name.startswith("object_") else cluster.object_row[objects]
             full = name if name.startswith("object_") else f"{table}_{name}"
-            cluster.columns[full][rows] = values[there]
+            self._write(full, rows, values[there])
         if spec:
+            self.versions[kind] += 1
             cluster.object_generation[objects] += 1
         self.note(objects, now_us)
 
