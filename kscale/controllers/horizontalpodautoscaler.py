@@ -13,6 +13,7 @@ import numpy as np
 from kscale.controllers.common import pacing, recommending
 from kscale.controllers.common.autoscalers import HorizontalPodAutoscaler, take
 from kscale.controllers.common.pacing import NO_TIME, History, Rules
+from kscale.controllers.common.scale import replicas_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
 from kscale.engine.world import THERE, Kind, World
@@ -173,7 +174,7 @@ def _sync(world: World, keys: Rows, place: Rows, now_us: int, requests: Requests
     }  # fmt: skip
     # The call is the GET of the scale; what the controller remembers is no call of its own.
     requests.update(place, KIND, keys[place], memory)
-    scaled = there[desired[there] != _replicas(world, targets[there])]
+    scaled = there[desired[there] != replicas_of(world, targets[there])]
     codes = cluster.object_kind[targets[scaled]]
     for code in np.unique(codes).tolist():
         some = scaled[codes == code]
@@ -194,20 +195,8 @@ def _targets(world: World, rows: Rows) -> Rows:
     references = cluster.horizontalpodautoscaler_target[rows]
     for place in np.flatnonzero(~known).tolist():
         one = world.found(int(references[place]))
-        scales = one >= 0 and f"{world.kind_of(one).table}_replicas" in cluster.columns
-        found[place] = one if scales else -1
+        found[place] = one if one >= 0 and replicas_of(world, np.array([one]))[0] >= 0 else -1
     return found
-
-
-def _replicas(world: World, objects: Rows) -> Rows:
-    """Return the replicas that objects of several kinds ask for."""
-    cluster = world.cluster
-    codes, result = cluster.object_kind[objects], np.zeros(len(objects), np.int64)
-    for code in np.unique(codes).tolist():
-        which = np.flatnonzero(codes == code)
-        table = world.kind_of(int(objects[which[0]])).table
-        result[which] = cluster.columns[f"{table}_replicas"][cluster.object_row[objects[which]]]
-    return result
 
 
 class _Read:
@@ -237,7 +226,7 @@ class _Read:
 
     def decide(self, there: Rows, targets: Rows) -> Rows:
         """Return the replicas that are wanted of the targets of those that are ``there``."""
-        current = _replicas(self.world, targets)
+        current = replicas_of(self.world, targets)
         least, most = self.column("least")[there], self.column("most")[there]
         self._remember_first(there, current)
         disabled = (current == 0) & (least != 0)

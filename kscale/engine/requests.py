@@ -17,6 +17,8 @@ Rows = np.ndarray[Any, Any]
 SECOND = 1_000_000
 #: Verbs.
 CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, EVICT_PODS = range(7)
+#: Begins the names of columns that a write depends on.
+GIVEN = "given "
 
 
 @dataclass
@@ -100,13 +102,17 @@ class Requests:
         self._add(Request(DELETE_OBJECTS, key, {"object": object_, "uid": uid, "policy": policy}))
 
     def update(
-        self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1
-    ) -> None:
+        self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1,
+        given: Mapping[str, Rows] | None = None,
+    ) -> None:  # fmt: skip
         """Ask for columns of objects' own tables, or of ``object`` (full names), to be written.
 
-        ``spec``: it is the spec that is written, so that the generation rises.
+        ``spec``: it is the spec that is written, so that the generation rises. ``given``: columns that have to hold
+        these values still when the call is carried out; it does nothing where they do not.
         """
-        self._add(Request(UPDATE, key, {"object": object_, **columns}, kind + (".spec" if spec else ""), cost))
+        still = {GIVEN + name: values for name, values in (given or {}).items()}
+        kind += ".spec" if spec else ""
+        self._add(Request(UPDATE, key, {"object": object_, **columns, **still}, kind, cost))
 
     def again(self, key: Rows, at_us: Rows) -> None:
         """Ask for keys to be looked at again at some time."""

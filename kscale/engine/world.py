@@ -362,15 +362,18 @@ class World:
         there = cluster.object_live[objects] == THERE
         if "uid" in request.columns:
             there &= cluster.object_uid[objects] == request.columns["uid"]
+        table = self.kinds[kind].table
+        for name in [name for name in request.columns if name.startswith(requests.GIVEN)]:
+            column = cluster.columns[f"{table}_{name.removeprefix(requests.GIVEN)}"]
+            there &= column[cluster.object_row[objects]] == request.columns[name]
         objects = objects[there]
         if "object_owner" in request.columns:
             self.note(objects, now_us)
             self._unlink(objects)
             owners = request.columns["object_owner"][there]
             self._link(objects[owners >= 0], owners[owners >= 0])
-        table = self.kinds[kind].table
         for name, values in request.columns.items():
-            if name in ("object", "object_owner", "uid"):
+            if name in ("object", "object_owner", "uid") or name.startswith(requests.GIVEN):
                 continue
             rows = objects if name.startswith("object_") else cluster.object_row[objects]
             full = name if name.startswith("object_") else f"{table}_{name}"
