@@ -73,8 +73,8 @@ def _direction(name: str, word: str, window_us: int, dims: tuple[str, str]) -> t
 
 _MEMORY = (
     Column("next_us", "int64", "When it is looked at next; -1 was never seen.", "us", -1),
-    Column("object", "int64", "What it scales, when last looked at.", default=-1),
-    Column("object_uid", "int64", "The uid of that.", default=-1),
+    Column("scaled", "int64", "The object that it scales, when last looked at.", default=-1),
+    Column("scaled_uid", "int64", "The uid of that.", default=-1),
     Column("recommended", "int64", "Replicas that it recommended, the latest first.", "pods", dims=_RECOMMENDATION),
     Column("recommended_us", "int64", "When.", "us", NO_TIME, _RECOMMENDATION),
     Column("rescaled", "int64", "Replicas by which it scaled, the latest first.", "pods", dims=_RESCALE),
@@ -160,8 +160,8 @@ def _sync(world: World, keys: Rows, place: Rows, now_us: int, requests: Requests
     there = np.flatnonzero(targets >= 0)
     read = _Read(world, rows, now_us)
     memory = {
-        "next_us": np.full(len(rows), now_us + int(cluster.cluster_autoscaling_sync_us[0])), "object": targets,
-        "object_uid": np.where(targets >= 0, cluster.object_uid[targets], -1),
+        "next_us": np.full(len(rows), now_us + int(cluster.cluster_autoscaling_sync_us[0])), "scaled": targets,
+        "scaled_uid": np.where(targets >= 0, cluster.object_uid[targets], -1),
     }  # fmt: skip
     read.condition("able", np.arange(len(rows)), np.where(targets >= 0, TRUE, FALSE), np.where(
         targets >= 0, REASON["SucceededGetScale"], REASON["FailedGetScale"]
@@ -189,9 +189,9 @@ def _sync(world: World, keys: Rows, place: Rows, now_us: int, requests: Requests
 def _targets(world: World, rows: Rows) -> Rows:
     """Return what autoscalers scale, -1 where it is not there or has no replicas; only what changed is looked up."""
     cluster = world.cluster
-    found = cluster.horizontalpodautoscaler_object[rows].copy()
+    found = cluster.horizontalpodautoscaler_scaled[rows].copy()
     known = (found >= 0) & (cluster.object_live[found] == THERE)
-    known &= cluster.object_uid[found] == cluster.horizontalpodautoscaler_object_uid[rows]
+    known &= cluster.object_uid[found] == cluster.horizontalpodautoscaler_scaled_uid[rows]
     references = cluster.horizontalpodautoscaler_target[rows]
     for place in np.flatnonzero(~known).tolist():
         one = world.found(int(references[place]))

@@ -148,7 +148,8 @@ class Reconciler:
         failed[refused] = True
         failed &= begun
         self._back_off(there[failed], now_us)
-        self._fails[there[begun & ~failed]] = 0
+        # One whose calls still wait may be refused yet.
+        self._fails[there[begun & ~failed & (self._busy[there] == 0)]] = 0
 
     def _start(self, world: World, keys: Rows, found: Requests, now_us: int) -> tuple[Rows, Rows]:
         """Let the calls pass or wait, in the order of their keys.

@@ -301,6 +301,7 @@ def test_who_is_refused_comes_again_after_its_back_off(qps: float) -> None:
     assert who.errors >= 1
     assert sum(world.cluster.life_deleted_us[pod] >= 0 for pod in pods) == 1
     assert world.read(world.budget, "refused") == who.errors
+    assert who.errors <= 3, "the back-off doubles"
     world.add(made, 1, 1)
     world.wait(20 * SECOND)
     assert sum(world.cluster.life_deleted_us[pod] >= 0 for pod in pods) == 2

@@ -203,6 +203,30 @@ def test_a_status_is_written_only_when_it_changed() -> None:
     assert world.manager.reconcilers["horizontalpodautoscaler"].calls == calls + 2
 
 
+def test_each_scales_its_own_and_looks_it_up_once() -> None:
+    world = Scaled(LoadCurves(Constant(2000)))
+    other = world.make("ReplicaSet", "other", replicas=2, template=0)
+    world.settle()
+    world.run(*world.pods(other))
+    for pod in world.pods(other):
+        world.cluster.life_ready_us[pod] = world.cluster.pod_arrived_us[pod] = 0
+    world.world.loads["ReplicaSet", "default", "other"] = LoadCurves(Constant(1500))
+    world.world.references[1] = ("ReplicaSet", "default", "other")
+    uids = world.cluster.object_uid.copy()
+    second = world.make("HorizontalPodAutoscaler", "second", target=1, most=20, **CPU)
+    uids[second] = world.cluster.object_uid[second]
+    assert (world.pass_(), world.read(other, "replicas")) == (4, 3)
+    assert [world.read(one, "scaled") for one in (world.hpa, second)] == [world.web, other]
+    assert np.array_equal(world.cluster.object_uid, uids)
+    # It goes by the name again when that object is gone.
+    world.world.references[0] = ("ReplicaSet", "default", "other")
+    world.pass_()
+    assert world.read(world.hpa, "scaled") == world.web
+    world.cluster.object_live[world.web] = 2
+    world.wait(15 * SECOND)
+    assert world.read(world.hpa, "scaled") == other
+
+
 def test_the_row_of_one_that_is_gone_may_be_anything() -> None:
     world = Scaled(LoadCurves(Constant(1000)))
     world.pass_()
@@ -215,8 +239,18 @@ def test_the_row_of_one_that_is_gone_may_be_anything() -> None:
     assert world.pass_(60) == 2
 
 
-def naive(world: Scaled, recommendations: list[tuple[int, int]], current: int) -> int:
-    """What the plain twin says of the world's only autoscaler, which has no behavior."""
+UP = twin.Rules(30 * SECOND, "Max", (("Pods", 2, MINUTE), ("Percent", 50, 30 * SECOND)))
+DOWN = twin.Rules(MINUTE, "Min", (("Percent", 50, MINUTE), ("Pods", 3, 30 * SECOND)))
+BEHAVIOR = {
+    "behaves": 1, "up_window_us": UP.window_us, "down_window_us": DOWN.window_us, "down_select": 1,
+    "up_policy_type": [1, 2], "up_policy_value": [2, 50], "up_policy_us": [MINUTE, 30 * SECOND],
+    "down_policy_type": [2, 1], "down_policy_value": [50, 3], "down_policy_us": [MINUTE, 30 * SECOND],
+}  # fmt: skip
+Entries = list[tuple[int, int]]
+
+
+def naive(world: Scaled, recommendations: Entries, events: Entries | None, current: int) -> int:
+    """What the plain twin says of the world's only autoscaler; with ``events``, of one with the behavior above."""
     cluster, time = world.cluster, world.now // (15 * SECOND) * 15 * SECOND
     facts = []
     pods = world.pods(world.web)
@@ -237,17 +271,29 @@ def naive(world: Scaled, recommendations: list[tuple[int, int]], current: int) -
     found = twin.by_pods(current, 50, True, (0.1, 0.1), facts, True, twin.Clock(world.now, time))
     if found is None:
         return current
-    stable = twin.stabilised(found[0], recommendations, world.now, 5 * MINUTE)
+    if events is None:
+        stable = twin.stabilised(found[0], recommendations, world.now, 5 * MINUTE)
+        result = twin.clamped(current, stable, 1, 20)[0]
+    else:
+        stable = twin.stabilised_by_rules(current, found[0], recommendations, world.now, UP, DOWN)
+        result = twin.clamped_by_rules(current, stable, 1, 20, events, world.now, UP, DOWN)[0]
+        events.append((result - current, world.now))
     recommendations.append((found[0], world.now))
-    return twin.clamped(current, stable, 1, 20)[0]
+    return result
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.randoms(use_true_random=False), st.lists(st.integers(0, 9000), min_size=3, max_size=3), st.booleans())
-def test_it_does_as_the_plain_twin(chance: random.Random, loads: list[int], restarts: bool) -> None:
+@given(
+    st.randoms(use_true_random=False),
+    st.lists(st.integers(0, 9000), min_size=3, max_size=3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_it_does_as_the_plain_twin(chance: random.Random, loads: list[int], restarts: bool, behaves: bool) -> None:
     load = Points(tuple((11 * MINUTE + i * 2 * MINUTE, value) for i, value in enumerate(loads)))
-    world = Scaled(LoadCurves(load), replicas=3)
-    recommendations = [(3, world.now)]
+    world = Scaled(LoadCurves(load), replicas=3, **(BEHAVIOR if behaves else {}))
+    recommendations: Entries = []
+    events: Entries | None = [] if behaves else None
     for step in range(15):
         if restarts and chance.random() < 0.3:
             world.restart("horizontalpodautoscaler")
@@ -256,7 +302,7 @@ def test_it_does_as_the_plain_twin(chance: random.Random, loads: list[int], rest
         world.now += 1
         if step == 0:
             recommendations = [(current, world.now)]
-        expected = naive(world, recommendations, current)
+        expected = naive(world, recommendations, events, current)
         world.settle()
         assert int(world.read(world.web, "replicas")) == expected
         world.stopped()

@@ -1,4 +1,8 @@
-"""What pods use, as metrics-server reports it: the load of their workload, shared by those that were ready."""
+"""What pods use, as metrics-server reports it: the load of their workload, shared by those that were ready.
+
+A report is worked out when it is read, from the pods as they are then and when they last became ready or ceased to be:
+what was removed since does not count, and of several changes between two reports only the last is known.
+"""
 
 from __future__ import annotations
 
