@@ -157,9 +157,8 @@ class Reconciler:
     def _start(self, world: World, keys: Rows, found: Requests, now_us: int) -> tuple[Rows, Rows]:
         """Let the calls pass or wait, in the order of their keys.
 
-        Returns which keys were begun at all, and the places of those of which a call was refused at once.
-
-        Where more keys would have to wait than there are workers, the last of these are put back.
+        Returns which keys were begun at all, and the places of those of which a call was refused at once. Where more
+        keys would have to wait than there are workers, the last of these are put back.
         """
         begun = np.ones(len(keys), bool)
         if not self.limited:

@@ -301,10 +301,19 @@ def test_who_is_refused_comes_again_after_its_back_off(qps: float) -> None:
     assert who.errors >= 1
     assert sum(world.cluster.life_deleted_us[pod] >= 0 for pod in pods) == 1
     assert world.read(world.budget, "refused") == who.errors
-    assert who.errors <= 3, "the back-off doubles"
     world.add(made, 1, 1)
     world.wait(20 * SECOND)
     assert sum(world.cluster.life_deleted_us[pod] >= 0 for pod in pods) == 2
+
+
+def test_the_back_off_of_calls_that_had_to_wait_doubles() -> None:
+    world = Budgeted(least=9, limited=True)
+    made = world.set_of(3, 3, 3)
+    world.wait(SECOND)
+    who = evictor(world, world.pods(made)[:1], qps=0.5)
+    world.wait(60 * SECOND)
+    # After 1, 2, 4, 8, 16 and 32 seconds; the client lets a call pass each 2 s.
+    assert 5 <= who.errors <= 7
 
 
 def test_a_status_that_an_eviction_has_overtaken_is_not_written() -> None:
