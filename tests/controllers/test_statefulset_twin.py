@@ -81,11 +81,11 @@ a_set = st.fixed_dictionaries({
 })  # fmt: skip
 a_pod = st.fixed_dictionaries(
     {"phase": st.sampled_from([0, 1, 1, 1, 1, 2, 3, 4]), "ready": flag, "available": flag, "deleted": flag,
-     "revision": st.integers(0, 1)}
+     "revision": st.integers(-1, 1)}
 )  # fmt: skip
 a_good_pod = st.fixed_dictionaries(
     {"phase": st.just(1), "ready": st.just(True), "available": st.just(True), "deleted": st.just(False),
-     "revision": st.integers(0, 1)}
+     "revision": st.integers(-1, 1)}
 )  # fmt: skip
 most_pods = st.integers(0, 4).flatmap(
     lambda count: st.fixed_dictionaries(dict.fromkeys(range(count), a_good_pod | a_good_pod | a_pod))
