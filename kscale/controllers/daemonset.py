@@ -273,8 +273,8 @@ def _roll(world: World, found: _Daemons, on: Rows) -> tuple[Rows, Rows]:
     there = found.run | (np.bincount(found.cell, minlength=len(found.run)) > 0)
     room = unavailable - found.per_set(there & ~works)
     goes = (only_old & ~old_available) | _first(only_old & old_available, place_of, room)
-    # With surge: new pods come beside old ones, free of charge where the old one is not available. That old ones go when
-    # the new one is available has been seen to already.
+    # With surge: new pods come beside old ones, free of charge where the old one is not available. That old ones go
+    # when the new one is available has been seen to already.
     room = surge - found.per_set((new > 1) | (old > 1) | ((old == 1) & (new == 1)))
     second = (only_old & ~old_available) | _first(only_old & old_available & found.run, place_of, room)
     surges = (surge > 0)[place_of]
