@@ -119,8 +119,9 @@ class Reconciler:
             return
         while self._calls and self._calls[0][0] <= now_us:
             _, _, request, keys = heapq.heappop(self._calls)
-            world.apply(request, now_us)
+            refused = world.apply(request, now_us)
             self._done(keys)
+            self._back_off(np.unique(keys[refused]), now_us)
         while self._timers and self._timers[0][0] <= now_us:
             self.add(heapq.heappop(self._timers)[2])
         while self._free_workers() > 0:
@@ -140,29 +141,33 @@ class Reconciler:
         found = self.controller.step(world, there, now_us)
         if self.controller.period_us:
             found.again(np.arange(len(there)), np.full(len(there), now_us + self.controller.period_us))
-        begun = self._start(world, there, found, now_us)
+        begun, refused = self._start(world, there, found, now_us)
         for places, times in found.later:
             kept = begun[places]
             self._remind(there[places[kept]], times[kept])
         failed = np.zeros(len(there), bool)
         for places in found.failed:
             failed[places] = True
+        failed[refused] = True
         failed &= begun
-        if failed.any():
-            self._back_off(there[failed], now_us)
-        self._fails[there[begun & ~failed]] = 0
+        self._back_off(there[failed], now_us)
+        # One whose calls still wait may be refused yet.
+        self._fails[there[begun & ~failed & (self._busy[there] == 0)]] = 0
 
-    def _start(self, world: World, keys: Rows, found: Requests, now_us: int) -> Rows:
-        """Let the calls pass or wait, in the order of their keys; return which keys were begun at all.
+    def _start(self, world: World, keys: Rows, found: Requests, now_us: int) -> tuple[Rows, Rows]:
+        """Let the calls pass or wait, in the order of their keys.
+
+        Returns which keys were begun at all, and the places of those of which a call was refused at once.
 
         Where more keys would have to wait than there are workers, the last of these are put back.
         """
         begun = np.ones(len(keys), bool)
         if not self.limited:
+            refused = [np.empty(0, np.int64)]
             for request in found.asked:
                 self.calls += len(request) * request.cost
-                world.apply(request, now_us)
-            return begun
+                refused.append(request.key[world.apply(request, now_us)])
+            return begun, np.concatenate(refused)
         costs = np.zeros(len(keys), np.int64)
         for request in found.asked:
             np.add.at(costs, request.key, request.cost)
@@ -172,15 +177,16 @@ class Reconciler:
         if len(slow) > workers:
             begun[slow[workers] :] = False
             self._put_back(keys[~begun])
-        self._pass(world, keys, [request.some(begun[request.key]) for request in found.asked], now_us)
-        return begun
+        asked = [request.some(begun[request.key]) for request in found.asked]
+        return begun, self._pass(world, keys, asked, now_us)
 
     def _put_back(self, keys: Rows) -> None:
         fresh = keys[~self._queued[keys]]
         self._queued[fresh] = True
         self.waiting = np.concatenate([fresh, self.waiting])
 
-    def _pass(self, world: World, keys: Rows, asked: list[Request], now_us: int) -> None:
+    def _pass(self, world: World, keys: Rows, asked: list[Request], now_us: int) -> Rows:
+        """Let calls pass, or wait for their time; return the keys (places) of those that were refused at once."""
         key = np.concatenate([np.empty(0, np.int64), *(request.key for request in asked)])
         cost = np.concatenate([np.empty(0, np.int64), *(np.full(len(r), r.cost) for r in asked)])
         order = np.argsort(key, kind="stable")
@@ -190,17 +196,20 @@ class Reconciler:
         times = np.concatenate([[now_us], self.client.take(total, now_us)])
         passes[order] = times[np.cumsum(cost[order])]
         first = 0
+        refused = [np.empty(0, np.int64)]
         for request in asked:
             at = passes[first : first + len(request)]
             first += len(request)
             at_once = at <= now_us
             if at_once.any():
-                world.apply(request.some(at_once), now_us)
+                part = request.some(at_once)
+                refused.append(part.key[world.apply(part, now_us)])
             for time in np.unique(at[~at_once]).tolist():
                 part = request.some(at == time)
                 if part.verb == UPDATE:
                     part.columns["uid"] = world.cluster.object_uid[part.columns["object"]]
                 self._defer(time, part, keys[part.key])
+        return np.concatenate(refused)
 
     def _defer(self, time: int, request: Request, keys: Rows) -> None:
         self._sequence += 1
@@ -218,6 +227,8 @@ class Reconciler:
             heapq.heappush(self._timers, (time, self._sequence, keys[times == time]))
 
     def _back_off(self, keys: Rows, now_us: int) -> None:
+        if not len(keys):
+            return
         controller = self.controller
         self.errors += len(keys)
         wait = controller.base_us * np.exp2(np.minimum(self._fails[keys], 60))

@@ -16,7 +16,9 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 SECOND = 1_000_000
 #: Verbs.
-CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE = range(6)
+CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, EVICT_PODS = range(7)
+#: Begins the names of columns that a write depends on.
+GIVEN = "given "
 
 
 @dataclass
@@ -86,6 +88,13 @@ class Requests:
         grace = np.full(len(key), -1, np.int64) if grace_us is None else grace_us
         self._add(Request(DELETE_PODS, key, {"pod": pod, "serial": serial, "grace_us": grace}, cost=cost))
 
+    def evict_pods(self, key: Rows, pod: Rows, serial: Rows) -> None:
+        """Ask for the eviction of pods (row and place in the order of arrival), with their own grace.
+
+        The API server may refuse, when the call is carried out: the key has failed then, and comes again.
+        """
+        self._add(Request(EVICT_PODS, key, {"pod": pod, "serial": serial, "grace_us": np.full(len(key), -1, np.int64)}))
+
     def orphan_pods(self, key: Rows, pod: Rows, serial: Rows, *, cost: int = 1) -> None:
         """Ask for the owners of pods (row and place in the order of arrival) to be taken away."""
         self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}, cost=cost))
@@ -106,14 +115,17 @@ class Requests:
 
     def update(
         self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1,
-        members: Mapping[str, Rows] | None = None,
+        given: Mapping[str, Rows] | None = None, members: Mapping[str, Rows] | None = None,
     ) -> None:  # fmt: skip
         """Ask for columns of objects' own tables, or of ``object`` (full names), to be written.
 
-        ``spec``: it is the spec that is written, so that the generation rises. ``members``: see ``Request``.
+        ``spec``: it is the spec that is written, so that the generation rises. ``given``: columns that have to hold
+        these values still when the call is carried out; it does nothing where they do not. ``members``: see
+        ``Request``.
         """
+        still = {GIVEN + name: values for name, values in (given or {}).items()}
         name = kind + (".spec" if spec else "")
-        self._add(Request(UPDATE, key, {"object": object_, **columns}, name, cost, members or {}))
+        self._add(Request(UPDATE, key, {"object": object_, **columns, **still}, name, cost, members or {}))
 
     def again(self, key: Rows, at_us: Rows) -> None:
         """Ask for keys to be looked at again at some time."""

@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 
 from kscale.engine import requests
+from kscale.engine.load import Loads
 from kscale.engine.members import Members
+from kscale.engine.pods import GONE as POD_GONE
+from kscale.engine.pods import REMOVED, UNUSED
 from kscale.engine.requests import Request
 from kscale.engine.selected import Holders, Selected
 from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.manifests.workloads import Manifest
+from kscale.state.schema import full_names
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
@@ -26,6 +30,7 @@ FREE, THERE, GONE = range(3)
 CREATE, DELETE, ORPHAN_POD = range(3)
 #: What a request says beside columns of its kind's table.
 _NO_COLUMNS = ("owner", "object", "object_owner", "uid", "members_first", "members_count")
+_NOBODY = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Kind:
         blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
         collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
         by_node: whether its objects are looked at anew when nodes are described anew.
+        evicts: decides, as the API server does, which of some pods (rows, each once) may be evicted at a time, and
+            notes it in its objects; None where the kind has no say.
     """
 
     name: str
@@ -67,6 +74,7 @@ class Kind:
     blocks: bool = True
     collected: bool = True
     by_node: bool = False
+    evicts: Callable[[World, Rows, int], Rows] | None = None
 
 
 @dataclass
@@ -84,6 +92,10 @@ class World:
         template_descriptions: all that templates ask, by row.
         derived: what leaves have worked out of ``nodes`` and templates, kept until nodes are described anew.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
+        crashes: how likely containers of a workload crash (in an hour, at each start), by kind, namespace and name.
+        settings: of the surroundings, by name: see ``kscale.scenario.effects``.
+        loads: what is asked of workloads over time.
+        versions: how often objects of a kind were made, deleted, or had their specs written by requests.
     """
 
     cluster: Cluster
@@ -93,13 +105,18 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    crashes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    settings: dict[str, float] = field(default_factory=dict)
     nodes: NodeDescriptions | None = None
     template_descriptions: list[PodTemplate] = field(default_factory=list)
-    derived: dict[tuple[str, int], Any] = field(default_factory=dict)
+    derived: dict[Any, Any] = field(default_factory=dict)
+    loads: Loads = field(default_factory=Loads)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
         self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
+        self.versions = dict.fromkeys(self.kinds, 0)
+        self._columns = full_names(self.cluster.tables)
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
         self._objects = 0
@@ -155,9 +172,11 @@ class World:
             if name not in ("log", "free", "changed"):
                 cluster.columns[f"object_{name}"][objects] = column.default
         for name, column in cluster.tables[of.table].columns.items():
-            array = cluster.columns[f"{of.table}_{name}"]
-            if len(array) == cluster.sizes[of.table] and not column.dims:
-                array[rows] = columns.get(name, np.full(count, column.default))
+            if not column.dims or column.dims[0] == of.table:
+                cluster.columns[f"{of.table}_{name}"][rows] = column.default
+                if name in columns:
+                    self._write(f"{of.table}_{name}", rows, columns[name])
+        self.versions[kind] += 1
         cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
         cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
@@ -177,6 +196,16 @@ class World:
         self.note(objects, now_us)
         return objects
 
+    def _write(self, name: str, rows: Rows, values: Rows) -> None:
+        """Write rows of a column; one of two dimensions becomes as wide as what is written, and is filled up."""
+        column = self._columns[name][1]
+        if values.ndim > 1:
+            _make_room(self.cluster, column.dims[1], values.shape[1])
+            self.cluster.columns[name][rows, values.shape[1] :] = column.default
+            self.cluster.columns[name][rows, : values.shape[1]] = values
+        else:
+            self.cluster.columns[name][rows] = values
+
     def find(self, kind: str, namespace: str, name: str) -> int:
         """Return the object of this name that a person made, or -1 where it is not there."""
         found = self._known.get((kind, namespace, name), -1)
@@ -191,6 +220,7 @@ class World:
     def own(self, objects: Rows, owners: Rows) -> None:
         """Make objects that have no owner dependents of ``owners``; -1 leaves one alone."""
         self._link(objects[owners >= 0], owners[owners >= 0])
+
     def describe(self, nodes: NodeDescriptions, now_us: int) -> None:
         """Take how nodes are described from now on; objects of kinds that ask for it are looked at anew."""
         self.nodes = nodes
@@ -306,8 +336,13 @@ class World:
                 & (cluster.object_dependents[owners] == 0)
             ]  # fmt: skip
 
-    def apply(self, request: Request, now_us: int) -> None:
-        """Make a request state, now. What it names and is not there any more is passed over."""
+    def apply(self, request: Request, now_us: int) -> Rows:
+        """Make a request state, now, and return the places of its calls that were refused.
+
+        What it names and is not there any more is passed over.
+        """
+        if request.verb == requests.EVICT_PODS:
+            return self._evict(request, now_us)
         if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS):
             self._apply_to_pods(request, now_us)
         elif request.verb == requests.CREATE_OBJECTS:
@@ -316,6 +351,27 @@ class World:
             self._delete(request, now_us)
         else:
             self._update(request, now_us)
+        return _NOBODY
+
+    def _evict(self, request: Request, now_us: int) -> Rows:
+        """Delete pods that may be evicted; return the places of the others."""
+        cluster = self.cluster
+        pods = request.columns["pod"]
+        there = np.flatnonzero(
+            (cluster.pod_trace_row[pods] == request.columns["serial"])
+            & ~np.isin(cluster.pod_state[pods], (UNUSED, POD_GONE, REMOVED))
+        )
+        # What is asked twice at once is granted or refused once.
+        there = there[np.unique(pods[there], return_index=True)[1]]
+        there.sort()
+        granted = np.ones(len(there), bool)
+        for kind in self.kinds.values():
+            if kind.evicts is not None:
+                granted[granted] = kind.evicts(self, pods[there[granted]], now_us)
+        going = request.some(there[granted])
+        going.verb = requests.DELETE_PODS
+        self._apply_to_pods(going, now_us)
+        return there[~granted]
 
     def _apply_to_pods(self, request: Request, now_us: int) -> None:
         cluster, count = self.cluster, len(request)
@@ -359,6 +415,8 @@ class World:
             cluster.object_deleted_us[gone] < 0, now_us, cluster.object_deleted_us[gone]
         )
         cluster.object_live[gone] = GONE
+        for code in np.unique(cluster.object_kind[gone]).tolist():
+            self.versions[self._by_code[code].name] += 1
         self.note(objects, now_us)
 
     def _update(self, request: Request, now_us: int) -> None:
@@ -368,21 +426,25 @@ class World:
         there = cluster.object_live[objects] == THERE
         if "uid" in request.columns:
             there &= cluster.object_uid[objects] == request.columns["uid"]
+        table = self.kinds[kind].table
+        for name in [name for name in request.columns if name.startswith(requests.GIVEN)]:
+            column = cluster.columns[f"{table}_{name.removeprefix(requests.GIVEN)}"]
+            there &= column[cluster.object_row[objects]] == request.columns[name]
         objects = objects[there]
         if "object_owner" in request.columns:
             self.note(objects, now_us)
             self._unlink(objects)
             owners = request.columns["object_owner"][there]
             self._link(objects[owners >= 0], owners[owners >= 0])
-        table = self.kinds[kind].table
         self._put_members(request.some(there), self.kinds[kind], objects)
         for name, values in request.columns.items():
-            if name in _NO_COLUMNS:
+            if name in _NO_COLUMNS or name.startswith(requests.GIVEN):
                 continue
             rows = objects if name.startswith("object_") else cluster.object_row[objects]
             full = name if name.startswith("object_") else f"{table}_{name}"
-            cluster.columns[full][rows] = values[there]
+            self._write(full, rows, values[there])
         if spec:
+            self.versions[kind] += 1
             cluster.object_generation[objects] += 1
         self.note(objects, now_us)
 

@@ -254,3 +254,17 @@ def test_rows_of_endpoints_are_used_again() -> None:
         hand.settle()
     assert hand.cluster.sizes["endpoint"] == used
     assert np.array_equal(sizes(hand, service), [0])
+
+
+def test_a_selector_that_was_changed_while_the_controller_was_away_is_followed() -> None:
+    hand, service = world()
+    selecting(hand, (0,), (1,))
+    hand.settle()
+    hand.manager.reconcilers["endpointslice"].stopped = True
+    hand.write(service, selection=1)
+    hand.settle()
+    hand.restart("endpointslice")
+    hand.settle()
+    pods_made(hand, 2, template=1)
+    hand.settle()
+    assert sizes(hand, service) == [2]

@@ -30,7 +30,7 @@ def delete(thing: Thing, policy: int) -> None:
 
 def collect(things: list[Thing]) -> None:
     """Go over all things again and again, until nothing changes; pods take no time to stop."""
-    while any([_look(things, number) for number in range(len(things))]):
+    while any(_look(things, number) for number in range(len(things))):
         pass
 
 

@@ -139,7 +139,6 @@ class _Packing:
         self.target[new] = np.repeat(receivers, amounts)
         self.position[new] = len(slices.slice) + np.arange(len(new))
         self.written[fitting[fits]] = True
-        self.same[fitting[fits]] = False
 
     def _fitting(self, rest: Rows) -> Rows:
         """Return for each group the fullest slice that is as it was and has room for its ``rest``; -1 for none."""

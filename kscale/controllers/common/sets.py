@@ -93,7 +93,7 @@ _policy = msgspec.json.Decoder(_Policy).decode
 
 def spec_of(taking: Taking, template: PodTemplateSpec | None) -> Item:
     """Return the spec of a pod template, to be decoded. Raises InputError where it is missing."""
-    if template is None or bytes(template.spec) in (b"", b"null"):
+    if template is None or template.empty:
         raise InputError("is missing", field="spec.template.spec", expected="the spec of its pods")
     return taking.item._replace(raw=template.spec)
 

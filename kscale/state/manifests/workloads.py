@@ -56,6 +56,11 @@ class PodTemplateSpec(models.Part, frozen=True):
     metadata: TemplateMeta | None = None
     spec: msgspec.Raw = msgspec.Raw()
 
+    @property
+    def empty(self) -> bool:
+        """Whether its spec is missing."""
+        return bytes(self.spec) in (b"", b"null")
+
 
 @dataclass(frozen=True)
 class Made:
@@ -115,7 +120,7 @@ class Taking:
         ``labels`` come on top of its own; ``owner`` is kind, name and selector of what controls its pods, by which
         they are spread; ``claims`` are names of claims that each pod mounts besides. Raises InputError.
         """
-        if found is None or bytes(found.spec) in (b"", b"null"):
+        if found is None or found.empty:
             raise InputError("is missing", field=f"{where}.spec", expected="the spec of its pods")
         meta = found.metadata or TemplateMeta()
         both = {**(meta.labels or {}), **(labels or {})}
