@@ -91,7 +91,7 @@ def happen(hand: Hand, tops: list[int], event: tuple[str, int, int]) -> None:
     what, which, number = event
     top = tops[which]
     pods = [pod for set_ in hand.objects("ReplicaSet", top) for pod in hand.active(set_)]
-    writes = {"scale": {"replicas": number}, "template": {"template": number, "content": number % 4},
+    writes = {"scale": {"replicas": number}, "template": {"template": number % 4, "content": number % 4},
               "pause": {"paused": number % 2}, "rollback": {"rollback_to": number % 4},
               "bounds": {"surge": 10 * number, "unavailable": 5 * number}}  # fmt: skip
     if what in writes:
