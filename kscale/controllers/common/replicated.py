@@ -191,7 +191,7 @@ def _selector(taking: Taking, spec: ReplicaSetSpec) -> Selector:
 
 def _check(selector: Selector, labels: Mapping[str, str], template: PodTemplateSpec | None) -> None:
     """Check what the API server checks of a selector and a template. Raises InputError."""
-    if template is None or template.spec is None:
+    if template is None or template.empty:
         return  # which the template's own reader tells
     if not selector.requirements:
         raise InputError("selects everything", field="spec.selector", expected="at least one requirement")

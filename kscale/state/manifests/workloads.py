@@ -51,10 +51,15 @@ class TemplateMeta(models.Part, frozen=True):
 
 
 class PodTemplateSpec(models.Part, frozen=True):
-    """v1.PodTemplateSpec, its spec as it stands."""
+    """v1.PodTemplateSpec, its spec as it stands; empty where it is missing."""
 
     metadata: TemplateMeta | None = None
-    spec: msgspec.Raw | None = None
+    spec: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def empty(self) -> bool:
+        """Whether its spec is missing."""
+        return bytes(self.spec) in (b"", b"null")
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ class Taking:
         ``labels`` come on top of its own; ``owner`` is kind, name and selector of what controls its pods, by which
         they are spread; ``claims`` are names of claims that each pod mounts besides. Raises InputError.
         """
-        if found is None or found.spec is None:
+        if found is None or found.empty:
             raise InputError("is missing", field=f"{where}.spec", expected="the spec of its pods")
         meta = found.metadata or TemplateMeta()
         both = {**(meta.labels or {}), **(labels or {})}
@@ -130,8 +135,11 @@ class Taking:
         """Return the number of what a pod template says, whatever its hash label: equal ones have one number."""
         meta = (found.metadata if found else None) or TemplateMeta()
         labels = {key: value for key, value in sorted((meta.labels or {}).items()) if key != HASH_LABEL}
-        spec = msgspec.json.decode(found.spec) if found and found.spec else None
-        told = (labels, sorted((meta.annotations or {}).items()), spec)
+        spec = msgspec.json.decode(found.spec) if found and bytes(found.spec) else None
+        return self.number((labels, sorted((meta.annotations or {}).items()), spec))
+
+    def number(self, told: object) -> int:
+        """Return the number of something that JSON can say: equal ones have one number."""
         contents = self.gathering.workloads.contents
         return contents.setdefault(msgspec.json.encode(told, order="sorted"), len(contents))
 
