@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from kscale.report import style, text
+from kscale.report import marks, style, text
 from kscale.report.figures import Figure
 from kscale.report.reading import Resource
 from kscale.report.summary import Summary
@@ -105,6 +105,8 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
         cut = f"; scale ends at {most:g} %"
     style.percent_axis(axes, most)
     style.run_axis(axes, supply.axis, float(x[0]), float(x[-1]), roomy, label=False)
+    if supply.axis.kind == "time":
+        marks.draw(axes, summary.living.actions if summary.living else None)
     name = style.words(text.capital(resource.label), 30)
     axes.annotate(
         name, (0, 1), (-36, 26), xycoords="axes fraction", textcoords="offset points", weight="bold", fontsize=11

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
-from kscale.report import style, text
+from kscale.report import marks, style, text
 from kscale.report.figures import Figure
 from kscale.report.summary import Summary
 from kscale.report.supply import AXES
@@ -59,6 +59,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         base = above
     style.count_axis(axes, waits.peak * 1.18)
     style.run_axis(axes, AXES["time"], 0, float(hours[-1]), wide)
+    marks.draw(axes, summary.living.actions if summary.living else None)
     axes.set_ylabel("waiting pods")
     right = waits.peak_at > hours[-1] / 2
     axes.annotate(
