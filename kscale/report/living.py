@@ -153,20 +153,18 @@ def sentence(living: Living) -> str:
 
 
 def lines(living: Living) -> list[tuple[str, str]]:
-    """Return the most important of it in at most two lines: a name and words."""
+    """Return the most important of it in at most three lines: a name and words."""
     rolled, started = living.rollouts, living.startup
     out = []
     if rolled.finished or rolled.unfinished:
         words = [f"{text.number(rolled.finished)} finished, {text.number(rolled.unfinished)} not"]
         words += [f"longest {text.duration(rolled.longest_us)}"] if rolled.longest_us is not None else []
-        words += [f"bounds broken in {text.number(rolled.broken)}"] if rolled.broken else []
+        words += [f"bounds broken {text.number(rolled.broken)}"] if rolled.broken else []
         out.append(("rollouts", "; ".join(words)))
-    rest = [text.plural(living.restart_count, "restart")] if living.restart_count else []
-    rest += [f"{text.plural(living.refused, 'eviction')} refused"] if living.refused else []
     if started is not None:
         step = text.clean(started.steps["step"][started.largest], 24)
-        times = f"mean {text.duration(started.mean_us)}, p99 {text.duration(started.p99_us)}, most in {step}"
-        out.append(("start-up", "; ".join([times, *rest])))
-    elif rest:
-        out.append(("restarts", "; ".join(rest)))
-    return out
+        times = f"mean {text.duration(started.mean_us)}, p99 about {text.duration(started.p99_us)}"
+        out.append(("start-up", f"{times}; most in {step}"))
+    found = [text.plural(living.restart_count, "restart")] if living.restart_count else []
+    found += [f"{text.plural(living.refused, 'eviction')} refused"] if living.refused else []
+    return out + ([("disruptions", ", ".join(found))] if found else [])

@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 
 from kscale.report import style
 
-#: Points of the drawing that a letter of a number takes, and the room between two numbers.
-_LETTER, _GAP = 5.4, 6.0
+#: Points of the drawing that a letter of a label takes.
+LETTER = 5.4
+#: Room between two labels, and how far a label may stand out to the right of the axes.
+_GAP, _BEYOND = 5.0, 12.0
 SENTENCE = "Thin upright lines with numbers are the actions of the scenario, which a table below names."
 
 
@@ -24,31 +26,38 @@ def draw(axes: Axes, actions: pl.DataFrame | None, start_us: float = 0) -> bool:
     found = actions.select((pl.col("time_us") - start_us).alias("at"), "action").filter((at >= low) & (at <= high))
     figure = axes.get_figure(root=True)
     assert figure is not None
-    points = axes.get_position().width * figure.get_size_inches()[0] * 72 / (high - low)
-    for x, numbers in _grouped([((a - low) * points, number) for a, number in found.rows()]):
-        at_x = low + x / points
-        axes.axvline(at_x, color=style.MUTED, linewidth=0.8, dashes=(1, 2), zorder=1.5)
+    wide = axes.get_position().width * figure.get_size_inches()[0] * 72
+    points = wide / (high - low)
+    for x, label_at, numbers in grouped(
+        [((place - low) * points, number) for place, number in found.iter_rows()], wide
+    ):
+        axes.axvline(low + x / points, color=style.MUTED, linewidth=0.8, dashes=(1, 2), zorder=1.5)
         axes.annotate(
-            _span(numbers), (at_x, 1), (0, 1.5), xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha="right" if at_x - low > 0.9 * (high - low) else "center", fontsize=8.5, color=style.MUTED,
+            span(numbers), (low + label_at / points, 1), (0, 1.5), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", fontsize=8.5, color=style.MUTED,
         )  # fmt: skip
     return found.height > 0
 
 
-def _span(numbers: list[int]) -> str:
+def span(numbers: list[int]) -> str:
+    """Return numbers as one label: the only one, or the first and the last."""
     first, last = min(numbers), max(numbers)
     return str(first) if first == last else f"{first}–{last}"
 
 
-def _grouped(placed: list[tuple[float, int]]) -> list[tuple[float, list[int]]]:
-    """Return where lines stand, in points, and their numbers; no two numbers touch each other."""
-    out: list[tuple[float, list[int]]] = []
+def grouped(placed: list[tuple[float, int]], wide: float) -> list[tuple[float, float, list[int]]]:
+    """Return where lines and the middles of their labels stand, in points, and their numbers.
+
+    ``wide`` is how wide the axes are. No two labels touch each other, and none ends far beyond the axes.
+    """
+    if not placed:
+        return []
+    label = LETTER * (2 * max(len(str(number)) for _, number in placed) + 1)
+    out: list[tuple[float, float, list[int]]] = []
     for x, number in sorted(placed):
-        if out:
-            before, numbers = out[-1]
-            wide = _LETTER * (len(_span([*numbers, number])) + len(str(number))) / 2 + _GAP
-            if x - before < wide:
-                numbers.append(number)
-                continue
-        out.append((x, [number]))
+        middle = min(x, wide + _BEYOND - label / 2)
+        if out and middle - out[-1][1] < label + _GAP:
+            out[-1][2].append(number)
+        else:
+            out.append((x, middle, [number]))
     return out

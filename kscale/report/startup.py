@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,9 +50,10 @@ def measure(folder: Path) -> Startup | None:
     found = reading.living(folder, "startup").filter(pl.col("pods") > 0).collect()
     if found.is_empty():
         return None
+    pods = max(found["pods"].to_list())
+    whole = whole_quantile([_bars(row) for row in found.iter_rows(named=True)], pods, 0.99)
     rows = _folded(found.rows(named=True))
-    bars = [np.array(row["histogram"] or [0], np.int64) for row in rows]
-    pods = max(row["pods"] for row in rows)
+    bars = [_bars(row) for row in rows]
     quantiles = {
         f"p{round(100 * share)}_us": [quantile(counts, share) for counts in bars] for share in SHARES
     }  # fmt: skip
@@ -59,10 +61,15 @@ def measure(folder: Path) -> Startup | None:
         {name: [row[name] for row in rows] for name in ("step", "pods", "total_us")} | quantiles,
     ).with_columns(mean_us=pl.col("total_us") / pl.col("pods"), share_us=pl.col("total_us") / pods)
     mean = float(steps["share_us"].sum())
-    return Startup(steps, pods, mean, whole_quantile(bars, pods, 0.99), int(steps["share_us"].arg_max() or 0))
+    shares = steps.select(pl.when(pl.col("step") != OTHERS).then("share_us").otherwise(-1.0)).to_series()
+    return Startup(steps, pods, mean, whole, int(shares.arg_max() or 0))
 
 
-def _folded(rows: list[dict]) -> list[dict]:
+def _bars(row: dict[str, Any]) -> np.ndarray:
+    return np.array(row["histogram"] or [0], np.int64)
+
+
+def _folded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows with the cheapest of too many steps as one."""
     if len(rows) <= STEPS:
         return rows

@@ -28,24 +28,21 @@ def shown(at: float, name: str, counts: tuple[int, ...], kind: str = "Deployment
 def rolling(
     name: str, start: float, wanted: int = 10, *, pace: float = 20, stops_at: int | None = None, **rest: str
 ) -> list[Row]:
-    """Return the rows of a rolling update: two more pods, one fewer available, one step after the other.
+    """Return the rows of a rolling update of at most two more pods and at least all but one available.
 
     ``stops_at`` is how many updated pods become available; the rest never do.
     """
     bounds = (wanted + 2, wanted - 1)
     rows = [shown(start - 5, name, (wanted, wanted, wanted, wanted, wanted, *bounds), **rest)]
     rows.append(shown(start, name, (wanted, wanted, 0, wanted, wanted, *bounds), **rest))
-    at, ready = start, 0
+    at, old, updated, ready = start, wanted, 0, 0
     last = wanted if stops_at is None else stops_at
     while ready < last:
-        at += pace
-        updated = min(ready + 3, wanted)
-        old = wanted + 2 - updated if updated < wanted else wanted - ready
-        rows.append(shown(at, name, (wanted, updated + old, updated, ready + old, ready + old - 1, *bounds), **rest))
-        ready = min(ready + 2, last)
-        old = min(old, max(wanted - 1 - ready, 0)) if ready < wanted else 0
-        now = (wanted, updated + old, updated, ready + old, ready + old, *bounds)
-        rows.append(shown(at + pace / 2, name, now, **rest))
+        updated = min(wanted, wanted + 2 - old)
+        rows.append(shown(at + 1, name, (wanted, old + updated, updated, old + ready, old + ready, *bounds), **rest))
+        ready, at = min(updated, last), at + pace
+        old = max(wanted - 1 - ready, 0)
+        rows.append(shown(at, name, (wanted, old + updated, updated, old + ready, old + ready, *bounds), **rest))
     return rows
 
 

@@ -163,7 +163,9 @@ def hostile_lives() -> Story:
     story.living = lives.tables(
         rollouts=rows,
         objects=objects,
-        startup=[(name, 5, 5 * SECOND, [k, 0, 0, 1, 1]) for k, name in [*spans, *((9, f"{n}2") for _, n in spans)]],
+        startup=[
+            (name, 5 + k, 13_000 + k, [3 + k, 0, 0, 1, 1]) for k, name in [*spans, *((9, f"{n}2") for _, n in spans)]
+        ],
         actions=[(k * HOUR, k, name) for k, name in spans],
         controllers=[(name, 10 + k, k) for k, name in spans],
     )
@@ -178,7 +180,7 @@ def many_lives(count: int = 1000) -> Story:
     story.living = lives.tables(
         rollouts=rows,
         objects=[("ReplicaSet", "default", f"web-{k}", None, 0, 1, 1, 1, 0, 0, k, None) for k in range(count)],
-        startup=[(f"step {k}", 10 + k % 5, (10 + k % 5) * k * 1000, [0] * 9 + [10 + k % 5]) for k in range(count)],
+        startup=[(f"step {k}", 10 + k % 5, (10 + k % 5) * 300_000 + k, [0] * 9 + [10 + k % 5]) for k in range(60)],
         actions=[(k * 36 * SECOND, k + 1, f"node-{k} is drained") for k in range(count)],
         controllers=[(f"controller-{k}", k, 0) for k in range(count)],
     )

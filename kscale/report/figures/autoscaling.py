@@ -98,7 +98,7 @@ def _panels(upper: Axes, lower: Axes, summary: Summary, scaler: Autoscaler, wide
 def _cores(axes: Axes, most: float) -> None:
     """Give the y axis a scale from 0 to ``most`` cores with a few round ticks."""
     top = 1.08 * most if most > 0 else 1.0
-    step = style.nice(top / 3)
+    step = style.nice(top / 4)
     ticks = np.arange(0, top + step / 100, step)
     axes.set_ylim(0, top)
     axes.set_yticks(ticks, [style.short(t) for t in ticks])

@@ -12,7 +12,12 @@ from kscale.report.tables import Table
 
 def _rows(summary: Summary) -> list[tuple[str, int]]:
     frame = summary.living.restarts if summary.living else None
-    return [] if frame is None else [(f"{space}/{owner}", count) for space, owner, count in frame.iter_rows()]
+    return [] if frame is None else [(_named(space, owner), count) for space, owner, count in frame.iter_rows()]
+
+
+def _named(namespace: str, owner: str) -> str:
+    kind, _, name = owner.partition("/")
+    return f"{kind} {namespace}/{name}"
 
 
 def _finding(summary: Summary) -> str | None:

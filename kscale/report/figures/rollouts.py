@@ -18,7 +18,7 @@ from kscale.report.supply import Axis
 from kscale.report.tables import Table
 
 _SINCE = Axis("time", "virtual time since it began")
-_LINES = (("updated", style.ORANGE, 1.4), ("ready", style.SKY, 1.4), ("available", style.BLUE, 1.8))
+_LINES = (("updated", style.ORANGE, 1.4), ("ready", style.GREEN, 1.4), ("available", style.BLUE, 1.8))
 
 
 def _rollouts(summary: Summary) -> Rollouts:
@@ -62,18 +62,18 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     rolled = _rollouts(summary)
     columns = 2 if wide and len(rolled.courses) > 1 else 1
     rows = math.ceil(len(rolled.courses) / columns)
-    high, gap, top = 122, 72, 96 if wide else 112
+    high, gap, top = 122, 72, 76 if wide else 92
     figure = style.canvas(wide, top + rows * (high + gap) - 10)
     items = [(colour, name) for name, colour, _ in _LINES]
     items += [(style.INK, "wanted"), (style.MUTED, "bounds"), (style.RED, "beyond a bound")]
     style.legend_line(figure, items, 8, 4)
     ends = [_end(course, row) for course, row in zip(rolled.courses, rolled.rows.iter_rows(named=True), strict=False)]
-    span = 1.08 * max([*ends, 1])
+    span = 1.05 * max([*ends, 1])
     each = (style.width(wide) - 8) / columns
     for k, course in enumerate(rolled.courses):
         row, column = divmod(k, columns)
         axes = style.place(figure, 8 + column * each + 42, top + row * (high + gap), each - 58, high)
-        _panel(axes, summary, course, rolled.rows.row(k, named=True), (span, wide and columns == 1, wide))
+        _panel(axes, summary, course, rolled.rows.row(k, named=True), (span, wide and columns == 1))
         if k + columns >= len(rolled.courses):
             axes.set_xlabel(_SINCE.label)
     return figure
@@ -84,11 +84,9 @@ def _end(course: pl.DataFrame, row: dict[str, Any]) -> int:
     return int(row["duration_us"]) if row["end_us"] is not None else int(course["time_us"][-1] - row["start_us"])
 
 
-def _panel(
-    axes: Axes, summary: Summary, course: pl.DataFrame, row: dict[str, Any], shape: tuple[float, bool, bool]
-) -> None:
-    span, roomy, wide = shape
-    low = -0.06 * span
+def _panel(axes: Axes, summary: Summary, course: pl.DataFrame, row: dict[str, Any], shape: tuple[float, bool]) -> None:
+    span, roomy = shape
+    low = -0.05 * span
     x = np.append(course["time_us"].to_numpy() - row["start_us"], span).astype(float)
     x[0] = min(x[0], 0) if x[0] >= low else low
     if row["end_us"] is None:
@@ -111,7 +109,7 @@ def _panel(
     style.count_axis(axes, 1.08 * top)
     style.run_axis(axes, _SINCE, low, span, roomy, label=False)
     marks.draw(axes, summary.living.actions if summary.living else None, row["start_us"])
-    _titles(axes, row, 84 if roomy else 40 if wide else 44)
+    _titles(axes, row, 84 if roomy else 40)
 
 
 def _beyond(axes: Axes, x: np.ndarray, values: dict[str, np.ndarray]) -> None:
@@ -121,9 +119,7 @@ def _beyond(axes: Axes, x: np.ndarray, values: dict[str, np.ndarray]) -> None:
         if not beyond.any():
             continue
         edge = values[bound]
-        axes.fill_between(
-            x, edge, edge + sign * beyond, where=beyond > 0, step="post", color=style.RED, alpha=0.55, linewidth=0
-        )
+        axes.fill_between(x, edge, edge + sign * beyond, step="post", color=style.RED, alpha=0.55, linewidth=0)
         worst = int(beyond.argmax())
         axes.plot([x[worst]], [values[base][worst]], marker="v" if sign < 0 else "^", markersize=6, color=style.RED)
 

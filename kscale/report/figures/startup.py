@@ -49,7 +49,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
     high, top = _ROW * rows, 118
     figure = style.canvas(wide, top + high + 74)
     bar = style.place(figure, 12, 28, w - 40, 26)
-    _stack(bar, _startup(summary), colours)
+    _stack(bar, _startup(summary), colours, wide)
     _heading(bar, "Mean, added up", 0)
     axes = style.place(figure, 12, top, w - 40, high)
     _heading(axes, "Half, 90 % and 99 % of the pods, by step", 6)
@@ -71,7 +71,7 @@ def _heading(axes: Axes, words: str, up: float) -> None:
     )
 
 
-def _stack(axes: Axes, started: Startup, colours: tuple[str, ...]) -> None:
+def _stack(axes: Axes, started: Startup, colours: tuple[str, ...], wide: bool) -> None:
     axes.grid(axis="y", visible=False)
     axes.set_yticks([])
     left = 0.0
@@ -79,7 +79,7 @@ def _stack(axes: Axes, started: Startup, colours: tuple[str, ...]) -> None:
         axes.barh(0, share, left=left, height=0.8, color=colour)
         left += share
     axes.set_ylim(-0.5, 0.5)
-    style.run_axis(axes, AXES["time"], 0, max(left, 1.0), False, label=False)
+    style.run_axis(axes, AXES["time"], 0, max(left, 1.0), wide, label=False)
 
 
 def _spread(axes: Axes, started: Startup, colours: tuple[str, ...], wide: bool) -> None:
