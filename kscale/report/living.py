@@ -111,7 +111,7 @@ def _autoscalers(folder: Path, horizon_us: int) -> tuple[tuple[Autoscaler, ...],
     for row in found.head(AUTOSCALERS).iter_rows(named=True):
         rows = (
             lazy.filter(*(pl.col(key) == row[key] for key in KEYS))
-            .select("time_us", "wanted", "pods", "most", "least", pl.col("load").fill_null(0))
+            .select("time_us", pl.col("wanted", "pods", "most", "least", "load").fill_null(0))
             .sort("time_us", maintain_order=True)
             .unique("time_us", keep="last", maintain_order=True)
             .collect()

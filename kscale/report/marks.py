@@ -6,37 +6,42 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from kscale.report import style
+from kscale.report.summary import Summary
 
 #: Points of the drawing that a letter of a label takes.
 LETTER = 5.4
 #: Room between two labels, and how far a label may stand out to the right of the axes.
 _GAP, _BEYOND = 5.0, 12.0
-SENTENCE = "Thin upright lines with numbers are the actions of the scenario, which a table below names."
 
 
-def draw(axes: Axes, actions: pl.DataFrame | None, start_us: float = 0) -> bool:
-    """Draw the actions that fall into the axes, ``start_us`` being where they begin; return whether there were any.
+def draw(axes: Axes, summary: Summary, start_us: float = 0) -> None:
+    """Draw the actions that fall into the axes, whose zero is at ``start_us``.
 
     Actions whose numbers would lie on one another share a line at the first of them and a span of numbers.
     """
-    if actions is None or actions.is_empty():
-        return False
+    if summary.living is None:
+        return
     low, high = axes.get_xlim()
     at = pl.col("at")
-    found = actions.select((pl.col("time_us") - start_us).alias("at"), "action").filter((at >= low) & (at <= high))
+    shifted = summary.living.actions.select((pl.col("time_us") - start_us).alias("at"), "action")
+    found = shifted.filter((at >= low) & (at <= high)).iter_rows()
     figure = axes.get_figure(root=True)
     assert figure is not None
     wide = axes.get_position().width * figure.get_size_inches()[0] * 72
     points = wide / (high - low)
-    for x, label_at, numbers in grouped(
-        [((place - low) * points, number) for place, number in found.iter_rows()], wide
-    ):
+    for x, label_at, numbers in grouped([((place - low) * points, number) for place, number in found], wide):
         axes.axvline(low + x / points, color=style.MUTED, linewidth=0.8, dashes=(1, 2), zorder=1.5)
         axes.annotate(
             span(numbers), (low + label_at / points, 1), (0, 1.5), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", fontsize=8.5, color=style.MUTED,
         )  # fmt: skip
-    return found.height > 0
+
+
+def sentence(summary: Summary) -> str:
+    """Return what a figure with actions says of their lines, after a space; nothing where there are none."""
+    if summary.living is None or summary.living.actions.is_empty():
+        return ""
+    return " Thin upright lines with numbers are the actions of the scenario, which a table below names."
 
 
 def span(numbers: list[int]) -> str:

@@ -79,7 +79,9 @@ _MEASURED = ("duration_us", "below_us", "wanted", "most", "least", "lowest", "hi
 
 def _shown(folder: Path, horizon_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return what controllers were shown, object by object with ``object`` and ``row``, and the objects' names."""
-    lazy = reading.living(folder, "rollouts").filter(pl.col("kind") != AUTOSCALER)
+    # What another object controls changes on its behalf: a ReplicaSet of a Deployment has no rollouts of its own.
+    owned = reading.living(folder, "objects").filter(pl.col("owner").is_not_null()).select(KEYS)
+    lazy = reading.living(folder, "rollouts").filter(pl.col("kind") != AUTOSCALER).join(owned, on=KEYS, how="anti")
     names = lazy.select(KEYS).unique().sort(KEYS).with_row_index("object").collect()
     frame = (
         lazy.join(names.lazy(), on=KEYS, how="left", maintain_order="left")

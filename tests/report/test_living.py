@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale import report
-from kscale.report import budget, living, marks, metrics, startup, terminal
+from kscale.report import budget, comparing, living, marks, metrics, startup, terminal
 from kscale.report.figures import all_figures
 from tests.report import lives, make_run, stories
 from tests.report.play import HOUR, SECOND
@@ -99,6 +99,14 @@ def test_budgets_hold_them(lived):
     first = budget.initial(lived[0].headline)
     assert "rollouts_unfinished: {max: 1.1}" in first and "rollouts_finished" not in first
     assert all(metrics.find(name) for name in living.headline(lived[0].living))
+
+
+def test_two_runs_are_compared_by_them(lived, tmp_path):
+    other = make_run.make(tmp_path, stories.resting())
+    numbers = comparing.compare((lived[1], tmp_path), (lived[0].run, other)).numbers
+    rows = {row[0]: row[1:] for row in numbers.iter_rows()}
+    assert rows["rollouts_unfinished"] == (1, 0, -1, "second", "rollouts")
+    assert rows["startup_mean_seconds"][1:4] == (None, None, "")
 
 
 def test_terminal_page_and_markdown_tell_them(lived):

@@ -80,6 +80,19 @@ def test_names_are_kept_apart_and_autoscalers_are_none(tmp_path):
     assert measured(tmp_path, rows + lives.autoscaler("web", [1, 5000])).finished == 3
 
 
+def test_what_another_object_controls_has_no_rollouts_of_its_own(tmp_path):
+    rows = lives.rolling("web", 10) + lives.created("web-1", 10, kind="ReplicaSet") + lives.created("a", 10)
+    objects = [("Deployment", "default", "web", None, 0, *[1] * 6, None)]
+    objects += [("ReplicaSet", "default", "web-1", "Deployment/web", 0, *[1] * 6, None)]
+    lives.table("objects", objects).write_parquet(tmp_path / "objects.parquet")
+    assert [row[0] for row in told(measured(tmp_path, rows))] == ["a", "web"]
+
+
+def test_bounds_that_are_not_known_are_kept(tmp_path):
+    rows = [(*row[:9], None, None, None) for row in lives.rolling("web", 10)]
+    assert told(measured(tmp_path, rows))[0][-1] is False
+
+
 def test_a_long_course_keeps_its_worst_moment(tmp_path):
     rows = [lives.shown(0, "web", (9, 9, 9, 9, 9, 10, 8))]
     rows += [lives.shown(1 + k / 10, "web", (9, 9, 0, 8, 2 if k == 777 else 8, 10, 8)) for k in range(5000)]

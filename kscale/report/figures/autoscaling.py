@@ -30,13 +30,11 @@ def _finding(summary: Summary) -> str | None:
     asked = f"always asked for {text.plural(low, 'pod')}" if low == high else f"asked for {low:,} to {high:,} pods"
     full = f", for {text.duration(first.at_most_us)} as many as it may" if first.at_most_us else ""
     others = summary.living.autoscaler_count - 1
-    return f"Autoscaler {named} {asked}{full}" + (
-        f"; {text.plural(others, 'other autoscaler')} moved no more" if others else ""
-    )
+    return f"Autoscaler {named} {asked}{full}" + (f"; {text.plural(others, 'other autoscaler')}" if others else "")
 
 
 def _reading(summary: Summary) -> str:
-    more = f" {marks.SENTENCE}" if summary.living and summary.living.actions.height else ""
+    more = marks.sentence(summary)
     return (
         "Two panels per autoscaler, of those whose wishes moved most. Above is the load: what its target was asked to "
         "do, in cores. Below are the pods that the autoscaler asked for and those that were there, between the fewest "
@@ -46,7 +44,7 @@ def _reading(summary: Summary) -> str:
 
 def _draw(summary: Summary, wide: bool) -> Drawing:
     shown = _shown(summary)
-    top = 64 if wide else 80
+    top = 64
     figure = style.canvas(wide, top + _EACH * len(shown) - 26)
     items = [
         (style.ORANGE, "load"),
@@ -92,7 +90,7 @@ def _panels(upper: Axes, lower: Axes, summary: Summary, scaler: Autoscaler, wide
     upper.tick_params(axis="x", labelbottom=False)
     upper.set_ylabel("cores")
     lower.set_ylabel("pods")
-    marks.draw(upper, summary.living.actions if summary.living else None)
+    marks.draw(upper, summary)
 
 
 def _cores(axes: Axes, most: float) -> None:

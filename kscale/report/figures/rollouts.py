@@ -48,7 +48,7 @@ def _broken(rolled: Rollouts) -> str:
 
 
 def _reading(summary: Summary) -> str:
-    more = f" {marks.SENTENCE}" if summary.living and summary.living.actions.height else ""
+    more = marks.sentence(summary)
     return (
         "One panel per workload that was not as wanted for a while: it was created, got a new template, was scaled, or "
         "lost pods; what did not finish or broke its bounds comes first, then what had too few available pods for "
@@ -97,7 +97,9 @@ def _panel(axes: Axes, summary: Summary, course: pl.DataFrame, row: dict[str, An
         for name in course.columns[1:]
     }
     top = max(values[name].max() for name in ("wanted", "pods", "available", "updated"))
-    bounds = {name: values[name] for name in ("least", "most") if values[name].max() <= 3 * max(top, 1)}
+    # A bound that is not known is not drawn, nor one so far above everything that it would leave no room.
+    known = [name for name in ("least", "most") if not course[name].null_count()]
+    bounds = {name: values[name] for name in known if values[name].max() <= 3 * max(top, 1)}
     top = max([top, *(bound.max() for bound in bounds.values())])
     for bound in bounds.values():
         axes.step(x, bound, where="post", color=style.MUTED, linewidth=0.9, dashes=(4, 2.5))
@@ -108,7 +110,7 @@ def _panel(axes: Axes, summary: Summary, course: pl.DataFrame, row: dict[str, An
     _beyond(axes, x, values)
     style.count_axis(axes, 1.08 * top)
     style.run_axis(axes, _SINCE, low, span, roomy, label=False)
-    marks.draw(axes, summary.living.actions if summary.living else None, row["start_us"])
+    marks.draw(axes, summary, row["start_us"])
     _titles(axes, row, 84 if roomy else 40)
 
 
