@@ -199,6 +199,9 @@ def probe_startup(
         )  # fmt: skip
         if failed < started:
             started, kill = NEVER, failed
+        if started >= life_slot_end_us[pod, slot]:
+            # No probe runs in a container that has exited, though its kubelet has yet to see that.
+            started = NEVER
     life_slot_seen_us[pod, slot], life_slot_started_us[pod, slot] = seen, started
     return kill
 
@@ -209,6 +212,7 @@ def probe_ready(
     container_readiness_delay_us: Any, container_readiness_timeout_us: Any, container_readiness_failure: Any,
     container_readiness_success: Any, container_ready_us: Any, container_hang_us: Any, life_worker_us: Any,
     life_slot_start_us: Any, life_slot_started_us: Any, life_slot_ready_us: Any, life_slot_unready_us: Any,
+    life_slot_end_us: Any,
 ) -> None:  # fmt: skip
     """Settle when the container is ready, and when it is so no more."""
     container, start = template_container_first[pod_template[pod]] + slot, life_slot_start_us[pod, slot]
@@ -221,12 +225,13 @@ def probe_ready(
         ready = first_success(life_worker_us[pod], period, begin, start + container_ready_us[container], hang)
         if ready < NEVER:
             ready += (container_readiness_success[container] - 1) * period
-        if ready >= hang:
+        end = life_slot_end_us[pod, slot]
+        if ready >= min(hang, end):
             ready = NEVER
         if ready < NEVER and hang < NEVER:
-            failed = tick(life_worker_us[pod], period, hang)
-            unready = failed + (container_readiness_failure[container] - 1) * period
-            unready += container_readiness_timeout_us[container]
+            failed = tick(life_worker_us[pod], period, hang) + (container_readiness_failure[container] - 1) * period
+            if failed < end:
+                unready = failed + container_readiness_timeout_us[container]
     life_slot_ready_us[pod, slot], life_slot_unready_us[pod, slot] = ready, unready
 
 
