@@ -56,7 +56,8 @@ def lives(draw: Any) -> PodLife:
                 **probes, prestop_us=draw(TENTHS), stop_us=draw(TENTHS), ready_us=draw(TENTHS),
                 run_us=draw(TENTHS) if kind == INIT else draw(st.just(-1) | TENTHS),
                 exit_code=draw(st.sampled_from([0, 0, 1])), hang_us=draw(st.just(-1) | TENTHS),
-                memory=100 * leaks, growth=10 * leaks, limit=max(200 * leaks - 1, 0), pull_failures=draw(st.integers(0, 2)),
+                memory=100 * leaks, growth=10 * leaks, limit=max(200 * leaks - 1, 0),
+                pull_failures=draw(st.integers(0, 2)),
             )
         )  # fmt: skip
     return PodLife(

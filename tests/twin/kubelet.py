@@ -273,7 +273,7 @@ class Node:
                 self.log.append((self.now, number, "Stopped"))
 
     def _stopped(self, pod: Pod, begun: int, chosen: list[Container]) -> bool:
-        """Tell whether all have exited that were asked to stop at ``begun``; each on its turn, in tenths of a second."""
+        """Tell whether all have exited that were asked to stop at ``begun``; each on its turn."""
         grace = pod.life.grace_us
         age = self.now - begun
         running = [c for c in chosen if c.state == "running" and c.start <= begun]
