@@ -150,9 +150,9 @@ COLUMNS: dict[str, Any] = {
     )),
     "layer": NewTable("A layer of images.", (Column("bytes", "int64", "Its size.", "bytes"),)),
     "claimed": NewTable("A claim that a template's pods mount.", (
-        Column("attachment", "int64", "Its attachment."),
+        Column("attached", "int64", "Its row of the table attached."),
     )),
-    "attachment": NewTable("A claim, and where it is attached.", (
+    "attached": NewTable("A claim, and where it is attached.", (
         Column("node", "int64", "The node; -1 for none.", default=-1),
         Column("users", "int64", "Pods there that mount it.", "pods"),
         Column("free_us", "int64", "When it is detached.", "us"),
@@ -166,7 +166,7 @@ COLUMNS: dict[str, Any] = {
     "template": (
         *bounds("container"),
         *bounds("claimed"),
-        Column("mounts", "int64", "Volumes that are mounted and not attached.", path="spec.volumes"),
+        Column("volumes", "int64", "Volumes that are mounted and not attached.", path="spec.volumes"),
         Column("static", "uint8", "1 where a file on the node made it."),
         Column("host_network", "uint8", "1 where it has no network of its own.", path="spec.hostNetwork"),
         Column("restart", "uint8", "0 Never, 1 OnFailure, 2 Always.", default=2, path="spec.restartPolicy"),

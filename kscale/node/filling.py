@@ -19,7 +19,7 @@ from kscale.state.tables import Cluster
 
 #: The dimensions of the room's tables, before they are filled.
 SIZES = {
-    "container": 0, "slot": 0, "image": 0, "layer": 0, "layerword": 0, "claimed": 0, "attachment": 0, "startup": 0,
+    "container": 0, "slot": 0, "image": 0, "layer": 0, "layerword": 0, "claimed": 0, "attached": 0, "startup": 0,
     "bucket": 0, "puller": 0, "collected": 0,
 }  # fmt: skip
 #: A kubelet looks at the runtime at a multiple of this, so that many nodes share their instants.
@@ -80,7 +80,7 @@ def fill(
     sizes = {
         "container": len(containers), "slot": max((len(life.containers) for life in lives), default=1),
         "image": len(images.of), "layer": len(images.sizes), "layerword": len(images.words(())),
-        "claimed": len(claims), "attachment": len(attachments), "startup": len(STEPS), "bucket": BUCKETS,
+        "claimed": len(claims), "attached": len(attachments), "startup": len(STEPS), "bucket": BUCKETS,
         "puller": pullers, "collected": len(images.of) if collects else 0,
     }  # fmt: skip
     for dimension, size in sizes.items():
@@ -91,7 +91,7 @@ def fill(
         _fill_container(cluster, row, container, images)
     _fill_bounds(cluster, "container", [row for row, _ in containers], len(templates))
     _fill_bounds(cluster, "claimed", [row for row, _ in claims], len(templates))
-    cluster.claimed_attachment[: len(claims)] = [attachments[claim] for _, claim in claims]
+    cluster.claimed_attached[: len(claims)] = [attachments[claim] for _, claim in claims]
     cluster.layer_bytes[: len(images.sizes)] = images.sizes
     for image in range(len(images.of)):
         cluster.image_layers[image] = images.words([image])
@@ -104,7 +104,7 @@ def fill(
 def _fill_templates(cluster: Cluster, lives: Sequence[PodLife]) -> None:
     count = len(lives)
     cluster.template_grace_us[:count] = [life.grace_us for life in lives]
-    cluster.template_mounts[:count] = [life.mounts for life in lives]
+    cluster.template_volumes[:count] = [life.mounts for life in lives]
     cluster.template_static[:count] = [life.static for life in lives]
     cluster.template_host_network[:count] = [life.host_network for life in lives]
     cluster.template_restart[:count] = [life.restart_policy for life in lives]

@@ -54,7 +54,7 @@ def stopped_at(
 
 @kernel
 def kubelet_stop(
-    pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_mounts: Any,
+    pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_volumes: Any,
     template_claimed_first: Any, template_claimed_last: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
     life_stage: Any, life_due_us: Any, life_deleted_us: Any, life_grace_us: Any, life_stop_us: Any, life_call_us: Any,
@@ -84,7 +84,7 @@ def kubelet_stop(
         stop += kubelet_stop_us[0]
         if stage >= STARTING:
             stop += kubelet_stop_sandbox_us[0]
-        if stage != MOUNTING and template_mounts[template] > 0:
+        if stage != MOUNTING and template_volumes[template] > 0:
             stop += kubelet_reconcile_us[0]
         if stage != MOUNTING and template_claimed_first[template] < template_claimed_last[template]:
             stop += kubelet_unmount_us[0]
@@ -99,10 +99,10 @@ def kubelet_stop(
 @kernel
 def kubelet_leave(
     pod: int, pod_node: Any, pod_template: Any, template_container_first: Any, template_container_last: Any,
-    template_claimed_first: Any, template_claimed_last: Any, container_image: Any, claimed_attachment: Any,
-    attachment_node: Any, attachment_users: Any, attachment_free_us: Any, life_stage: Any, life_mark_us: Any,
-    life_worker_us: Any, node_silent: Any, node_image_users: Any, node_image_used_us: Any, cluster_now_us: Any,
-    kubelet_unmount_us: Any, kubelet_detach_us: Any, kubelet_force_detach_us: Any,
+    template_claimed_first: Any, template_claimed_last: Any, container_image: Any, claimed_attached: Any,
+    attached_node: Any, attached_users: Any, attached_free_us: Any, life_stage: Any, life_worker_us: Any,
+    node_silent: Any, node_image_users: Any, node_image_used_us: Any, cluster_now_us: Any, kubelet_unmount_us: Any,
+    kubelet_detach_us: Any, kubelet_force_detach_us: Any,
 ) -> None:  # fmt: skip
     """Give back what a pod has on its node when it goes, in whichever way; once."""
     stage, node, template, now = life_stage[pod], pod_node[pod], pod_template[pod], cluster_now_us[0]
@@ -115,12 +115,12 @@ def kubelet_leave(
         # Its volumes were never attached.
         return
     for place in range(template_claimed_first[template], template_claimed_last[template]):
-        attachment = claimed_attachment[place]
-        attachment_users[attachment] -= 1
+        attached = claimed_attached[place]
+        attached_users[attached] -= 1
         if node_silent[node] != 0:
-            attachment_free_us[attachment] = now + kubelet_force_detach_us[0]
+            attached_free_us[attached] = now + kubelet_force_detach_us[0]
         else:
-            attachment_free_us[attachment] = now + kubelet_unmount_us[0] + kubelet_detach_us[0]
+            attached_free_us[attached] = now + kubelet_unmount_us[0] + kubelet_detach_us[0]
 
 
 @kernel

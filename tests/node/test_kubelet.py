@@ -213,7 +213,7 @@ def test_a_claim_is_attached_when_its_last_node_has_given_it_back() -> None:
     assert kubelets.cluster.life_due_us[second] >= NEVER
     kubelets.cluster.cluster_now_us[0] = kubelets.now
     kubelets.module.leave(second, kubelets.table)
-    assert kubelets.read("attachment_free_us", 0) == kubelets.now + 360 * SECOND
+    assert kubelets.read("attached_free_us", 0) == kubelets.now + 360 * SECOND
 
 
 def test_what_ran_before_the_run_is_ready_and_runs_on() -> None:
