@@ -118,6 +118,8 @@ _LIFE = (
     Column("slot_ready_us", "int64", "When it is ready.", "us", dims=_SLOT),
     Column("slot_unready_us", "int64", "When its readiness probe fails again.", "us", dims=_SLOT),
     Column("slot_end_us", "int64", "When it exits.", "us", dims=_SLOT),
+    Column("slot_own_us", "int64", "When it exits if no probe has it killed.", "us", dims=_SLOT),
+    Column("slot_kill_us", "int64", "When a probe has it killed; the largest time where none does.", "us", dims=_SLOT),
     Column("slot_code", "int64", "What it returns then.", dims=_SLOT),
     Column("slot_restarts", "int64", "How often it was started anew.", dims=_SLOT, path="status.containerStatuses"),
     Column("slot_backoff_us", "int64", "Its back-off; 0 has none.", "us", dims=_SLOT),

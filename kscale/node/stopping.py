@@ -29,7 +29,8 @@ def exit_after(hook_us: int, turn_us: int, stop_us: int, grace_us: int, least_us
 def stopped_at(
     pod: int, now_us: int, grace_us: int, sidecars_only: int, pod_template: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
-    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, kubelet_least_grace_us: Any,
+    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
+    kubelet_least_grace_us: Any,
 ) -> int:  # fmt: skip
     """Return when all containers have exited that are asked to stop now."""
     template, last = pod_template[pod], 0
@@ -48,7 +49,11 @@ def stopped_at(
                 container_prestop_us[first + slot], waits, container_stop_us[first + slot], grace_us,
                 kubelet_least_grace_us[0],
             )  # fmt: skip
-            last = max(last, min(took, max(life_slot_end_us[pod, slot] - now_us, 0)))
+            # Liveness and startup probes run no more: only a kill that had begun counts.
+            end = life_slot_own_us[pod, slot]
+            if life_slot_kill_us[pod, slot] <= now_us:
+                end = life_slot_end_us[pod, slot]
+            last = max(last, min(took, max(end - now_us, 0)))
     return now_us + last
 
 
@@ -58,9 +63,9 @@ def kubelet_stop(
     template_claimed_first: Any, template_claimed_last: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
     life_stage: Any, life_due_us: Any, life_deleted_us: Any, life_grace_us: Any, life_stop_us: Any, life_call_us: Any,
-    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, node_silent: Any, kubelet_watch_us: Any,
-    kubelet_reconcile_us: Any, kubelet_unmount_us: Any, kubelet_stop_us: Any, kubelet_stop_sandbox_us: Any,
-    kubelet_least_grace_us: Any,
+    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
+    node_silent: Any, kubelet_watch_us: Any, kubelet_reconcile_us: Any, kubelet_unmount_us: Any, kubelet_stop_us: Any,
+    kubelet_stop_sandbox_us: Any, kubelet_least_grace_us: Any,
 ) -> None:  # fmt: skip
     """Begin to end a pod whose deletion was asked for, or end it sooner where its grace was shortened.
 
@@ -79,7 +84,7 @@ def kubelet_stop(
         stop = stopped_at(
             pod, begun, life_grace_us[pod], 0, pod_template, template_container_first, template_container_last,
             container_kind, container_prestop_us, container_stop_us, life_slot_state, life_slot_start_us,
-            life_slot_end_us, kubelet_least_grace_us,
+            life_slot_end_us, life_slot_own_us, life_slot_kill_us, kubelet_least_grace_us,
         )  # fmt: skip
         stop += kubelet_stop_us[0]
         if stage >= STARTING:

@@ -278,7 +278,7 @@ class Node:
         age = self.now - begun
         running = [c for c in chosen if c.state == "running" and c.start <= begun]
         for one in [*running]:
-            self._natural(one)
+            self._natural(pod, one)
         last_first = [c for c in running if c.life.kind != SIDECAR] + [
             c for c in reversed(running) if c.life.kind == SIDECAR
         ]
@@ -297,9 +297,13 @@ class Node:
                 one.state = "exited"
         return all(c.state != "running" or c.start > begun for c in chosen)
 
-    def _natural(self, one: Container) -> None:
-        ends = [t for t in (one.life.run_us, one.life.oom_us()) if t >= 0]
-        if ends and self.now >= one.start + min(ends):
+    def _natural(self, pod: Pod, one: Container) -> None:
+        """Let a container exit whose time is up, or that a probe had killed before."""
+        ends = [one.start + t for t in (one.life.run_us, one.life.oom_us()) if t >= 0]
+        if one.killed >= 0:
+            hook = min(one.life.prestop_us, pod.life.grace_us)
+            ends.append(one.killed + hook + min(one.life.stop_us, max(2_000_000, pod.life.grace_us - hook)))
+        if ends and self.now >= min(ends):
             one.state = "exited"
 
 
