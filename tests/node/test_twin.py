@@ -124,7 +124,7 @@ def by_steps(pods: list[tuple[int, PodLife]], deletions: dict[int, int], phase_u
 
 
 @settings(
-    max_examples=40, deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120, deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
 )
 @given(
     st.lists(st.tuples(st.sampled_from([0, 0, 500_000, 20 * SECOND]), lives()), min_size=1, max_size=3),
