@@ -152,7 +152,7 @@ COLUMNS: dict[str, Any] = {
     )),
     "layer": NewTable("A layer of images.", (Column("bytes", "int64", "Its size.", "bytes"),)),
     "claimed": NewTable("A claim that a template's pods mount.", (
-        Column("attachment", "int64", "Its row of the table attached."),
+        Column("attached", "int64", "Its row of the table attached."),
     )),
     "attached": NewTable("A claim, and where it is attached.", (
         Column("node", "int64", "The node; -1 for none.", default=-1),
