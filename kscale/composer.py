@@ -36,6 +36,7 @@ class Composer:
         self._places: dict[str, str] = {}
         self._tabled: dict[str, dict[str, str]] = {}
         self._drivers: dict[str, tuple[list[str], list[ast.stmt]]] = {}
+        self._apart: dict[str, tuple[list[str], list[ast.stmt]]] = {}
         self._entries: list[str] = []
         self._functions: dict[str, ast.FunctionDef] = {}
         self._inlined = 0
@@ -61,11 +62,19 @@ class Composer:
         else:
             self._kernels[name], self._tabled[name] = ["_table"] * bool(needs), columns
 
-    def define(self, name: str, arguments: str, body: str, *, entry: bool = False) -> None:
-        """Add a driver with the text ``body``; an entry becomes a function of the module."""
+    def define(self, name: str, arguments: str, body: str, *, entry: bool = False, apart: bool = False) -> None:
+        """Add a driver with the text ``body``; an entry becomes a function of the module.
+
+        So does one that stands apart, which others call: one large function takes longer to compile than its parts, and
+        each call of a part takes its columns from the table anew.
+        """
         parsed = _Folder().visit(ast.parse(body)).body
         self._functions.clear()
-        self._drivers[name] = ([a.strip() for a in arguments.split(",") if a.strip()], parsed)
+        driver = ([a.strip() for a in arguments.split(",") if a.strip()], parsed)
+        if apart and self._kinds is not None:
+            self._apart[name], self._kernels[name] = driver, ["_table"]
+            return
+        self._drivers[name] = driver
         if entry:
             self._entries.append(name)
 
@@ -85,7 +94,7 @@ class Composer:
             "import numpy as np",
             "",
             "from kscale import kernels as _kernels",
-            "_entry, _form = _kernels.forms(globals().get('COMPILED', True))",
+            "_entry, _form, _part = _kernels.forms(globals().get('COMPILED', True))",
             *(f"import {module}" for module in sorted({place.rpartition(".")[0] for place in self._places.values()})),
             *(f"{name} = _form({self._places[name]}{self._rows(name, rows)})" for name in self._used()),
             *(
@@ -93,16 +102,29 @@ class Composer:
                 for kind in sorted(set(kinds.values()))
             ),
         ]
-        texts = [ast.unparse(ast.fix_missing_locations(self._with_columns(name, rows))) for name in self._entries]
+        functions = [*self._parts(), *self._entries]
+        texts = [ast.unparse(ast.fix_missing_locations(self._with_columns(name, rows))) for name in functions]
         return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(texts) + "\n"
+
+    def _parts(self) -> list[str]:
+        """Return the drivers apart that some entry calls, be it by way of others."""
+        found: dict[str, None] = {}
+        left = list(self._entries)
+        while left:
+            for name in sorted(_names(self._written(left.pop())) & self._apart.keys() - found.keys()):
+                found[name] = None
+                left.append(name)
+        return list(found)
 
     def _used(self) -> list[str]:
         """Return the kernels that some entry calls, by name."""
-        return sorted({name for entry in self._entries for name in _names(self._written(entry)) & self._places.keys()})
+        functions = [*self._parts(), *self._entries]
+        return sorted({name for one in functions for name in _names(self._written(one)) & self._places.keys()})
 
     def _table(self) -> list[str]:
         """Return the columns of the one table that all entries take: what they name, and what their kernels do."""
-        named = {name for entry in self._entries for name in self._needs(self._written(entry))}
+        functions = [*self._parts(), *self._entries]
+        named = {name for one in functions for name in self._needs(self._written(one))}
         return sorted(named.union(*(self._tabled.get(name, {}).values() for name in self._used())))
 
     def _rows(self, name: str, table: Mapping[str, int]) -> str:
@@ -118,17 +140,18 @@ class Composer:
     def _written(self, entry: str) -> ast.FunctionDef:
         """Return an entry with its drivers written out, without the columns among its arguments."""
         if entry not in self._functions:
-            arguments, body = self._drivers[entry]
+            arguments, body = self._apart[entry] if entry in self._apart else self._drivers[entry]
             self._inlined = 0
             self._functions[entry] = ast.FunctionDef(
                 name=entry, args=_arguments(arguments), body=self._expand(body, entry),
-                decorator_list=[ast.Name("_entry")],
+                decorator_list=[ast.Name("_part" if entry in self._apart else "_entry")],
             )  # fmt: skip
         return self._functions[entry]
 
     def _with_columns(self, entry: str, table: Mapping[str, int]) -> ast.FunctionDef:
         function = copy.copy(self._written(entry))
-        own, needs = self._drivers[entry][0], self._needs(function)
+        own = (self._apart[entry] if entry in self._apart else self._drivers[entry])[0]
+        needs = self._needs(function)
         if self._kinds is None:
             function.args = _arguments([*own, *needs])
             return function

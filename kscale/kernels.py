@@ -306,12 +306,16 @@ def compiling() -> Iterator[None]:
 Rows = Mapping[str, tuple[Kind, int]]
 
 
-def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain."""
+def forms(compiled: bool) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Return what a composed module decorates its entries with and takes its kernels as, compiled or plain.
+
+    The last is for functions of the module that only its own code calls.
+    """
     if not compiled or numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         # Random bits are made of products that wrap, which plain numpy scalars warn of.
-        return (lambda function: function) if compiled else np.errstate(over="ignore"), _plain_tabled
-    return numba.njit(**{"cache": True, "no_cfunc_wrapper": True, **_FLAGS}), _bare
+        return (lambda function: function) if compiled else np.errstate(over="ignore"), _plain_tabled, lambda part: part
+    part = numba.njit(**{"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_FLAGS})
+    return numba.njit(**{"cache": True, "no_cfunc_wrapper": True, **_FLAGS}), _bare, part
 
 
 def _plain_tabled(function: Callable[..., Any], rows: Rows | None = None) -> Callable[..., Any]:

@@ -165,7 +165,7 @@ def test_a_kernels_plain_form_and_parameters() -> None:
 
 
 def test_a_text_is_loaded_once_compiled_and_each_time_plain() -> None:
-    text = "from kscale import kernels\n\n_entry, _form = kernels.forms(globals().get('COMPILED', True))\n\n\n"
+    text = "from kscale import kernels\n\n_entry, _form, _part = kernels.forms(globals().get('COMPILED', True))\n\n\n"
     text += "@_entry\ndef go(x):\n    return x + 1\n"
     compiled = kernels.load(text)
     assert kernels.load(text) is compiled
@@ -178,7 +178,7 @@ def test_a_text_is_loaded_once_compiled_and_each_time_plain() -> None:
 @pytest.mark.compiled
 def test_a_loaded_text_is_compiled() -> None:
     text = (
-        "from kscale import kernels\n\n_entry, _form = kernels.forms(True)\n\n\n@_entry\ndef go(x):\n    return x + 2\n"
+        "from kscale import kernels\n\n_entry, _form, _part = kernels.forms(True)\n\n\n@_entry\ndef go(x):\n    return x + 2\n"
     )
     module = kernels.load(text)
     assert plain(module.go) is not module.go

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale.engine.world import THERE, Kind, World
+from kscale.engine.world import FREE, GONE, Kind, World
 
 Rows = np.ndarray[Any, Any]
 #: What a kind's ``progress`` tells of its objects; -1 where that says nothing of its kind.
@@ -30,12 +30,15 @@ class History:
         cluster = self._world.cluster
         for code, kind in self._kinds:
             assert kind.progress is not None
-            found = objects[(cluster.object_kind[objects] == code) & (cluster.object_live[objects] == THERE)]
+            found = objects[(cluster.object_kind[objects] == code) & (cluster.object_live[objects] != FREE)]
             if not len(found):
                 continue
             told = kind.progress(self._world, found)
             none = np.full(len(found), -1, np.int64)
             values = np.stack([told.get(name, none) for name in PROGRESS], axis=1)
+            # Of one that is gone nothing is wanted, and nothing is there.
+            gone = (cluster.object_live[found] == GONE)[:, None]
+            values = np.where(gone & (values >= 0), 0, values)
             uid = cluster.object_uid[found]
             self._fit(int(uid.max()) + 1)
             fresh = (self._last[uid] != values).any(axis=1)

@@ -29,7 +29,7 @@ from kscale.engine.pods import (
     UNUSED,
 )
 from kscale.engine.world import CREATE, DELETE
-from kscale.kernels import hot, inlined, kernel, plain
+from kscale.kernels import inlined, kernel, plain
 from kscale.vectors import natural
 
 #: What ``kubelet_look`` answers.
@@ -45,7 +45,7 @@ def _is_due_sooner(time_a: int, pod_a: int, time_b: int, pod_b: int, pod_trace_r
     return time_a < time_b or (time_a == time_b and pod_trace_row[pod_a] < pod_trace_row[pod_b])
 
 
-@hot
+@kernel
 def due_push(pod: int, time_us: int, pod_trace_row: Any, due_pod: Any, due_time_us: Any, cluster_due: Any) -> None:
     """Note that the kubelet looks at ``pod`` at ``time_us``."""
     place = natural(cluster_due[0])
@@ -59,7 +59,7 @@ def due_push(pod: int, time_us: int, pod_trace_row: Any, due_pod: Any, due_time_
     due_pod[place], due_time_us[place] = pod, time_us
 
 
-@hot
+@kernel
 def due_pop(pod_trace_row: Any, due_pod: Any, due_time_us: Any, cluster_due: Any) -> int:
     """Take out and return the pod that is looked at next."""
     first = due_pod[0]
@@ -98,7 +98,7 @@ def next_living(
     return max(min(due, living), cluster_now_us[0])
 
 
-@hot
+@kernel
 def create_pod(
     request: int, now_us: int, pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any, pod_duration_us: Any,
     pod_end_us: Any, pod_begun_us: Any, life_revision: Any, request_template: Any, request_revision: Any,
@@ -156,7 +156,7 @@ def define(composer: Composer) -> None:
     composer.define("depart", "pod", _DEPART)
     composer.define("wake", "pod", _WAKE)
     composer.define("settle_life", "pod, what, now_us", _SETTLE_LIFE)
-    composer.define("look", "pod, now_us", _LOOK)
+    composer.define("look", "pod, now_us", _LOOK, apart=True)
     composer.define("begin_life", "pod, node, now_us", _BEGIN_LIFE)
     composer.define("ask_deletion", "pod, grace_us, now_us", _ASK_DELETION)
     composer.define("take_owner", "pod, now_us", _TAKE_OWNER)

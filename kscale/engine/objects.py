@@ -14,7 +14,7 @@ import numpy as np
 from kscale.composer import Composer
 from kscale.engine.lists import link, unlink
 from kscale.engine.pods import GONE, REMOVED, UNUSED
-from kscale.kernels import hot, kernel, plain
+from kscale.kernels import kernel, plain
 from kscale.state.tables import Cluster
 from kscale.vectors import natural
 
@@ -30,7 +30,7 @@ _FEW, _LOOKED_AT = 64, 1000
 Rows = np.ndarray[Any, Any]
 
 
-@hot
+@kernel
 def note_object(
     object_: int, now_us: int, object_changed: Any, object_log: Any, cluster_objects_changed: Any,
     cluster_control_us: Any, cluster_watch_us: Any,
@@ -45,7 +45,7 @@ def note_object(
         cluster_control_us[0] = due
 
 
-@hot
+@kernel
 def note_pod(
     pod: int, now_us: int, life_changed: Any, life_log: Any, life_owner: Any, cluster_pods_changed: Any,
     object_changed: Any, object_log: Any, cluster_objects_changed: Any, cluster_control_us: Any, cluster_watch_us: Any,
@@ -65,7 +65,7 @@ def note_pod(
         cluster_control_us[0] = due
 
 
-@hot
+@kernel
 def count_owned(
     pod: int, sign: int, life_owner: Any, life_deleted_us: Any, life_phase: Any, life_ready: Any, life_available: Any,
     object_pods: Any, object_active: Any, object_running: Any, object_ready: Any, object_available: Any,
@@ -89,7 +89,7 @@ def count_owned(
                     object_available[owner] += sign
 
 
-@hot
+@kernel
 def fresh_life(
     pod: int, owner: int, number: int, pin: int, life_owner: Any, life_number: Any, life_pin: Any, life_phase: Any,
     life_ready: Any, life_available: Any, life_ready_us: Any, life_deleted_us: Any, life_grace_us: Any,
