@@ -38,6 +38,8 @@ class Controller:
         qps, burst: of its client.
         base_us, cap_us: first and longest back-off of a key that failed, which doubles each time.
         period_us: how long after a pass a key comes again by itself; 0 does not.
+        batch_us: how long changes of a key are gathered before it is looked at; 0 does not.
+        prompt: which of changed keys (mask) are looked at without that.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Controller:
     base_us: int = 5_000
     cap_us: int = 1_000 * SECOND
     period_us: int = 0
+    batch_us: int = 0
+    prompt: Callable[[World, Rows], Rows] | None = None
 
 
 @dataclass
@@ -74,6 +78,8 @@ class Reconciler:
         self.client = Client(controller.qps if self.limited else 0, controller.burst)
         self._queued = np.zeros(0, bool)
         self._busy, self._fails = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        #: When each key is looked at that gathers changes, and when the last timer of each is due.
+        self._gathers_until, self._reminded = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._workers_busy = 0
 
     def add(self, keys: Rows) -> None:
@@ -84,6 +90,19 @@ class Reconciler:
         fresh = np.unique(keys[~self._queued[keys]])
         self._queued[fresh] = True
         self.waiting = np.concatenate([self.waiting, fresh])
+
+    def gather(self, world: World, keys: Rows, now_us: int) -> None:
+        """Put keys that changed into the queue, now or when their changes have been gathered for long enough."""
+        controller = self.controller
+        if not len(keys) or not controller.batch_us:
+            self.add(keys)
+            return
+        prompt = controller.prompt(world, keys) if controller.prompt else np.zeros(len(keys), bool)
+        self.add(keys[prompt])
+        self._fit(int(keys.max()) + 1)
+        later = keys[~prompt & (self._gathers_until[keys] <= now_us)]
+        self._gathers_until[later] = now_us + controller.batch_us
+        self._remind(later, self._gathers_until[later])
 
     def restart(self, world: World) -> None:
         """Begin anew, as after a crash: all that was under way is forgotten, all keys are looked at."""
@@ -104,6 +123,8 @@ class Reconciler:
             self._queued = np.concatenate([self._queued, np.zeros(more, bool)])
             self._busy = np.concatenate([self._busy, np.zeros(more, np.int64)])
             self._fails = np.concatenate([self._fails, np.zeros(more, np.int64)])
+            self._gathers_until = np.concatenate([self._gathers_until, np.zeros(more, np.int64)])
+            self._reminded = np.concatenate([self._reminded, np.zeros(more, np.int64)])
 
     def _ready(self) -> Rows:
         return self._busy[self.waiting] == 0
@@ -120,7 +141,9 @@ class Reconciler:
             world.apply(request, now_us)
             self._done(keys)
         while self._timers and self._timers[0][0] <= now_us:
-            self.add(heapq.heappop(self._timers)[2])
+            due = heapq.heappop(self._timers)[2]
+            self._reminded[due] = 0
+            self.add(due)
         while self._free_workers() > 0:
             ready = np.flatnonzero(self._ready())
             if not len(ready):
@@ -210,6 +233,10 @@ class Reconciler:
         self._workers_busy -= int((self._busy[np.unique(keys)] == 0).sum())
 
     def _remind(self, keys: Rows, times: Rows) -> None:
+        # A key that asks for the same time with each look has one timer.
+        fresh = self._reminded[keys] != times
+        keys, times = keys[fresh], times[fresh]
+        self._reminded[keys] = times
         for time in np.unique(times).tolist():
             self._sequence += 1
             heapq.heappush(self._timers, (time, self._sequence, keys[times == time]))
@@ -243,7 +270,7 @@ class Manager:
         cluster.life_changed[pods], cluster.cluster_pods_changed[0] = 0, 0
         for one in self.reconcilers.values():
             if not one.stopped:
-                one.add(self._keys(one.controller, objects, pods))
+                one.gather(world, self._keys(one.controller, objects, pods), now_us)
         for one in self.reconcilers.values():
             one.work(world, now_us)
         self._free_pods(pods)

@@ -16,7 +16,7 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 SECOND = 1_000_000
 #: Verbs.
-CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE = range(6)
+CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, TRACK_PODS = range(7)
 
 
 @dataclass
@@ -83,14 +83,21 @@ class Requests:
         """Ask for the owners of pods (row and place in the order of arrival) to be taken away."""
         self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}))
 
+    def track_pods(self, key: Rows, pod: Rows, serial: Rows, tracked: int, *, cost: int = 1) -> None:
+        """Ask for pods (row and place in the order of arrival) to be tracked, or let go (kscale.engine.objects)."""
+        values = np.full(len(key), tracked, np.int64)
+        self._add(Request(TRACK_PODS, key, {"pod": pod, "serial": serial, "tracked": values}, cost=cost))
+
     def create_objects(self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows]) -> None:
         """Ask for an object of ``kind`` per row; ``columns`` are those of its kind's table, without its name."""
         self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind))
 
-    def delete_objects(self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None) -> None:
+    def delete_objects(
+        self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None, *, cost: int = 1
+    ) -> None:  # fmt: skip
         """Ask for the deletion of objects; ``policy`` is the finalizer that it sets (kscale.engine.objects)."""
         policy = np.zeros(len(key), np.int64) if policy is None else policy
-        self._add(Request(DELETE_OBJECTS, key, {"object": object_, "uid": uid, "policy": policy}))
+        self._add(Request(DELETE_OBJECTS, key, {"object": object_, "uid": uid, "policy": policy}, cost=cost))
 
     def update(
         self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1
@@ -100,6 +107,12 @@ class Requests:
         ``spec``: it is the spec that is written, so that the generation rises.
         """
         self._add(Request(UPDATE, key, {"object": object_, **columns}, kind + (".spec" if spec else ""), cost))
+
+    def update_parts(
+        self, key: Rows, kind: str, object_: Rows, part: Rows, columns: Mapping[str, Rows]
+    ) -> None:  # fmt: skip
+        """Ask for columns of parts of objects (numbers from 0) to be written, within the call that was asked before."""
+        self._add(Request(UPDATE, key, {"object": object_, "part": part, **columns}, kind, 0))
 
     def again(self, key: Rows, at_us: Rows) -> None:
         """Ask for keys to be looked at again at some time."""

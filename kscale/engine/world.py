@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 
 from kscale.engine import requests
+from kscale.engine.parts import Parts
 from kscale.engine.requests import Request
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
+#: 2026-01-01T00:00:00Z.
+EPOCH_US = 1_767_225_600_000_000
 #: Values of ``object_live``.
 FREE, THERE, GONE = range(3)
 #: Values of ``request_verb``.
-CREATE, DELETE, ORPHAN_POD = range(3)
+CREATE, DELETE, ORPHAN_POD, TRACK = range(4)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class Kind:
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
+        parts: the table in which each of its objects has as many rows in a row as the column ``part_count`` of its
+            table says; the column ``part_first`` says where they begin, ``part_room`` how many there is room for.
+            Empty where it has none.
     """
 
     name: str
@@ -46,6 +52,7 @@ class Kind:
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     manifest: Manifest | None = None
+    parts: str = ""
 
 
 @dataclass
@@ -57,6 +64,8 @@ class World:
         names, namespaces: of every object that ever was, by ``object_uid``.
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
+        texts: by handle; what is read of them is kept as a text.
+        epoch_us: microseconds since 1970 (UTC) at virtual time 0.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
     """
 
@@ -67,12 +76,17 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    epoch_us: int = EPOCH_US
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
         self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
+        self._parts = {
+            name: Parts(self.cluster, kind.table, kind.parts) for name, kind in self.kinds.items() if kind.parts
+        }
         self._objects = 0
         self._objects_freed: list[Rows] = []
         self._known: dict[tuple[str, str, str], int] = {}
@@ -123,6 +137,7 @@ class World:
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
         cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
         cluster.object_generation[objects], cluster.object_keeps[objects] = 1, of.keeps
+        self.fit_parts(kind, objects)
         if of.min_ready:
             cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]
         if owner is not None:
@@ -134,6 +149,11 @@ class World:
             self._known[kind, self.namespace(one), self.name(one)] = one
         self.note(objects, now_us)
         return objects
+
+    def fit_parts(self, kind: str, objects: Rows) -> None:
+        """Give objects of a kind as many parts as they are to have; those that they have keep what they say."""
+        if kind in self._parts:
+            self._parts[kind].fit(self.cluster.object_row[objects])
 
     def find(self, kind: str, namespace: str, name: str) -> int:
         """Return the object of this name that a person made, or -1 where it is not there."""
@@ -241,7 +261,10 @@ class World:
             cluster.object_live[dead] = FREE
             for code in np.unique(cluster.object_kind[dead]).tolist():
                 rows = cluster.object_row[dead[cluster.object_kind[dead] == code]]
-                self._freed[self._by_code[code].name].append(rows)
+                name = self._by_code[code].name
+                self._freed[name].append(rows)
+                if name in self._parts:
+                    self._parts[name].free(rows)
             self._objects_freed.append(dead)
             owners = cluster.object_owner[dead]
             owners = np.unique(owners[owners >= 0])
@@ -253,7 +276,7 @@ class World:
 
     def apply(self, request: Request, now_us: int) -> None:
         """Make a request state, now. What it names and is not there any more is passed over."""
-        if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS):
+        if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS, requests.TRACK_PODS):
             self._apply_to_pods(request, now_us)
         elif request.verb == requests.CREATE_OBJECTS:
             self._create(request, now_us)
@@ -269,7 +292,8 @@ class World:
             request = request.some(cluster.object_live[request.columns["owner"]] == THERE)
             count = len(request)
         _make_room(cluster, "request", count)
-        verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD}
+        verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD,
+                 requests.TRACK_PODS: TRACK}  # fmt: skip
         cluster.request_verb[:count] = verbs[request.verb]
         for name, values in request.columns.items():
             cluster.columns[f"request_{name}"][:count] = values
@@ -308,6 +332,9 @@ class World:
         if "uid" in request.columns:
             there &= cluster.object_uid[objects] == request.columns["uid"]
         objects = objects[there]
+        if "part" in request.columns:
+            self._parts[kind].write(cluster.object_row[objects], {n: v[there] for n, v in request.columns.items()})
+            return
         if "object_owner" in request.columns:
             self.note(objects, now_us)
             self._unlink(objects)
@@ -321,6 +348,7 @@ class World:
             full = name if name.startswith("object_") else f"{table}_{name}"
             cluster.columns[full][rows] = values[there]
         if spec:
+            self.fit_parts(kind, objects)
             cluster.object_generation[objects] += 1
         self.note(objects, now_us)
 
