@@ -124,7 +124,7 @@ def _sync(view: View, places: Rows, requests: Requests) -> None:
     target = np.select([reason == NO_REASON, success], [NO_TARGET, SUCCESS_CRITERIA_MET], FAILURE_TARGET)
     status |= {"reason": reason, "target": target}
     status |= _suspension(view, managed & (reason == NO_REASON))
-    flush = job_pods.flush(view, reason != NO_REASON, target == FAILURE_TARGET)
+    flush = job_pods.flush(view, reason != NO_REASON, target == FAILURE_TARGET, gone)
     _write(view, places, status, flush, requests)
     pods, key = view.pods[doomed], places[view.of[doomed]]
     requests.delete_pods(key, pods, cluster.pod_trace_row[pods])
@@ -175,7 +175,9 @@ def _write(view: View, places: Rows, status: dict[str, Rows], flush: job_pods.Fl
     for name in ("active", "ready", "terminating", "start_us", "suspended", "target"):
         changed |= status[name] != view.column(name)
     generation = cluster.object_generation[view.jobs]
-    noted = ~changed & (cluster.object_observed[view.jobs] != generation)
+    # Kubernetes keeps these in the controller's memory, so that they cost no call.
+    noted = (cluster.object_observed[view.jobs] != generation) | (last_failed_us != view.column("last_failed_us"))
+    noted = ~changed & (noted | (failures != view.column("failures")))
     status["object_observed"] = generation
     for which, cost in ((changed, 1), (noted, 0)):
         some = np.flatnonzero(which)

@@ -115,14 +115,17 @@ class Flush:
     full: Rows
 
 
-def flush(view: View, over: Rows, failing: Rows) -> Flush:
+def flush(view: View, over: Rows, failing: Rows, gone: Rows) -> Flush:
     """Return what is counted now of jobs; ``over`` are those (mask) that are at their end, ``failing`` that fail.
+
+    ``gone`` are places of surplus pods, which are let go already.
 
     A job that fails has failed in all of its pods, but for those that ended well or are ignored.
     """
     tracked = view.world.cluster.life_tracked[view.pods]
     goes = (over | view.deleting)[view.of] | view.succeeded | view.failed | (tracked == COUNTED)
     goes &= tracked > 0
+    goes[gone] = False
     was = np.append(view.indexes.state == COMPLETED, False)[view.index]
     well = view.succeeded & ~was
     badly = ~view.succeeded & (view.failed | failing[view.of]) & (view.actions != IGNORE)
