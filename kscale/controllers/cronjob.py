@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kscale.controllers.common.cron import MINUTE
-from kscale.controllers.common.cron_times import MANY_MISSED, most_recent, nexts
+from kscale.controllers.common.cron_times import MANY_MISSED, NONE_MISSED, most_recent, nexts
 from kscale.controllers.common.cronjob_manifest import FORBID, MANIFEST, REPLACE
 from kscale.controllers.common.jobs import COMPLETE, FAILED_JOB, SPEC, UNFINISHED
 from kscale.engine.reconcile import Controller
@@ -104,8 +104,10 @@ def _due(world: World, keys: Rows, rows: Rows, now_us: int, requests: Requests) 
     recent, missed = most_recent(world.texts, texts, zones, since, now)
     in_time = (recent >= 0) & ((deadline < 0) | (recent + deadline >= now))
     scheduled[open_], many[open_] = np.where(in_time, recent, -1), missed == MANY_MISSED
-    latest, _ = most_recent(world.texts, texts, zones, earliest, now)
-    following = nexts(world.texts, texts, zones, np.where(latest >= 0, latest, earliest))
+    latest, missed = most_recent(world.texts, texts, zones, earliest, now)
+    # Where some were missed and the rough count does not find the last of them, it goes on from now.
+    after = np.select([latest >= 0, missed == NONE_MISSED], [latest, earliest], now)
+    following = nexts(world.texts, texts, zones, after)
     requests.again(open_[following >= 0], following[following >= 0] + DELTA_US - world.epoch_us)
     return scheduled, many
 

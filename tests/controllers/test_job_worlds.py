@@ -85,7 +85,7 @@ def test_as_its_twin(seed: int) -> None:
             hand.cluster.life_number[hand.active(every[1])[0]] = int(rng.integers(0, 8))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), limited=st.booleans())
 def test_never_more_pods_than_its_parallelism(seed: int, limited: bool) -> None:
     rng = np.random.default_rng(seed)

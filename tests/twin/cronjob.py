@@ -39,22 +39,22 @@ def _values(text: str, place: int) -> tuple[set[int], bool]:
     return values, star
 
 
-def next_after(text: str, zone: str, after_us: int, years: int = 1) -> int:
-    """Return the next start after a time, looked for minute by minute; -1 where there is none in ``years``."""
+def next_after(text: str, zone: str, after_us: int, days: int = 10) -> int:
+    """Return the next start after a time, looked for minute by minute; -1 where there is none in ``days``."""
     if text.startswith("@every "):
         return after_us // SECOND * SECOND + int(text.removeprefix("@every ").removesuffix("s")) * SECOND
     where = zoneinfo.ZoneInfo(zone)
     fields = [_values(word, place) for place, word in enumerate(text.split())]
-    (minutes, _), (hours, _), (days, any_day), (months, _), (weekdays, any_weekday) = fields
+    (minutes, _), (hours, _), (month_days, any_day), (months, _), (weekdays, any_weekday) = fields
     at = after_us // MINUTE * MINUTE + MINUTE
-    for _ in range(years * 366 * 24 * 60):
+    while at < after_us + days * 1440 * MINUTE:
         wall = datetime.datetime.fromtimestamp(at // SECOND, where)
-        of_month, of_week = wall.day in days, wall.isoweekday() % 7 in weekdays
+        of_month, of_week = wall.day in month_days, wall.isoweekday() % 7 in weekdays
         day = of_month and of_week if any_day or any_weekday else of_month or of_week
-        if wall.month not in months or not day:
+        if wall.month not in months or not day or wall.hour not in hours:
             # Nothing happens for the rest of this hour, whatever the offset is.
             at += (60 - wall.minute) * MINUTE
-        elif wall.minute in minutes and wall.hour in hours:
+        elif wall.minute in minutes:
             return at
         else:
             at += MINUTE
@@ -114,8 +114,10 @@ def sync(cronjob: dict[str, Any], runs: list[Run], now: int) -> Plan:
     earliest = status["last_schedule_us"] if status["last_schedule_us"] >= 0 else cronjob["created"]
     since = max(earliest, now - deadline) if deadline >= 0 else earliest
     due, missed = most_recent(text, zone, since, now)
-    latest, _ = most_recent(text, zone, earliest, now)
-    plan.again = next_after(text, zone, earliest if latest is None else latest) + 100_000
+    latest, lost = most_recent(text, zone, earliest, now)
+    if latest is None:
+        latest = earliest if lost == "none" else now
+    plan.again = next_after(text, zone, latest) + 100_000
     if due is None or due == status["last_schedule_us"] or (deadline >= 0 and due + deadline < now):
         return plan
     if any(run.minute == due // MINUTE for run in runs):

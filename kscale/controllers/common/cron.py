@@ -1,8 +1,7 @@
 """When a CronJob's schedule fires: five fields or @every, in a time zone, as robfig/cron v3 reads them.
 
-The fields are taken apart by croniter; what it takes beyond robfig/cron is shut out here, and the search is that of
-robfig/cron: a schedule fires at each instant whose wall clock matches. An hour that a clock skips fires not at all, one
-that it repeats fires twice.
+A schedule fires at each instant whose wall clock matches: an hour that a clock skips fires not at all, one that it
+repeats fires twice. Why no library reads it is said in docs/defense-of-design.md.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import re
 import zoneinfo
 from dataclasses import dataclass
 from functools import cache, lru_cache
-
-from croniter import CroniterError, croniter
 
 from kscale.errors import InputError
 
@@ -29,8 +26,14 @@ _ALIASES = {
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
 _EXPECTED = "five fields as in '30 6 * * 1-5', @hourly and the like, or '@every 90m'"
-#: The largest value of each field.
-_MOST = (59, 23, 31, 12, 6)
+#: The least and the largest value of each field, and names for some.
+_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMES: tuple[dict[str, int], ...] = (
+    {}, {}, {}, {name: number for number, name in enumerate(_MONTHS, 1)},
+    {name: number for number, name in enumerate(_DAYS)},
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,31 +90,33 @@ def _duration(word: str, text: str) -> int:
 
 
 def _fields(words: list[str], text: str) -> Fields:
-    for place, word in enumerate(words):
-        for part in word.split(","):
-            _check(part, place, text)
-    try:
-        found = croniter.expand(" ".join(words))[0]
-    except (CroniterError, ValueError):
-        raise _bad(text) from None
-    minutes, hours, days, months, weekdays = (
-        range(place in (2, 3), most + 1) if values == ["*"] else sorted(int(value) for value in values)
-        for place, (values, most) in enumerate(zip(found, _MOST, strict=True))
-    )
+    found = [
+        set[int]().union(*(_part(part, place, text) for part in word.split(","))) for place, word in enumerate(words)
+    ]
+    minutes, hours, days, months, weekdays = found
     either = not _free(words[2]) and not _free(words[4])
-    return Fields(tuple(minutes), tuple(hours), frozenset(days), frozenset(months), frozenset(weekdays), either)
+    return Fields(
+        tuple(sorted(minutes)), tuple(sorted(hours)), frozenset(days), frozenset(months), frozenset(weekdays), either
+    )  # fmt: skip
 
 
-def _check(part: str, place: int, text: str) -> None:
-    """Refuse what croniter takes and robfig/cron does not."""
+def _part(part: str, place: int, text: str) -> range:
+    """Return the values of one entry of a field: ``*``, a value, a range, each with a step. Raises InputError."""
     found = _PART.fullmatch(part)
-    if found is None or (found[3] and not int(found[3])):
+    if found is None:
         raise _bad(text)
-    names = croniter.ALPHACONV[place]
-    ends = [int(end) if end.isdecimal() else names.get(end, -1) for end in found.groups()[:2] if end]
-    least = int(place in (2, 3))
-    if any(not least <= end <= _MOST[place] for end in ends) or ends != sorted(ends):
+    (least, most), (first, last, step) = _BOUNDS[place], found.groups()
+    low = _value(first, place) if first else least
+    # A single value with a step goes on to the largest.
+    high = _value(last, place) if last else low if first and not step else most
+    if not least <= low <= high <= most or (step and not int(step)):
         raise _bad(text)
+    return range(low, high + 1, int(step or 1))
+
+
+def _value(word: str, place: int) -> int:
+    """Return what a number or a name stands for; -1 for a name that is none."""
+    return int(word) if word.isdecimal() else _NAMES[place].get(word, -1)
 
 
 def _free(word: str) -> bool:
