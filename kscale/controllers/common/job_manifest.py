@@ -160,7 +160,7 @@ def job_columns(taking: Taking, spec: JobSpec | None, field: str, labels: dict[s
 
 
 def _pod_spec(template: PodTemplateSpec | None, field: str) -> _PodSpec:
-    if template is None or template.spec is None:
+    if template is None or template.empty:
         raise InputError("is missing", field=f"{field}.spec", expected="the spec of its pods")
     try:
         return msgspec.json.decode(template.spec, type=_PodSpec)

@@ -51,10 +51,15 @@ class TemplateMeta(models.Part, frozen=True):
 
 
 class PodTemplateSpec(models.Part, frozen=True):
-    """v1.PodTemplateSpec, its spec as it stands."""
+    """v1.PodTemplateSpec, its spec as it stands; empty where it is missing."""
 
     metadata: TemplateMeta | None = None
-    spec: msgspec.Raw | None = None
+    spec: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def empty(self) -> bool:
+        """Whether its spec is missing."""
+        return bytes(self.spec) in (b"", b"null")
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Taking:
         ``labels`` come on top of its own; ``owner`` is kind, name and selector of what controls its pods, by which
         they are spread; ``claims`` are names of claims that each pod mounts besides. Raises InputError.
         """
-        if found is None or found.spec is None:
+        if found is None or found.empty:
             raise InputError("is missing", field=f"{where}.spec", expected="the spec of its pods")
         meta = found.metadata or TemplateMeta()
         both = {**(meta.labels or {}), **(labels or {})}
