@@ -6,6 +6,7 @@ from functools import cache
 
 from kscale.composer import Composer
 from kscale.engine import loop
+from kscale.node import kubelet
 from kscale.scheduler import cycle, detail
 from kscale.scheduler.profile import Profile
 
@@ -28,10 +29,12 @@ def compose(
     cycle.define(
         composer, profile, memo=memo, index=index, devices=kind.devices, waits=not kind.inflate, by_class=kind.cohorts
     )
+    if kind.living:
+        kubelet.define(composer)
     loop.define(composer, kind)
     if kind.devices:
         composer.define("measure_all", "", "for node in range(len(scan_total)):\n    measure(node)", entry=True)
-    entries = ("run", "sample", *(("measure_all",) if kind.devices else ()))
+    entries = ("run", "sample", *(("measure_all",) if kind.devices else ()), *(("carry_out",) if kind.living else ()))
     return composer.source(), {name: composer.columns_of(name) for name in entries}
 
 

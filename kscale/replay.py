@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kscale import casting
+from kscale.casting import Staged
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
 from kscale.engine.scratch import Scratch
@@ -20,7 +22,8 @@ from kscale.scheduler.configuration import SchedulerConfiguration, read_configur
 from kscale.scheduler.profile import DEFAULT
 from kscale.simulation import Settings, Simulation
 from kscale.state.descriptions import DEFAULT_SCHEDULER
-from kscale.traces import Options, Trace
+from kscale.state.manifests import ReadOptions
+from kscale.traces import PODS, SPECS, Options, Trace
 from kscale.traces.common import opening, transform
 from kscale.writing import Stages, Told, configuration_notes, input_of, write_run
 
@@ -30,15 +33,22 @@ REAL_RATES = ((100, 3195.0), (1000, 911.0), (5000, 757.0))
 NOT_MODELLED = (
     "Not modelled: controllers, the API server's cost, kubelets and image pulls (a pod starts when bound).",
 )
+NOT_MODELLED_LIVING = (
+    "Not modelled: the cost of the API server and etcd, failures of nodes, quotas, node autoscaling.",
+)
+#: How long a run with controllers goes on after the last that is known to come, where nobody says.
+_REST_US = 3_600_000_000
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to replay, and how; the fields are the options of ``kscale replay``."""
 
-    trace: Path
-    nodes: str
+    trace: Path | None
+    nodes: str | None
     out: Path
+    objects: tuple[str, ...] = ()
+    client_limits: bool = True
     format: str | None = None
     policy: str = DEFAULT
     inflate: bool = False
@@ -60,10 +70,14 @@ class Plan:
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
-        words = ["kscale", "replay", str(self.trace), "--nodes", self.nodes, "--out", str(self.out)]
+        words = ["kscale", "replay"]
+        words += [] if self.trace is None else [str(self.trace)]
+        words += [word for path in self.objects for word in ("-f", path)]
+        words += ["--out", str(self.out)] if self.nodes is None else ["--nodes", self.nodes, "--out", str(self.out)]
+        words += [] if self.client_limits else ["--no-client-limits"]
         default = Plan(self.trace, self.nodes, self.out)
         for name, value in vars(self).items():
-            if value == getattr(default, name) or name in ("trace", "nodes", "out"):
+            if value == getattr(default, name) or name in ("trace", "nodes", "out", "objects", "client_limits"):
                 continue
             option = {"until_us": "until", "sample_us": "sample"}.get(name, name).replace("_", "-")
             text = _duration(value) if name.endswith("_us") else str(value)
@@ -72,7 +86,20 @@ class Plan:
 
     def options(self) -> dict[str, Any]:
         """Return every option, as run.json holds them."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
+        return {
+            name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+        }
+
+    @property
+    def read(self) -> str:
+        """What is read first."""
+        return str(self.trace) if self.trace is not None else ", ".join(self.objects)[:200]
+
+    @property
+    def lives(self) -> bool:
+        """Whether controllers and kubelets are at work."""
+        return bool(self.objects)
 
 
 def _duration(us: int) -> str:
@@ -92,6 +119,7 @@ class Workload:
     notes: list[str]
     dropped: dict[str, int]
     configuration: SchedulerConfiguration | None = None
+    staged: Staged | None = None
 
 
 def prepare(plan: Plan, scratch: Scratch) -> Workload:
@@ -100,13 +128,34 @@ def prepare(plan: Plan, scratch: Scratch) -> Workload:
     Pods that are replayed as the file has them stay there, if its format allows, and their numbers in ``scratch``.
     """
     options = Options(plan.lenient, plan.max_input, plan.machine_unit)
-    inputs = [input_of("trace", plan.trace)]
-    as_it_is = plan.pod_order is None and plan.load == plan.compress == 1.0 and not plan.inflate
-    read = opening.open_trace(plan.trace, plan.format, options, scratch if as_it_is else None)
-    nodes = opening.read_nodes(plan.nodes, options)
-    if Path(plan.nodes).is_file():
+    inputs: list[Input] = []
+    nodes = None if plan.nodes is None else opening.read_nodes(plan.nodes, options)
+    if plan.trace is not None and nodes is not None:
+        inputs.append(input_of("trace", plan.trace))
+        work = _prepare_trace(plan, plan.trace, nodes, options, scratch)
+    else:
+        work = Workload(_NOTHING, nodes if nodes is not None else _NOTHING.pods, _NOTHING, [], [], {})
+    if plan.nodes is not None and Path(plan.nodes).is_file():
         inputs.append(input_of("nodes", Path(plan.nodes)))
-    read = opening.check_models(read, nodes, plan.trace, options)
+    work.inputs[:0] = inputs
+    if plan.config is not None:
+        work.inputs.append(input_of("config", plan.config))
+        work.configuration = _configuration(plan.config)
+        work.notes += configuration_notes(work.configuration)
+    if plan.lives:
+        _bring_objects(plan, work, given=nodes is not None)
+    if work.trace.specs["priority"].n_unique() > 1:
+        work.notes.append(_about_priorities(plan, work.configuration))
+    work.notes += NOT_MODELLED_LIVING if plan.lives else NOT_MODELLED
+    return work
+
+
+def _prepare_trace(plan: Plan, path: Path, nodes: pl.DataFrame, options: Options, scratch: Scratch) -> Workload:
+    """Read the trace, and change its order and load as the plan says."""
+    inputs: list[Input] = []
+    as_it_is = plan.pod_order is None and plan.load == plan.compress == 1.0 and not (plan.inflate or plan.lives)
+    read = opening.open_trace(path, plan.format, options, scratch if as_it_is else None)
+    read = opening.check_models(read, nodes, path, options)
     notes = [*read.notes]
     read, nodes = _without_unstated_storage(read, nodes, notes)
     trace = read
@@ -130,16 +179,36 @@ def prepare(plan: Plan, scratch: Scratch) -> Workload:
         )
     elif not trace.timed:
         raise InputError(
-            "has no times, so it cannot be replayed in time", file=plan.trace, expected="--inflate for this trace"
+            "has no times, so it cannot be replayed in time", file=path, expected="--inflate for this trace"
         )
-    configuration = None
-    if plan.config is not None:
-        inputs.append(input_of("config", plan.config))
-        configuration = _configuration(plan.config)
-        notes += configuration_notes(configuration)
-    if trace.specs["priority"].n_unique() > 1:
-        notes.append(_about_priorities(plan, configuration))
-    return Workload(trace, nodes, read, inputs, [*notes, *NOT_MODELLED], dict(read.dropped), configuration)
+    return Workload(trace, nodes, read, inputs, notes, dict(read.dropped))
+
+
+#: What is replayed where there is no trace.
+_NOTHING = Trace("objects", pl.DataFrame(schema=PODS), pl.DataFrame(schema=SPECS))
+
+
+def _bring_objects(plan: Plan, work: Workload, *, given: bool) -> None:
+    """Put the plan's objects beside its trace; the nodes are theirs where none are ``given``."""
+    gathering = casting.read_objects(plan.objects, ReadOptions(plan.max_input))
+    trace = None if plan.trace is None else work.trace
+    work.staged = casting.stage(
+        gathering, trace, work.nodes if given else None, limited=plan.client_limits, where=", ".join(plan.objects)
+    )
+    inventory = work.staged.inventory
+    work.trace, work.nodes = work.staged.trace, work.staged.nodes
+    if plan.trace is None:
+        work.typical = work.trace
+    work.inputs += [input_of("objects", Path(name)) for name in inventory.inputs]
+    ignored = [f"ignored: {what} ({count:,})" for what, count in sorted(inventory.ignored.items())]
+    work.notes += [*inventory.notes, *ignored]
+
+
+def _last_us(work: Workload) -> int:
+    """Return when the last pod of the trace would end if none waited."""
+    pods = work.trace.pods
+    ends = pods["arrival_us"] + pods["duration_us"].fill_null(0)
+    return int(ends.max() or 0)  # type: ignore[arg-type]
 
 
 def _about_priorities(plan: Plan, configuration: SchedulerConfiguration | None) -> str:
@@ -206,19 +275,26 @@ def replay(
     stages = stages or Stages()
     limits = budget.read(plan.budget) if plan.budget is not None else {}
     with runfolder.create(plan.out, plan.command()) as folder:
-        with stages.stage("read", f"reading {plan.trace}"), runfolder.machine_errors(plan.trace):
+        with stages.stage("read", f"reading {plan.read}"), runfolder.machine_errors(Path(plan.read)):
             scratch = Scratch(folder)
             work = prepare(plan, scratch)
         if plan.budget is not None:
             work.inputs.append(input_of("budget", plan.budget))
+        until_us = plan.until_us
+        if plan.lives and until_us is None:
+            until_us = _last_us(work) + _REST_US
         settings = Settings(
-            plan.policy, plan.inflate, plan.ends, plan.until_us, plan.sample_us,
+            plan.policy, plan.inflate, plan.ends, until_us, plan.sample_us,
             scheduler_us(plan.scheduler_rate, work.nodes.height), plan.seed, plan.check,
             configuration=work.configuration,
         )  # fmt: skip
         with stages.stage("prepare", f"{work.trace.rows.height:,} pods on {work.nodes.height:,} nodes"):
-            simulation = Simulation(work.trace, work.nodes, settings, work.typical, scratch=scratch)
-        with stages.stage("compile", "loading the compiled loop (the first run of its kind compiles it: about 20 s)"):
+            staged = work.staged
+            simulation = Simulation(
+                work.trace, work.nodes, settings, work.typical, scratch=scratch,
+                objects=staged.objects if staged else None, cast=staged.cast if staged else None,
+            )  # fmt: skip
+        with stages.stage("compile", "loading the compiled loop (the first run of its kind compiles it: 20 to 40 s)"):
             simulation.compile()
         with stages.stage("simulate", "simulating"):
             total = work.trace.rows.height

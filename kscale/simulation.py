@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from kscale import kernels
+from kscale import kernels, living
 from kscale.composition import compose, compose_detail, compose_explain, compose_lanes
 from kscale.engine import loop
 from kscale.engine.arrivals import Arrivals
 from kscale.engine.clock import NEVER
+from kscale.engine.growing import GrowingPods, Told
 from kscale.engine.invariants import violations
 from kscale.engine.ledger import Fields, Ledger, PodTable
 from kscale.engine.recording import NodeTimeline
 from kscale.engine.scratch import Scratch, stretches
 from kscale.errors import GateError, InputError
+from kscale.living import Cast, Living
 from kscale.scheduler import arguments, cohorts, kinds, planes, plugins
-from kscale.scheduler.configuration import SchedulerConfiguration, default_configuration
+from kscale.scheduler.configuration import default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
-from kscale.scheduler.profile import DEFAULT, Profile, profile
+from kscale.scheduler.profile import Profile, profile
+from kscale.settings import Objects, Settings
 from kscale.state.building import Building
-from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.intake import Intake, Sizes, gather, grow_pods, model_mask, take_in
 from kscale.traces import Trace
 
@@ -36,62 +38,10 @@ _SAMPLES = 500
 _FEW_SAMPLES = 50
 #: Lines of waiting pods that there is room for at first.
 _LINES = 256
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run.
-
-    Attributes:
-        policy: ``default`` or the name of a score plug-in.
-        inflate: arrivals only, one a second; nothing ends; what does not fit is refused.
-        ends: ``service`` (a pod runs its duration from its start) or ``recorded`` (it ends when the trace says).
-        until_us: end of the run; None runs until nothing is left to happen.
-        sample_us: time between samples; None takes horizon / 500.
-        scheduler_us: virtual time that a scheduling decision takes.
-        seed: of every draw.
-        check: look at the invariants at every control point.
-        memo: keep totals between tries; False scores every node for every try (the twin).
-        index: ask the class index first; False leaves every pod to the scan.
-        cohorts: move pods that wait by whole classes where that is the same; False moves each by itself (the twin).
-        compiled: False runs the same loop as plain Python.
-        configuration: the scheduler's profiles; None is kube-scheduler's default.
-        every: compile every plug-in, used or not: one module for all inputs.
-        detailed: make room for what every plug-in says of every node (``Simulation.detail``).
-    """
-
-    policy: str = DEFAULT
-    inflate: bool = False
-    ends: str = "service"
-    until_us: int | None = None
-    sample_us: int | None = None
-    scheduler_us: int = 0
-    seed: int = 0
-    check: bool = False
-    memo: bool = True
-    index: bool = True
-    cohorts: bool = True
-    compiled: bool = True
-    configuration: SchedulerConfiguration | None = None
-    detailed: bool = False
-    every: bool = False
-
-
-@dataclass(frozen=True)
-class Objects:
-    """What Kubernetes objects say beyond a trace's frames.
-
-    Attributes:
-        nodes: how the nodes are described, by row of the frame.
-        templates: the rows of ``Trace.specs``.
-        node: int32 per row of ``Trace.pods``, the node it is bound to; -1 is pending.
-        begun_us: int64 per row, its start time, for comparing; ``UNKNOWN_START`` where that is when it is bound.
-    """
-
-    nodes: NodeDescriptions
-    templates: list[PodTemplate]
-    node: np.ndarray[Any, Any]
-    begun_us: np.ndarray[Any, Any]
+#: What kube-scheduler says of the nodes beside the one that a DaemonSet's pod is for.
+_NOT_THIS_ONE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
+#: Pods of a template that controllers make pods of, where it is asked how common it is.
+_MANY = 1000
 
 
 class Simulation:
@@ -111,10 +61,11 @@ class Simulation:
         sizes: Sizes | None = None,
         objects: Objects | None = None,
         scratch: Scratch | None = None,
+        cast: Cast | None = None,
     ) -> None:
         if nodes.height == 0:
             raise InputError("there are no nodes", expected="a node list of at least one node")
-        self.trace, self.settings, self.objects = trace, settings, objects
+        self.trace, self.settings, self.objects, self.cast = trace, settings, objects, cast
         self.configuration = settings.configuration or default_configuration()
         self.devices = int(nodes["gpu_count"].fill_null(0).sum()) if "gpu_count" in nodes.columns else 0
         asked = int(trace.specs["gpu_count"].fill_null(0).sum()) if "gpu_count" in trace.specs.columns else 0
@@ -123,8 +74,8 @@ class Simulation:
             nodes, trace.specs, objects.nodes if objects else None, objects.templates if objects else None,
             {configuration.name: configuration for configuration in self.configuration.profiles},
         )  # fmt: skip
-        self._pods = trace.rows
-        self.building.pods_of = np.bincount(self._pods.spec, minlength=len(self.building.templates))
+        self._pods: Told = trace.rows
+        self.building.pods_of = self._expected_pods()
         self._arrivals = Arrivals(
             self._pods, inflate=settings.inflate, recorded=settings.ends == "recorded",
             bound=(objects.node, objects.begun_us) if objects else None,
@@ -135,10 +86,11 @@ class Simulation:
         levels = sorted({kind.gpu_milli for kind, _ in weighted if kind.gpu_count})
         reasons = len(self.profile.reasons([]))
         self.intake: Intake = take_in(
-            nodes, trace.specs, reasons, plugins.columns(), self._sizes(sizes), self.building,
+            nodes, trace.specs, reasons, [*plugins.columns(), *(living.columns() if cast else ())],
+            self._sizes(sizes), self.building,
             {
                 "typical": len(weighted), "level": len(levels), "detailed": nodes.height * settings.detailed,
-                **arguments.dimensions(self.profile),
+                **arguments.dimensions(self.profile), **(living.SIZES if cast else {}),
             },
         )  # fmt: skip
         self.cluster = self.intake.cluster
@@ -158,10 +110,31 @@ class Simulation:
             self.cluster.cluster_next_flush_us[0] = NEVER
         self.horizon_us = self._arrivals.last_us() if settings.until_us is None else settings.until_us
         self.ledger = Ledger(self._pods.height, self.tell, scratch)
+        self.living: Living | None = None
+        if cast is not None:
+            self._bring_to_life(cast)
         self.control_points = 0
         self.ended_us = 0
         self._columns: dict[str, Any] = {}
         self._generation = -1
+
+    def _expected_pods(self) -> np.ndarray[Any, Any]:
+        """Return how many pods of each template are to be expected: of those that controllers make, many."""
+        counts = np.bincount(self._pods.spec, minlength=len(self.building.templates))
+        if self.cast is not None:
+            counts[np.unique(self.cast.wanted)] += _MANY
+        return counts
+
+    def _bring_to_life(self, cast: Cast) -> None:
+        """Take in the objects that live, once the tables are there."""
+        cluster, pods = self.cluster, GrowingPods(self._pods)
+        self._pods = pods
+        cluster.resize("life", cluster.sizes["pod"])
+        cluster.resize("due", max(2 * cluster.sizes["pod"], 1 << 12))
+        self.living = Living(
+            cast, cluster, self.building, pods, self._call, lambda: self.ledger.drain(cluster)
+        )  # fmt: skip
+        self._arrivals.owned = self.living.owned()
 
     def _plan(self) -> Profile:
         """Let the plug-ins plan; return those that the input has a use for."""
@@ -192,15 +165,18 @@ class Simulation:
     def kind(self) -> loop.Kind:
         """What the run needs of the loop."""
         return loop.Kind(
-            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class
+            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class,
+            self.living is not None,
         )
 
     def _waits_by_class(self) -> bool:
         """Whether pods of a template, last tried in one go, go on alike: nobody is evicted, hinted at or put first."""
         cluster, profile = self.cluster, self.profile
         queued = cluster.template_held == 0
+        made = self.cast.workloads.made if self.cast else []
         return (
-            not self.settings.inflate
+            not any(one.kind == "DaemonSet" for one in made)
+            and not self.settings.inflate
             and cluster.cluster_scheduler_us[0] == 0
             and not (profile.preempts or profile.samples or profile.draws)
             and not any(plugin.hint or plugin.late for plugin in profile.filters)
@@ -328,6 +304,10 @@ class Simulation:
                 cluster.resize("line", 2 * cluster.sizes["line"])
             elif code == loop.LANES:
                 kinds.grow_lanes(cluster)
+            elif code == loop.CONTROL and self.living is not None:
+                self.living.look()
+            elif code == loop.DUES and self.living is not None:
+                self.living.make_room()
             elif code == loop.DONE or (code == loop.REACHED and target == until):
                 break
             elif code == loop.REACHED:
@@ -344,6 +324,7 @@ class Simulation:
         self._sample(self.ended_us, last=True)
         cohorts.settle(cluster)
         self.ledger.close(cluster)
+        self.ledger.pods = self._pods.height
 
     def _control(self, progress: Callable[[int, int], None] | None) -> None:
         self.control_points += 1
@@ -388,12 +369,20 @@ class Simulation:
     def tell(self, counts: dict[int, int], description: int) -> str:
         """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and of the description."""
         texts = self.profile.reasons(self.intake.resources)
+        if description < -1:
+            return self._tell_pinned([texts[reason] for reason in counts], -2 - description)
         if description in self.verdicts.bars:
             return f"0/{self.cluster.sizes['node']} nodes are available: {self.verdicts.bars[description][1].reason}."
         named = dict(self.verdicts.counts[description])
         for reason, count in counts.items():
             named[texts[reason]] = named.get(texts[reason], 0) + count
         return planes.message(named, self.cluster.sizes["node"])
+
+    def _tell_pinned(self, reasons: list[str], description: int) -> str:
+        """Return the message for a pod that may go to one node only, which turned it away."""
+        others = self.cluster.sizes["node"] - 1
+        named = dict.fromkeys(reasons, 1) or dict.fromkeys(list(self.verdicts.counts[description])[:1], 1)
+        return planes.message({_NOT_THIS_ONE: others, **named} if others else named, others + 1)
 
     def failed_status(self, template: int) -> str:
         """Return the word for a pod of the template that was not placed."""

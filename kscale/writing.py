@@ -127,6 +127,8 @@ def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[str,
         "nodes": pods.stays.frame(simulation.node_timeline), "node_timeline": simulation.node_timeline.frame(kept),
         "templates": described_templates(simulation, simulation.trace.specs, pods.asked, pods.placed, kept),
     }  # fmt: skip
+    if simulation.living is not None:
+        tables |= simulation.living.tables()
     for name, frame in tables.items():
         frame.write_parquet(folder / f"{name}.parquet")
     counts = {

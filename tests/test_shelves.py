@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kscale import shelf
+from kscale import controllers, shelf
+from kscale.controllers import Controller
+from kscale.engine.members import COLUMNS as MEMBERS
 from kscale.engine.pods import RUNNING
 from kscale.kernels import parameters, plain, plain_form
 from kscale.scheduler import plugins
@@ -32,7 +34,10 @@ from tests.engine.columns import SIZES, call, small
 from tests.objects import random_simulation
 
 TESTS = Path(__file__).parent
-SHELVES = {"kscale.scheduler.plugins": Plugin, "kscale.traces": Reader, "kscale.state.schema": Column}
+SHELVES = {
+    "kscale.scheduler.plugins": Plugin, "kscale.traces": Reader, "kscale.state.schema": Column,
+    "kscale.controllers": Controller,
+}  # fmt: skip
 #: The arguments of each kernel of a plug-in, before its columns.
 OWN = {
     "filter": ["template", "first", "last", "reason"],
@@ -83,7 +88,7 @@ def name_of(value: Any) -> str:
 
 @pytest.mark.parametrize("package", SHELVES)
 def test_no_shelf_is_empty(package: str) -> None:
-    assert len(leaves(package)) >= 5
+    assert len(leaves(package)) >= (4 if package == "kscale.controllers" else 5)
 
 
 @pytest.mark.parametrize(("package", "leaf"), LEAVES, ids=name_of)
@@ -100,7 +105,7 @@ def test_a_leaf_declares_is_documented_and_has_its_test(package: str, leaf: Modu
     assert "def test_" in test.read_text()
 
 
-@pytest.mark.parametrize("package", ["kscale.scheduler.plugins", "kscale.traces"])
+@pytest.mark.parametrize("package", ["kscale.scheduler.plugins", "kscale.traces", "kscale.controllers"])
 def test_names_are_unique_across_a_shelf(package: str) -> None:
     names = [v.name for leaf in leaves(package) for v in vars(leaf).values() if isinstance(v, SHELVES[package])]
     assert sorted(names) == sorted(set(names))
@@ -124,6 +129,29 @@ def test_a_name_that_two_leaves_declare_is_refused(tmp_path: Path, monkeypatch: 
         shelf.declared("made_up_shelf", Plugin)
     for name in [name for name in sys.modules if name.startswith("made_up_shelf")]:
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("controller", controllers.found().values(), ids=name_of)
+def test_a_controllers_keys_and_numbers_are_such(controller: Controller) -> None:
+    assert controller.kind in ("", *controllers.kinds())
+    assert controller.workers > 0 and controller.qps >= 0 and controller.burst >= 0
+    assert 0 < controller.base_us <= controller.cap_us
+    assert controller.step.__doc__
+    assert controller.kind or controller.keys, "a controller of any kind says which objects concern it"
+
+
+@pytest.mark.parametrize("kind", controllers.kinds().values(), ids=name_of)
+def test_a_kind_has_its_table(kind: controllers.Kind) -> None:
+    tables = schema.load(controllers.columns())
+    assert kind.table in tables
+    assert not kind.min_ready or kind.min_ready in tables[kind.table].columns
+    assert not kind.members or set(MEMBERS) <= set(tables[kind.table].columns.values())
+    assert not kind.members or kind.members in tables
+
+
+def test_what_controllers_share_is_no_leaf() -> None:
+    assert "kscale.controllers.common" not in [leaf.__name__ for leaf in leaves("kscale.controllers")]
+    assert Path(controllers.__path__[0], "common", "__init__.py").is_file()
 
 
 @pytest.mark.parametrize(("plugin", "point"), KERNELS, ids=name_of)

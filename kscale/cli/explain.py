@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from kscale.cli.options import Quiet
-from kscale.cli.schedule import Objects, tell_notes
+from kscale.cli.options import Objects, Quiet
+from kscale.cli.schedule import tell_notes
 from kscale.cli.terminal import console, tell
 
 if TYPE_CHECKING:

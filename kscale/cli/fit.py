@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from kscale.cli.options import Flag, Output, Quiet, Whole
-from kscale.cli.schedule import Objects, tell_notes
+from kscale.cli.options import Flag, Objects, Output, Quiet, Whole
+from kscale.cli.schedule import tell_notes
 from kscale.cli.terminal import tell
 from kscale.errors import InputError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kscale.cli.options import Flag, Quiet, Whole
+from kscale.cli.options import Flag, Objects, Quiet, Whole
 from kscale.cli.terminal import tell, tell_dropped
 from kscale.errors import EXIT_GATE, InputError
 from kscale.state.quantities import parse_duration, parse_quantity
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 def replay(
-    trace: Path,
+    trace: Path | None = None,
     /,
     *,
-    nodes: str,
     out: Path,
+    filename: Objects = (),
+    nodes: str | None = None,
+    client_limits: bool = True,
     format: str | None = None,
     policy: str = "default",
     inflate: Flag = False,
@@ -43,7 +45,7 @@ def replay(
     max_input: str = "2Gi",
     quiet: Quiet = False,
 ) -> int:
-    """Replay a workload trace on nodes, and write a run folder with a capacity report.
+    """Replay a workload trace on nodes, or let Kubernetes objects live, and write a run folder with a report.
 
     Every pod is scheduled in virtual time, as kube-scheduler v1.34.1 would place it, scoring all nodes. The folder OUT
     holds run.json, Parquet tables, figures, report.html and report.md; they appear together when the run is whole.
@@ -52,9 +54,16 @@ def replay(
     Parameters
     ----------
     trace
-        Trace file, of any format that kscale reads.
+        Trace file, of any format that kscale reads; not needed with -f.
+    filename
+        File or folder of Kubernetes objects, JSON or YAML, as of ``kubectl get -o json``: the state at the start. Their
+        controllers and kubelets are at work, for an hour after the last that is known to come. May be given several
+        times.
     nodes
         Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``.
+    client_limits
+        With -f: controllers have the workers and the client rate limits of kube-controller-manager. Without, they do
+        all that is to be done at once.
     out
         Run folder to write; an older run folder of this name is replaced.
     format
@@ -101,6 +110,7 @@ def replay(
     from kscale.replay import Plan
 
     plan = Plan(
+        objects=filename, client_limits=client_limits,
         trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
         compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
@@ -154,7 +164,31 @@ def _check(plan: Plan) -> None:
             f"--config says nothing with --policy {plan.policy}, which replaces its score plug-ins",
             expected="one of the two",
         )
-    check_out(plan.out, plan.trace, Path(plan.nodes), plan.pod_order, plan.node_order, plan.config, plan.budget)
+    _check_objects(plan)
+    objects = [Path(name) for name in plan.objects]
+    check_out(
+        plan.out,
+        plan.trace,
+        Path(plan.nodes or "-"),
+        *objects,
+        plan.pod_order,
+        plan.node_order,
+        plan.config,
+        plan.budget,
+    )
+
+
+def _check_objects(plan: Plan) -> None:
+    """Refuse what does not go together with objects, or needs them. Raises InputError."""
+    if plan.trace is None and not plan.objects:
+        raise InputError("there is nothing to replay", expected="a trace file, or -f with Kubernetes objects")
+    if plan.trace is not None and plan.nodes is None:
+        raise InputError("is missing", field="--nodes", expected="a node file, or shapes such as 96cpu,512Gi:40")
+    alone = {"--inflate": plan.inflate, "--ends recorded": plan.ends == "recorded",
+             "--node-order": plan.node_order is not None}  # fmt: skip
+    clash = next((name for name, there in alone.items() if there), None)
+    if plan.objects and clash:
+        raise InputError(f"{clash} says nothing with -f, where kubelets start and end pods", expected="one of the two")
 
 
 def check_out(out: Path, *inputs: Path | None) -> None:

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kscale.cli.options import Output, Quiet
-from kscale.cli.schedule import Objects
+from kscale.cli.options import Objects, Output, Quiet
 from kscale.errors import InputError
 
 if TYPE_CHECKING:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
-from kscale.cli.options import Quiet
+from kscale.cli.options import Objects, Quiet
 from kscale.cli.terminal import tell
 from kscale.errors import InputError, one_line
 
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
     from kscale.schedule import Placed, Plan
 
 
-def _files(type_: object, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Read file names: ``-`` is one, other options are none."""
-    for token in tokens:
-        if token.value.startswith("-") and token.value != "-":
-            raise InputError("has no value", field=token.keyword, expected="a file or folder, or - for standard input")
-    return tuple(token.value for token in tokens)
-
-
-Objects = Annotated[
-    tuple[str, ...], Parameter(name=["-f", "--filename"], negative="", allow_leading_hyphen=True, converter=_files)
-]
 Verbose = Annotated[bool, Parameter(name=["-v", "--verbose"], negative="", show_default=False)]
 Forms = Literal["table", "wide", "json", "yaml", "csv", "objects"]
 #: Reasons why pods were not placed that a table tells.

@@ -6,7 +6,7 @@ import polars as pl
 
 from kscale.cli.options import Flag, Output
 from kscale.cli.tables import show
-from kscale.engine.outputs import OUTPUTS
+from kscale.engine.outputs import LIVING_OUTPUTS, OUTPUTS
 
 
 def schema(*, outputs: Flag = False, output: Output = "table") -> None:
@@ -31,7 +31,7 @@ def _outputs() -> dict[str, pl.DataFrame]:
             [{"column": o.name, "type": _type(o.dtype), "unit": o.unit or None, "meaning": o.doc} for o in columns],
             schema={"column": pl.String, "type": pl.String, "unit": pl.String, "meaning": pl.String},
         )
-        for table, columns in OUTPUTS.items()
+        for table, columns in (OUTPUTS | LIVING_OUTPUTS).items()
     }
 
 
@@ -40,6 +40,7 @@ def _type(dtype: object) -> str:
 
 
 def _state() -> dict[str, pl.DataFrame]:
+    from kscale import controllers
     from kscale.scheduler import plugins
     from kscale.state.schema import load
 
@@ -58,5 +59,5 @@ def _state() -> dict[str, pl.DataFrame]:
             ],
             schema=dict.fromkeys(("column", "type", "shape", "unit", "manifest", "meaning"), pl.String),
         )
-        for name, table in load(plugins.columns()).items()
+        for name, table in load([*plugins.columns(), *controllers.columns()]).items()
     }

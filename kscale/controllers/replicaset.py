@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 
 from kscale.controllers.common.ranking import deletion_order
+from kscale.controllers.common.replicated import (
+    ControllerManifest,
+    ReplicaSetManifest,
+    take_controller,
+    take_replica_set,
+)
 from kscale.engine.objects import pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
 from kscale.engine.world import Kind, World
+from kscale.state.manifests.workloads import Manifest, content_hash
 from kscale.state.schema import Column, NewTable
 
 Rows = np.ndarray[Any, Any]
@@ -32,6 +39,7 @@ COLUMNS = {
         "A ReplicaSet.",
         (
             *_SPEC,
+            Column("content", "int64", "What its template says, whatever its hash label.", default=-1),
             Column("revision", "int64", "Its revision in the history of its Deployment.",
                    path="metadata.annotations['deployment.kubernetes.io/revision']"),
             Column("desired", "int64", "Replicas of its Deployment when it was scaled last; -1 was never noted.",
@@ -45,20 +53,13 @@ COLUMNS = {
 
 
 def _called(world: World, objects: Rows) -> list[str]:
-    """A ReplicaSet is called by its Deployment and a hash of its template."""
+    """A ReplicaSet is called by its Deployment and the hash of its template."""
     owners = world.cluster.object_owner[objects].tolist()
-    templates = world.cluster.replicaset_template[world.cluster.object_row[objects]].tolist()
-    return [f"{world.name(owner)}-{template_hash(template)}" for owner, template in zip(owners, templates, strict=True)]
-
-
-def template_hash(template: int) -> str:
-    """Return a pod-template-hash of ten letters; Kubernetes' own hashes the whole object, which nothing turns on."""
-    letters = "bcdfghjklmnpqrstvwxz2456789"
-    number, text = (template * 2_654_435_761 + 40_503) % len(letters) ** 10, ""
-    for _ in range(10):
-        number, letter = divmod(number, len(letters))
-        text += letters[letter]
-    return text
+    contents = world.cluster.replicaset_content[world.cluster.object_row[objects]].tolist()
+    return [
+        f"{world.name(owner)}-{content_hash(content, world.namespace(owner), world.name(owner))}"
+        for owner, content in zip(owners, contents, strict=True)
+    ]
 
 
 def _step(table: str) -> Any:
@@ -112,7 +113,20 @@ def _write_status(world: World, table: str, keys: Rows, rows: Rows, requests: Re
     requests.update(place, kind, keys[place], values)
 
 
-REPLICA_SET = Kind("ReplicaSet", "replicaset", pods=True, called=_called, min_ready="min_ready_us")
-REPLICATION_CONTROLLER = Kind("ReplicationController", "replicationcontroller", pods=True, min_ready="min_ready_us")
+REPLICA_SET = Kind(
+    "ReplicaSet",
+    "replicaset",
+    pods=True,
+    called=_called,
+    min_ready="min_ready_us",
+    manifest=Manifest(("apps", "extensions"), ReplicaSetManifest, take_replica_set, ("template",)),
+)
+REPLICATION_CONTROLLER = Kind(
+    "ReplicationController",
+    "replicationcontroller",
+    pods=True,
+    min_ready="min_ready_us",
+    manifest=Manifest(("",), ControllerManifest, take_controller, ("template",)),
+)
 REPLICASET = Controller("replicaset", "ReplicaSet", _step("replicaset"))
 RC = Controller("replicationcontroller", "ReplicationController", _step("replicationcontroller"))

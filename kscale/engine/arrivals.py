@@ -34,8 +34,11 @@ class Arrivals:
     """The pods by time; equal times in the order of the trace.
 
     ``inflate``: one a second, and nothing ends; ``recorded``: pods end when the trace says. ``bound`` gives the node of
-    each pod, -1 where it is pending, and when its time there began; without it, all are pending.
+    each pod, -1 where it is pending, and when its time there began; without it, all are pending. ``owned`` gives what
+    controls each pod, and its number; it may be set later.
     """
+
+    owned: tuple[Numbers, Numbers] | None = None
 
     def __init__(
         self, source: Source, *, inflate: bool, recorded: bool, bound: tuple[Numbers, Numbers] | None = None
@@ -68,13 +71,14 @@ class Arrivals:
         if self._bound is not None:
             node, begun = (values[rows] for values in self._bound)
         known = self._source.numbers
+        owned = {} if self.owned is None else {"owner": self.owned[0][rows], "number": self.owned[1][rows]}
         return {
             "time_us": known("arrival_us", rows) if self._times is None else self._times[first:last],
             "template": self._source.spec[rows].astype(np.int32),
             "duration_us": unknown if self._inflate else known("duration_us", rows),
             "end_us": known("end_us", rows) if self._recorded and not self._inflate else unknown,
             "node": node, "begun_us": begun,
-            "trace_row": np.arange(first, last, dtype=np.int64) if self._order is None else rows,
+            "trace_row": np.arange(first, last, dtype=np.int64) if self._order is None else rows, **owned,
         }  # fmt: skip
 
     def replayed(self) -> Numbers | None:

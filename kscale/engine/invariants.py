@@ -9,6 +9,7 @@ import numpy as np
 
 from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, RESTING
 from kscale.engine.index_invariants import index_violations
+from kscale.engine.living_invariants import living_violations
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
 from kscale.engine.queue_invariants import queue_violations
 from kscale.state.tables import Cluster
@@ -61,6 +62,8 @@ def violations(cluster: Cluster) -> list[str]:
     if cluster.profile_preempts.any():
         _node_lists(cluster, pods, nodes, expect)
         _nominations(cluster, expect)
+    if cluster.sizes["life"]:
+        living_violations(cluster, expect)
     _states(cluster, expect)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale.engine.outputs import OUTPUTS, STATUSES
+from kscale.engine.outputs import LIVING_OUTPUTS, OUTPUTS, STATUSES
 from kscale.engine.pods import EVICTED, FINISHED, GONE, REMOVED, RUNNING, STATUS_RUNNING, STATUS_WAITING, UNUSED
 from kscale.engine.scratch import Rows, Scratch, as_bytes, stretches
 from kscale.state.tables import Cluster
@@ -288,4 +288,4 @@ def _feed(digest: Any, values: pl.Series) -> None:
 
 def dtypes(table: str) -> dict[str, Any]:
     """Return the data types of an output table's fixed columns."""
-    return {output.name: output.dtype for output in OUTPUTS[table] if "*" not in output.name}
+    return {output.name: output.dtype for output in (OUTPUTS | LIVING_OUTPUTS)[table] if "*" not in output.name}

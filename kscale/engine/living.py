@@ -1,9 +1,9 @@
 """Pods that live: the loop's drivers for runs with controllers and kubelets.
 
 The kubelet's rules are kernels of kscale.node, which the loop calls by name: ``kubelet_admit`` when a pod is bound,
-``kubelet_stop`` when its deletion is asked for, and ``kubelet_look`` when the time comes that it has set in
-``life_due_us``. A look that comes too early changes nothing. ``kubelet_look`` answers in bits: the pod's conditions
-changed, it has finished, it has stopped after its deletion.
+``kubelet_stop`` when its deletion is asked for, ``kubelet_leave`` when it goes, in whichever way, and ``kubelet_look``
+when the time comes that it has set in ``life_due_us``. A look that comes too early changes nothing. ``kubelet_look``
+answers in bits: the pod's conditions changed, it has finished, it has stopped after its deletion.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ CHANGED, HAS_FINISHED, HAS_STOPPED = 1, 2, 4
 MOST_DUES = 4
 #: Exit code of a container that SIGTERM ended (128 + 15).
 TERMINATED = 143
+#: Whether the heap may be too small for the next step.
+DUES_FULL = f"cluster_due[0] + {MOST_DUES} >= len(due_pod)"
 
 
 @inlined
@@ -101,14 +103,15 @@ def next_living(
 @hot
 def create_pod(
     request: int, now_us: int, pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any, pod_duration_us: Any,
-    pod_end_us: Any, pod_begun_us: Any, request_template: Any, cluster_serial: Any, queue_free: Any, queue_size: Any,
+    pod_end_us: Any, pod_begun_us: Any, life_revision: Any, request_template: Any, request_revision: Any,
+    cluster_serial: Any, queue_free: Any, queue_size: Any,
 ) -> int:  # fmt: skip
     """Give the pod that a request creates a row and return it."""
     queue_size[FREE] -= 1
     pod = natural(queue_free[natural(queue_size[FREE])])
     pod_trace_row[pod] = cluster_serial[0]
     cluster_serial[0] += 1
-    pod_template[pod] = request_template[request]
+    pod_template[pod], life_revision[pod] = request_template[request], request_revision[request]
     pod_arrived_us[pod], pod_duration_us[pod], pod_end_us[pod] = now_us, -1, -1
     pod_begun_us[pod] = UNKNOWN_START
     return pod
@@ -144,7 +147,7 @@ LOOK_DUE = f"""
         while cluster_due[0] > 0 and due_time_us[0] <= due and cluster_events[0] < len(event_template):
             if ledger_rows[0] >= len(ledger_trace_row):
                 return FULL_CODE
-            if cluster_due[0] + {MOST_DUES} >= len(due_pod):
+            if {DUES_FULL}:
                 return DUES_CODE
             time_us = due_time_us[0]
             pod = natural(due_pop())
@@ -172,6 +175,7 @@ def define(composer: Composer) -> None:
 
 # The row is used again when no heap of the scheduler holds it, and controllers have seen that the pod is gone.
 _DEPART = f"""
+kubelet_leave(pod)
 disown(pod)
 life_due_us[pod] = {NEVER}
 if pod_state[pod] == {QUEUED}:
@@ -297,7 +301,7 @@ if tracked == 0 and pod_state[pod] == {FINISHED}:
 
 _CARRY_OUT = f"""
 while cluster_requests_cursor[0] < cluster_requests[0]:
-    if ledger_rows[0] + 1 >= len(ledger_trace_row) or cluster_due[0] + {MOST_DUES} >= len(due_pod):
+    if ledger_rows[0] + 1 >= len(ledger_trace_row) or {DUES_FULL}:
         return 1
     row = natural(cluster_requests_cursor[0])
     cluster_requests_cursor[0] += 1

@@ -91,13 +91,16 @@ def define(composer: Composer, kind: Kind) -> None:
     if kind.preempts:
         gone = _EVICT_ALIVE if kind.living else _EVICT_IN_TIME if waits else _EVICT_AT_ONCE
         composer.define("evict", "pod, now_us", _EVICT + gone)
-    tries.define(composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts)
+    tries.define(
+        composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts, pins=kind.living and not kind.cohorts
+    )
     timers = _TIMERS + ("" if kind.cohorts else _TIMER_OF_BACKOFF) if waits else "pass"
     composer.define("run_timers", "now_us", timers)
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
     if not kind.cohorts:
         composer.define("take_next", "now_us", f"pod = {'pop_next' if waits else 'pop_active'}()\nreturn natural(pod)")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
+    text = text.replace("DUES_WANTED", f"if {living.DUES_FULL}: return {DUES}" if kind.living else "pass")
     text = text.replace("AFTER_TIMERS", "2" if kind.living else "3")
     text = text.replace("NEXT_LIVING", "due = next_living(due)" if kind.living else "pass")
     text = text.replace("CONTROL_PHASE", _CONTROL if kind.living else "pass")
@@ -428,6 +431,7 @@ while True:
                 break
             if queue_size[{FREE}] == 0:
                 return {ROWS}
+            DUES_WANTED
             arrive(now_us)
         if cluster_arrivals_cursor[0] >= cluster_arrivals[0] and cluster_more_arrivals[0]:
             return {ARRIVALS}
@@ -442,6 +446,7 @@ while True:
         if cluster_lanes_wanted[0] != 0:
             return {LANES}
         LINES_WANTED
+        DUES_WANTED
         if ledger_rows[0] * 2 > len(ledger_trace_row) or diagnosis_rows[0] >= len(diagnosis_description):
             return {FULL}
         pod = cluster_pod_in_flight[0]

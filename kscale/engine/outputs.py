@@ -146,3 +146,58 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("nearest_lacks", pl.String, "What that node lacks."),
     ),
 }
+
+#: Tables of runs with controllers, beside the others.
+LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
+    "rollouts": (
+        Output("time_us", pl.Int64, "When controllers were shown the change.", "us of virtual time"),
+        Output("kind", pl.String, "Kind of the object."),
+        Output("namespace", pl.String, "Namespace of the object."),
+        Output("name", pl.String, "Name of the object."),
+        Output("wanted", pl.Int64, "Pods asked for; of an autoscaler, the pods that it asks for.", "pods"),
+        Output("pods", pl.Int64, "Pods that there are, those that are being deleted left out.", "pods"),
+        Output("updated", pl.Int64, "Pods of the latest template.", "pods"),
+        Output("ready", pl.Int64, "Ready pods.", "pods"),
+        Output("available", pl.Int64, "Available pods: ready for long enough.", "pods"),
+        Output("most", pl.Int64, "The most pods that the rollout may have; of an autoscaler, maxReplicas.", "pods"),
+        Output(
+            "least", pl.Int64, "The fewest available pods that it may have; of an autoscaler, minReplicas.", "pods"
+        ),
+        Output("load", pl.Int64, "What an autoscaler's target was asked to do.", "milli cpu"),
+    ),
+    "objects": (
+        Output("kind", pl.String, "Kind of the object."),
+        Output("namespace", pl.String, "Namespace of the object."),
+        Output("name", pl.String, "Name of the object."),
+        Output("owner", pl.String, "What controls it, as kind/name; null where nothing does."),
+        Output("created_us", pl.Int64, "When it was created.", "us of virtual time"),
+        Output("pods", pl.Int64, "Active pods that it controls at the end of the run.", "pods"),
+        Output("ready", pl.Int64, "Ready ones.", "pods"),
+        Output("available", pl.Int64, "Available ones.", "pods"),
+        Output("succeeded", pl.Int64, "Pods of it that ended well.", "pods"),
+        Output("failed", pl.Int64, "Pods of it that failed.", "pods"),
+        Output("restarts", pl.Int64, "Restarts of containers of its pods."),
+        Output("refused", pl.Int64, "Evictions that it refused, where it is a disruption budget; else null."),
+    ),
+    "startup": (
+        Output("step", pl.String, "A step of a pod's start."),
+        Output("pods", pl.Int64, "Pods that went through it.", "pods"),
+        Output("total_us", pl.Int64, "Time that they spent in it, added up.", "us of virtual time"),
+        Output(
+            "histogram",
+            pl.List(pl.Int64),
+            "Pods by how long it took: below 1 ms, then from each power of two of milliseconds to the next.",
+            "pods",
+        ),
+    ),
+    "actions": (
+        Output("time_us", pl.Int64, "When it happened.", "us of virtual time"),
+        Output("action", pl.Int64, "Number of the action in its scenario file, from 1."),
+        Output("words", pl.String, "What was done."),
+    ),
+    "controllers": (
+        Output("name", pl.String, "Name of the controller."),
+        Output("calls", pl.Int64, "Calls of the API server that it made."),
+        Output("errors", pl.Int64, "Passes of a key that ended in an error, and were tried again."),
+    ),
+}

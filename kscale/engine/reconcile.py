@@ -18,7 +18,7 @@ import numpy as np
 from kscale.engine.clock import NEVER
 from kscale.engine.pods import REMOVED
 from kscale.engine.requests import SECOND, UPDATE, Client, Request, Requests
-from kscale.engine.world import World
+from kscale.engine.world import GONE, THERE, World
 
 Rows = np.ndarray[Any, Any]
 #: Keys that are looked at beside those whose calls can pass: most keys ask for nothing.
@@ -31,7 +31,7 @@ class Controller:
 
     Attributes:
         name: as kube-controller-manager calls it.
-        kind: of its keys.
+        kind: of its keys; empty for any.
         step: says what the keys (object rows) need now.
         keys: which of its keys the changed objects and changed pods concern; without it, the objects of its kind.
         workers: keys that it works on at a time.
@@ -40,6 +40,7 @@ class Controller:
         period_us: how long after a pass a key comes again by itself; 0 does not.
         batch_us: how long changes of a key are gathered before it is looked at; 0 does not.
         prompt: which of changed keys (mask) are looked at without that.
+        gone: whether keys that are gone are its business too, as long as something says to be of them.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Controller:
     period_us: int = 0
     batch_us: int = 0
     prompt: Callable[[World, Rows], Rows] | None = None
+    gone: bool = False
 
 
 @dataclass
@@ -138,8 +140,9 @@ class Reconciler:
             return
         while self._calls and self._calls[0][0] <= now_us:
             _, _, request, keys = heapq.heappop(self._calls)
-            world.apply(request, now_us)
+            refused = world.apply(request, now_us)
             self._done(keys)
+            self._back_off(np.unique(keys[refused]), now_us)
         while self._timers and self._timers[0][0] <= now_us:
             due = heapq.heappop(self._timers)[2]
             self._reminded[due] = 0
@@ -156,33 +159,37 @@ class Reconciler:
             self._look(world, keys, now_us)
 
     def _look(self, world: World, keys: Rows, now_us: int) -> None:
-        there = keys[world.cluster.object_live[keys] == 1]
+        live = world.cluster.object_live[keys]
+        there = keys[(live == THERE) | ((live == GONE) & self.controller.gone)]
         found = self.controller.step(world, there, now_us)
         if self.controller.period_us:
             found.again(np.arange(len(there)), np.full(len(there), now_us + self.controller.period_us))
-        begun = self._start(world, there, found, now_us)
+        begun, refused = self._start(world, there, found, now_us)
         for places, times in found.later:
             kept = begun[places]
-            self._remind(there[places[kept]], times[kept])
+            self._come_again(there[places[kept]], times[kept])
         failed = np.zeros(len(there), bool)
         for places in found.failed:
             failed[places] = True
+        failed[refused] = True
         failed &= begun
-        if failed.any():
-            self._back_off(there[failed], now_us)
-        self._fails[there[begun & ~failed]] = 0
+        self._back_off(there[failed], now_us)
+        # One whose calls still wait may be refused yet.
+        self._fails[there[begun & ~failed & (self._busy[there] == 0)]] = 0
 
-    def _start(self, world: World, keys: Rows, found: Requests, now_us: int) -> Rows:
-        """Let the calls pass or wait, in the order of their keys; return which keys were begun at all.
+    def _start(self, world: World, keys: Rows, found: Requests, now_us: int) -> tuple[Rows, Rows]:
+        """Let the calls pass or wait, in the order of their keys.
 
-        Where more keys would have to wait than there are workers, the last of these are put back.
+        Returns which keys were begun at all, and the places of those of which a call was refused at once. Where more
+        keys would have to wait than there are workers, the last of these are put back.
         """
         begun = np.ones(len(keys), bool)
         if not self.limited:
+            refused = [np.empty(0, np.int64)]
             for request in found.asked:
                 self.calls += len(request) * request.cost
-                world.apply(request, now_us)
-            return begun
+                refused.append(request.key[world.apply(request, now_us)])
+            return begun, np.concatenate(refused)
         costs = np.zeros(len(keys), np.int64)
         for request in found.asked:
             np.add.at(costs, request.key, request.cost)
@@ -192,15 +199,16 @@ class Reconciler:
         if len(slow) > workers:
             begun[slow[workers] :] = False
             self._put_back(keys[~begun])
-        self._pass(world, keys, [request.some(begun[request.key]) for request in found.asked], now_us)
-        return begun
+        asked = [request.some(begun[request.key]) for request in found.asked]
+        return begun, self._pass(world, keys, asked, now_us)
 
     def _put_back(self, keys: Rows) -> None:
         fresh = keys[~self._queued[keys]]
         self._queued[fresh] = True
         self.waiting = np.concatenate([fresh, self.waiting])
 
-    def _pass(self, world: World, keys: Rows, asked: list[Request], now_us: int) -> None:
+    def _pass(self, world: World, keys: Rows, asked: list[Request], now_us: int) -> Rows:
+        """Let calls pass, or wait for their time; return the keys (places) of those that were refused at once."""
         key = np.concatenate([np.empty(0, np.int64), *(request.key for request in asked)])
         cost = np.concatenate([np.empty(0, np.int64), *(np.full(len(r), r.cost) for r in asked)])
         order = np.argsort(key, kind="stable")
@@ -210,17 +218,20 @@ class Reconciler:
         times = np.concatenate([[now_us], self.client.take(total, now_us)])
         passes[order] = times[np.cumsum(cost[order])]
         first = 0
+        refused = [np.empty(0, np.int64)]
         for request in asked:
             at = passes[first : first + len(request)]
             first += len(request)
             at_once = at <= now_us
             if at_once.any():
-                world.apply(request.some(at_once), now_us)
+                part = request.some(at_once)
+                refused.append(part.key[world.apply(part, now_us)])
             for time in np.unique(at[~at_once]).tolist():
                 part = request.some(at == time)
                 if part.verb == UPDATE:
                     part.columns["uid"] = world.cluster.object_uid[part.columns["object"]]
                 self._defer(time, part, keys[part.key])
+        return np.concatenate(refused)
 
     def _defer(self, time: int, request: Request, keys: Rows) -> None:
         self._sequence += 1
@@ -232,16 +243,21 @@ class Reconciler:
         np.subtract.at(self._busy, keys, 1)
         self._workers_busy -= int((self._busy[np.unique(keys)] == 0).sum())
 
-    def _remind(self, keys: Rows, times: Rows) -> None:
-        # A key that asks for the same time with each look has one timer.
+    def _come_again(self, keys: Rows, times: Rows) -> None:
+        """Look at keys again at these times; a key that asks for the same time with each look has one timer."""
         fresh = self._reminded[keys] != times
         keys, times = keys[fresh], times[fresh]
         self._reminded[keys] = times
+        self._remind(keys, times)
+
+    def _remind(self, keys: Rows, times: Rows) -> None:
         for time in np.unique(times).tolist():
             self._sequence += 1
             heapq.heappush(self._timers, (time, self._sequence, keys[times == time]))
 
     def _back_off(self, keys: Rows, now_us: int) -> None:
+        if not len(keys):
+            return
         controller = self.controller
         self.errors += len(keys)
         wait = controller.base_us * np.exp2(np.minimum(self._fails[keys], 60))
@@ -260,14 +276,18 @@ class Manager:
         """Return when some controller has something to do next, beside what changes; -1 is at once."""
         return min((one.due_us() for one in self.reconcilers.values()), default=NEVER)
 
-    def look(self, now_us: int) -> None:
-        """Let every controller look at what changed, and do what is due; set when they look next."""
+    def look(self, now_us: int) -> Rows:
+        """Let every controller look at what changed, and do what is due; set when they look next.
+
+        Return the objects that had changed before.
+        """
         world, cluster = self.world, self.world.cluster
         cluster.cluster_control_us[0] = NEVER
         objects = cluster.object_log[: cluster.cluster_objects_changed[0]].copy()
         pods = cluster.life_log[: cluster.cluster_pods_changed[0]].copy()
         cluster.object_changed[objects], cluster.cluster_objects_changed[0] = 0, 0
         cluster.life_changed[pods], cluster.cluster_pods_changed[0] = 0, 0
+        world.selected.note(pods)
         for one in self.reconcilers.values():
             if not one.stopped:
                 one.gather(world, self._keys(one.controller, objects, pods), now_us)
@@ -278,6 +298,7 @@ class Manager:
         due = self.due_us()
         if due < NEVER:
             cluster.cluster_control_us[0] = min(int(cluster.cluster_control_us[0]), max(due, now_us + 1))
+        return objects
 
     def _keys(self, controller: Controller, objects: Rows, pods: Rows) -> Rows:
         if controller.keys is None:

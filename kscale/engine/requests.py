@@ -16,7 +16,9 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 SECOND = 1_000_000
 #: Verbs.
-CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, TRACK_PODS = range(7)
+CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, EVICT_PODS, TRACK_PODS = range(8)
+#: Begins the names of columns that a write depends on.
+GIVEN = "given "
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Request:
         columns: by name, values of each call; what they are depends on the verb.
         kind: of the objects that are created, or whose table is written.
         cost: calls of the client that each is charged for; 0 for what is a part of another call.
+        members: columns of members of objects (kscale.engine.members); the columns ``members_first`` and
+            ``members_count`` say which of these rows are whose.
     """
 
     verb: int
@@ -36,6 +40,7 @@ class Request:
     columns: dict[str, Rows]
     kind: str = ""
     cost: int = 1
+    members: Mapping[str, Rows] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
@@ -44,7 +49,7 @@ class Request:
         """Return the calls of a mask or of places."""
         return Request(
             self.verb, self.key[which], {name: values[which] for name, values in self.columns.items()}, self.kind,
-            self.cost,
+            self.cost, self.members,
         )  # fmt: skip
 
 
@@ -64,49 +69,68 @@ class Requests:
     failed: list[Rows] = field(default_factory=list)
 
     def create_pods(
-        self, key: Rows, owner: Rows, template: Rows, number: Rows | None = None, pin: Rows | None = None
-    ) -> None:
-        """Ask for a pod per row: its owner (object row), template, ordinal or index, and the only node it may go to."""
+        self, key: Rows, owner: Rows, template: Rows, number: Rows | None = None, pin: Rows | None = None,
+        revision: Rows | None = None, cost: int = 1,
+    ) -> None:  # fmt: skip
+        """Ask for a pod per row: its owner (object row), template, ordinal or index, and the only node it may go to.
+
+        ``revision`` is that of its owner; ``cost`` counts the calls for what is created before each pod, its own too.
+        """
         none = np.full(len(key), -1, np.int64)
         columns = {
             "owner": owner, "template": template, "number": none if number is None else number,
-            "pin": none if pin is None else pin,
+            "pin": none if pin is None else pin, "revision": none if revision is None else revision,
         }  # fmt: skip
-        self._add(Request(CREATE_PODS, key, columns))
+        self._add(Request(CREATE_PODS, key, columns, cost=cost))
 
-    def delete_pods(self, key: Rows, pod: Rows, serial: Rows, grace_us: Rows | None = None) -> None:
+    def delete_pods(self, key: Rows, pod: Rows, serial: Rows, grace_us: Rows | None = None, *, cost: int = 1) -> None:
         """Ask for the deletion of pods (row and place in the order of arrival); -1 is the pod's own grace."""
         grace = np.full(len(key), -1, np.int64) if grace_us is None else grace_us
-        self._add(Request(DELETE_PODS, key, {"pod": pod, "serial": serial, "grace_us": grace}))
+        self._add(Request(DELETE_PODS, key, {"pod": pod, "serial": serial, "grace_us": grace}, cost=cost))
 
-    def orphan_pods(self, key: Rows, pod: Rows, serial: Rows) -> None:
+    def evict_pods(self, key: Rows, pod: Rows, serial: Rows) -> None:
+        """Ask for the eviction of pods (row and place in the order of arrival), with their own grace.
+
+        The API server may refuse, when the call is carried out: the key has failed then, and comes again.
+        """
+        self._add(Request(EVICT_PODS, key, {"pod": pod, "serial": serial, "grace_us": np.full(len(key), -1, np.int64)}))
+
+    def orphan_pods(self, key: Rows, pod: Rows, serial: Rows, *, cost: int = 1) -> None:
         """Ask for the owners of pods (row and place in the order of arrival) to be taken away."""
-        self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}))
+        self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}, cost=cost))
 
     def track_pods(self, key: Rows, pod: Rows, serial: Rows, tracked: int, *, cost: int = 1) -> None:
         """Ask for pods (row and place in the order of arrival) to be tracked, or let go (kscale.engine.objects)."""
         values = np.full(len(key), tracked, np.int64)
         self._add(Request(TRACK_PODS, key, {"pod": pod, "serial": serial, "tracked": values}, cost=cost))
 
-    def create_objects(self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows]) -> None:
-        """Ask for an object of ``kind`` per row; ``columns`` are those of its kind's table, without its name."""
-        self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind))
+    def create_objects(
+        self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows], members: Mapping[str, Rows] | None = None
+    ) -> None:
+        """Ask for an object of ``kind`` per row; ``columns`` are those of its kind's table, without its name.
 
-    def delete_objects(
-        self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None, *, cost: int = 1
-    ) -> None:  # fmt: skip
+        ``members``: see ``Request``.
+        """
+        self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind, members=members or {}))
+
+    def delete_objects(self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None, *, cost: int = 1) -> None:
         """Ask for the deletion of objects; ``policy`` is the finalizer that it sets (kscale.engine.objects)."""
         policy = np.zeros(len(key), np.int64) if policy is None else policy
         self._add(Request(DELETE_OBJECTS, key, {"object": object_, "uid": uid, "policy": policy}, cost=cost))
 
     def update(
-        self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1
-    ) -> None:
+        self, key: Rows, kind: str, object_: Rows, columns: Mapping[str, Rows], *, spec: bool = False, cost: int = 1,
+        given: Mapping[str, Rows] | None = None, members: Mapping[str, Rows] | None = None,
+    ) -> None:  # fmt: skip
         """Ask for columns of objects' own tables, or of ``object`` (full names), to be written.
 
-        ``spec``: it is the spec that is written, so that the generation rises.
+        ``spec``: it is the spec that is written, so that the generation rises. ``given``: columns that have to hold
+        these values still when the call is carried out; it does nothing where they do not. ``members``: see
+        ``Request``.
         """
-        self._add(Request(UPDATE, key, {"object": object_, **columns}, kind + (".spec" if spec else ""), cost))
+        still = {GIVEN + name: values for name, values in (given or {}).items()}
+        name = kind + (".spec" if spec else "")
+        self._add(Request(UPDATE, key, {"object": object_, **columns, **still}, name, cost, members or {}))
 
     def update_parts(
         self, key: Rows, kind: str, object_: Rows, part: Rows, columns: Mapping[str, Rows]

@@ -6,19 +6,31 @@ from kscale.composer import Composer
 from kscale.engine.pods import IN_FLIGHT
 
 
-def define(composer: Composer, *, preempts: bool, waits: bool, by_class: bool) -> None:
-    """Add ``make_room`` and ``try_pod``; ``by_class`` where pods wait by whole classes, which are tried by one pod."""
+def define(composer: Composer, *, preempts: bool, waits: bool, by_class: bool, pins: bool = False) -> None:
+    """Add ``make_room`` and ``try_pod``; ``by_class`` where pods wait by whole classes, which are tried by one pod.
+
+    ``pins``: pods may be pinned to a node, which is the only one that is looked at.
+    """
     if preempts:
         clear = _CLEAR_AND_WAIT if waits else ""
-        composer.define("make_room", "pod, template, totals, now_us", _MAKE_ROOM + clear + "return cleared")
+        composer.define(
+            "make_room_within", "pod, template, totals, first, last, now_us", _MAKE_ROOM + clear + "return cleared"
+        )
+        all_nodes = "cleared = make_room_within(pod, template, totals, 0, len(totals), now_us)\nreturn cleared"
+        composer.define("make_room", "pod, template, totals, now_us", all_nodes)
     else:
         composer.define("make_room", "pod, template, totals, now_us", "return -1")
-    text = _look_or_try() if by_class else _TRY.replace("SEARCH", _SEARCH).replace("REST", _REST)
+    search = _SEARCH
+    if pins:
+        composer.define("make_room_on", "pod, template, node, now_us", _MAKE_ROOM_ON if preempts else "return -1")
+        composer.define("look_at_pin", "pod, template, now_us", _LOOK_AT_PIN)
+        search = _SEARCH_PINNED + "".join(f"    {line}\n" for line in _SEARCH.strip().splitlines())
+    text = _look_or_try() if by_class else _TRY.replace("SEARCH", search).replace("REST", _REST)
     composer.define("try_pod", "pod, now_us", text)
 
 
 _MAKE_ROOM = """
-cleared = preempt(pod, template, totals, 0, len(totals))
+cleared = preempt(pod, template, totals, first, last)
 if cleared >= 0:
     for place in range(cluster_preemption[2]):
         victim = scan_chosen[place]
@@ -59,6 +71,28 @@ if template_failed_at[template] != cluster_log_head[0] or cluster_nominated[0] >
             node = make_room(pod, template, totals, now_us)
             if node < 0 and cluster_nominated[0] == 0:
                 template_failed_at[template] = cluster_log_head[0]
+"""
+
+# Pods of a DaemonSet are bound to one node by an affinity to its name: no other node is looked at, none is scored.
+_SEARCH_PINNED = """
+if life_pin[pod] >= 0:
+    node = look_at_pin(pod, template, now_us)
+else:
+"""
+
+_LOOK_AT_PIN = """
+node = life_pin[pod]
+check(template, node)
+if scan_reject[node] != 0 or scan_check[node] < 0:
+    diagnose_pinned(template, scan_reject[node], scan_check[node])
+    node = make_room_on(pod, template, node, now_us)
+return node
+"""
+
+_MAKE_ROOM_ON = """
+score_range(template, node, node + 1, scan_total)
+cleared = make_room_within(pod, template, scan_total, node, node + 1, now_us)
+return cleared
 """
 
 # The room is taken at once; the pod is bound (or comes back) when the scheduler's time for it is over.

@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 
 from kscale.engine import requests
+from kscale.engine.load import Loads
+from kscale.engine.members import Members
 from kscale.engine.parts import Parts
+from kscale.engine.pods import GONE as POD_GONE
+from kscale.engine.pods import REMOVED, UNUSED
 from kscale.engine.requests import Request
+from kscale.engine.selected import Holders, Selected
+from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.manifests.workloads import Manifest
+from kscale.state.schema import full_names
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
@@ -24,6 +31,9 @@ EPOCH_US = 1_767_225_600_000_000
 FREE, THERE, GONE = range(3)
 #: Values of ``request_verb``.
 CREATE, DELETE, ORPHAN_POD, TRACK = range(4)
+#: What a request says beside columns of its kind's table.
+_NO_COLUMNS = ("owner", "object", "object_owner", "uid", "members_first", "members_count")
+_NOBODY = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,23 @@ class Kind:
         keeps: whether pods of it that have finished stay until they are deleted.
         called: names of new objects that their controller creates, from the world and their rows; None where only
             people make them.
+        progress: what its objects have come to, by the names of ``kscale.engine.history.PROGRESS``: what was asked
+            for, what there is (updated: of the latest template), and the most pods and the fewest available ones that
+            there may be. None where there is nothing to tell.
+        scale: the column of its table that says how many pods are asked for.
+        ordinals: whether its pods are called by their ordinals.
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
         parts: the table in which each of its objects has as many rows in a row as the column ``part_count`` of its
             table says; the column ``part_first`` says where they begin, ``part_room`` how many there is room for.
             Empty where it has none.
+        members: the table of its members, where it has some (kscale.engine.members).
+        blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
+        collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
+        by_node: whether its objects are looked at anew when nodes are described anew.
+        evicts: decides, as the API server does, which of some pods (rows, each once) may be evicted at a time, and
+            notes it in its objects; None where the kind has no say.
     """
 
     name: str
@@ -51,8 +72,16 @@ class Kind:
     keeps: bool = False
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
+    progress: Callable[[World, Rows], dict[str, Rows]] | None = None
+    scale: str = ""
+    ordinals: bool = False
     manifest: Manifest | None = None
     parts: str = ""
+    members: str = ""
+    blocks: bool = True
+    collected: bool = True
+    by_node: bool = False
+    evicts: Callable[[World, Rows, int], Rows] | None = None
 
 
 @dataclass
@@ -66,7 +95,16 @@ class World:
         references: (kind, namespace, name) by handle.
         texts: by handle; what is read of them is kept as a text.
         epoch_us: microseconds since 1970 (UTC) at virtual time 0.
+        members: of objects.
+        selected: selectors and pods, each found from the other.
+        nodes: how nodes are described, by row; None where no controller asks.
+        template_descriptions: all that templates ask, by row.
+        derived: what leaves have worked out of ``nodes`` and templates, kept until nodes are described anew.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
+        crashes: how likely containers of a workload crash (in an hour, at each start), by kind, namespace and name.
+        settings: of the surroundings, by name: see ``kscale.scenario.effects``.
+        loads: what is asked of workloads over time.
+        versions: how often objects of a kind were made, deleted, or had their specs written by requests.
     """
 
     cluster: Cluster
@@ -78,10 +116,18 @@ class World:
     references: list[tuple[str, str, str]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     epoch_us: int = EPOCH_US
+    crashes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
+    settings: dict[str, float] = field(default_factory=dict)
+    nodes: NodeDescriptions | None = None
+    template_descriptions: list[PodTemplate] = field(default_factory=list)
+    derived: dict[Any, Any] = field(default_factory=dict)
+    loads: Loads = field(default_factory=Loads)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}
         self._by_code = [self.kinds[name] for name in sorted(self.kinds)]
+        self.versions = dict.fromkeys(self.kinds, 0)
+        self._columns = full_names(self.cluster.tables)
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
         self._parts = {
@@ -90,20 +136,30 @@ class World:
         self._objects = 0
         self._objects_freed: list[Rows] = []
         self._known: dict[tuple[str, str, str], int] = {}
+        self.members, self.selected = Members(self.cluster), Selected(self)
+        self._holders: dict[str, Holders] = {}
 
     def kind_of(self, object_: int) -> Kind:
         """Return the kind of an object."""
         return self._by_code[int(self.cluster.object_kind[object_])]
 
+    def holders(self, kind: str) -> Holders:
+        """Return which objects of a kind hold a selector."""
+        if kind not in self._holders:
+            self._holders[kind] = Holders(self, kind)
+        return self._holders[kind]
+
     def of_kind(self, objects: Rows, kind: str) -> Rows:
-        """Return those of ``objects`` that are of a kind, and not free."""
+        """Return those of ``objects`` that are of a kind, and not free; of any kind, where it is empty."""
+        if not kind:
+            return objects[self.cluster.object_live[objects] != FREE]
         code = self.codes.get(kind)
         if code is None:
             return objects[:0]
         return objects[(self.cluster.object_kind[objects] == code) & (self.cluster.object_live[objects] != FREE)]
 
     def all_of(self, kind: str) -> Rows:
-        """Return all objects of a kind; costs by how many objects there are."""
+        """Return all objects of a kind, or of any (empty); costs by how many objects there are."""
         return self.of_kind(np.arange(self._objects), kind)
 
     def name(self, object_: int) -> str:
@@ -130,9 +186,11 @@ class World:
             if name not in ("log", "free", "changed"):
                 cluster.columns[f"object_{name}"][objects] = column.default
         for name, column in cluster.tables[of.table].columns.items():
-            array = cluster.columns[f"{of.table}_{name}"]
-            if len(array) == cluster.sizes[of.table] and not column.dims:
-                array[rows] = columns.get(name, np.full(count, column.default))
+            if not column.dims or column.dims[0] == of.table:
+                cluster.columns[f"{of.table}_{name}"][rows] = column.default
+                if name in columns:
+                    self._write(f"{of.table}_{name}", rows, columns[name])
+        self.versions[kind] += 1
         cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
         cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
@@ -142,6 +200,9 @@ class World:
             cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]
         if owner is not None:
             self._link(objects[owner >= 0], owner[owner >= 0])
+            blocks = np.array([*(one.blocks for one in self._by_code), False])
+            codes = np.where(owner >= 0, cluster.object_kind[owner], len(self._by_code))
+            cluster.object_blocks[objects] = blocks[codes] & of.collected
         self.namespaces += list(namespaces) if namespaces is not None else self._inherited(owner, count)
         self.names += [""] * count
         self.names[-count:] = list(names) if names is not None else of.called(self, objects)  # type: ignore[misc]
@@ -155,6 +216,16 @@ class World:
         if kind in self._parts:
             self._parts[kind].fit(self.cluster.object_row[objects])
 
+    def _write(self, name: str, rows: Rows, values: Rows) -> None:
+        """Write rows of a column; one of two dimensions becomes as wide as what is written, and is filled up."""
+        column = self._columns[name][1]
+        if values.ndim > 1:
+            _make_room(self.cluster, column.dims[1], values.shape[1])
+            self.cluster.columns[name][rows, values.shape[1] :] = column.default
+            self.cluster.columns[name][rows, : values.shape[1]] = values
+        else:
+            self.cluster.columns[name][rows] = values
+
     def find(self, kind: str, namespace: str, name: str) -> int:
         """Return the object of this name that a person made, or -1 where it is not there."""
         found = self._known.get((kind, namespace, name), -1)
@@ -165,6 +236,18 @@ class World:
     def found(self, reference: int) -> int:
         """Return the object of a reference's handle, or -1 where it is not there."""
         return self.find(*self.references[reference]) if reference >= 0 else -1
+
+    def own(self, objects: Rows, owners: Rows) -> None:
+        """Make objects that have no owner dependents of ``owners``; -1 leaves one alone."""
+        self._link(objects[owners >= 0], owners[owners >= 0])
+
+    def describe(self, nodes: NodeDescriptions, now_us: int) -> None:
+        """Take how nodes are described from now on; objects of kinds that ask for it are looked at anew."""
+        self.nodes = nodes
+        self.derived.clear()
+        for name, kind in self.kinds.items():
+            if kind.by_node:
+                self.note(self.all_of(name), now_us)
 
     def _link(self, objects: Rows, owners: Rows) -> None:
         """Make objects, which have no owner, dependents of ``owners``."""
@@ -260,11 +343,12 @@ class World:
         while len(dead):
             cluster.object_live[dead] = FREE
             for code in np.unique(cluster.object_kind[dead]).tolist():
-                rows = cluster.object_row[dead[cluster.object_kind[dead] == code]]
-                name = self._by_code[code].name
-                self._freed[name].append(rows)
-                if name in self._parts:
-                    self._parts[name].free(rows)
+                rows, kind = cluster.object_row[dead[cluster.object_kind[dead] == code]], self._by_code[code]
+                self._freed[kind.name].append(rows)
+                if kind.members:
+                    self.members.give_back(kind.table, kind.members, rows)
+                if kind.parts:
+                    self._parts[kind.name].free(rows)
             self._objects_freed.append(dead)
             owners = cluster.object_owner[dead]
             owners = np.unique(owners[owners >= 0])
@@ -274,8 +358,13 @@ class World:
                 & (cluster.object_dependents[owners] == 0)
             ]  # fmt: skip
 
-    def apply(self, request: Request, now_us: int) -> None:
-        """Make a request state, now. What it names and is not there any more is passed over."""
+    def apply(self, request: Request, now_us: int) -> Rows:
+        """Make a request state, now, and return the places of its calls that were refused.
+
+        What it names and is not there any more is passed over.
+        """
+        if request.verb == requests.EVICT_PODS:
+            return self._evict(request, now_us)
         if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS, requests.TRACK_PODS):
             self._apply_to_pods(request, now_us)
         elif request.verb == requests.CREATE_OBJECTS:
@@ -284,6 +373,27 @@ class World:
             self._delete(request, now_us)
         else:
             self._update(request, now_us)
+        return _NOBODY
+
+    def _evict(self, request: Request, now_us: int) -> Rows:
+        """Delete pods that may be evicted; return the places of the others."""
+        cluster = self.cluster
+        pods = request.columns["pod"]
+        there = np.flatnonzero(
+            (cluster.pod_trace_row[pods] == request.columns["serial"])
+            & ~np.isin(cluster.pod_state[pods], (UNUSED, POD_GONE, REMOVED))
+        )
+        # What is asked twice at once is granted or refused once.
+        there = there[np.unique(pods[there], return_index=True)[1]]
+        there.sort()
+        granted = np.ones(len(there), bool)
+        for kind in self.kinds.values():
+            if kind.evicts is not None:
+                granted[granted] = kind.evicts(self, pods[there[granted]], now_us)
+        going = request.some(there[granted])
+        going.verb = requests.DELETE_PODS
+        self._apply_to_pods(going, now_us)
+        return there[~granted]
 
     def _apply_to_pods(self, request: Request, now_us: int) -> None:
         cluster, count = self.cluster, len(request)
@@ -305,8 +415,14 @@ class World:
         kept = (owner < 0) | (self.cluster.object_live[owner] == THERE)
         request = request.some(kept)
         if len(request):
-            columns = {name: values for name, values in request.columns.items() if name != "owner"}
-            self.create(request.kind, columns, now_us, owner=request.columns["owner"])
+            columns = {name: values for name, values in request.columns.items() if name not in _NO_COLUMNS}
+            made = self.create(request.kind, columns, now_us, owner=request.columns["owner"])
+            self._put_members(request, self.kinds[request.kind], made)
+
+    def _put_members(self, request: Request, kind: Kind, objects: Rows) -> None:
+        if "members_first" in request.columns:
+            source = request.columns["members_first"], request.columns["members_count"]
+            self.members.put(kind.table, kind.members, self.cluster.object_row[objects], source, request.members)
 
     def _delete(self, request: Request, now_us: int) -> None:
         cluster = self.cluster
@@ -322,6 +438,8 @@ class World:
             cluster.object_deleted_us[gone] < 0, now_us, cluster.object_deleted_us[gone]
         )
         cluster.object_live[gone] = GONE
+        for code in np.unique(cluster.object_kind[gone]).tolist():
+            self.versions[self._by_code[code].name] += 1
         self.note(objects, now_us)
 
     def _update(self, request: Request, now_us: int) -> None:
@@ -331,6 +449,10 @@ class World:
         there = cluster.object_live[objects] == THERE
         if "uid" in request.columns:
             there &= cluster.object_uid[objects] == request.columns["uid"]
+        table = self.kinds[kind].table
+        for name in [name for name in request.columns if name.startswith(requests.GIVEN)]:
+            column = cluster.columns[f"{table}_{name.removeprefix(requests.GIVEN)}"]
+            there &= column[cluster.object_row[objects]] == request.columns[name]
         objects = objects[there]
         if "part" in request.columns:
             self._parts[kind].write(cluster.object_row[objects], {n: v[there] for n, v in request.columns.items()})
@@ -340,15 +462,16 @@ class World:
             self._unlink(objects)
             owners = request.columns["object_owner"][there]
             self._link(objects[owners >= 0], owners[owners >= 0])
-        table = self.kinds[kind].table
+        self._put_members(request.some(there), self.kinds[kind], objects)
         for name, values in request.columns.items():
-            if name in ("object", "object_owner", "uid"):
+            if name in _NO_COLUMNS or name.startswith(requests.GIVEN):
                 continue
             rows = objects if name.startswith("object_") else cluster.object_row[objects]
             full = name if name.startswith("object_") else f"{table}_{name}"
-            cluster.columns[full][rows] = values[there]
+            self._write(full, rows, values[there])
         if spec:
             self.fit_parts(kind, objects)
+            self.versions[kind] += 1
             cluster.object_generation[objects] += 1
         self.note(objects, now_us)
 

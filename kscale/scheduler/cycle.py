@@ -22,6 +22,7 @@ from kscale.scheduler.totals import (
     close_totals,
     copy_totals,
     count_reasons,
+    diagnose_pinned,
     drawn_best,
     emit_diagnosis,
     first_best,
@@ -59,7 +60,7 @@ def define(
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
         move_count, copy_totals, take_plane, normalise, normalise_plane, add_points, choose_slot, emit_diagnosis,
-        rejecting_reasons,
+        rejecting_reasons, diagnose_pinned,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)
     _use_plugins(composer, profile)

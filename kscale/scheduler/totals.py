@@ -305,6 +305,32 @@ def emit_diagnosis(
         template_diagnosis[template] = diagnosis_base[0] + row
 
 
+@kernel
+def diagnose_pinned(
+    template: int, reject: int, check: int, template_description: Any, template_diagnosis: Any,
+    template_reason_count: Any, diagnosis_count: Any, diagnosis_description: Any, diagnosis_rows: Any,
+    diagnosis_base: Any,
+) -> None:  # fmt: skip
+    """Note why the only node that a pod may go to does not take it; the description says -2 and below.
+
+    ``reject`` and ``check`` are what the filters said of the node.
+    """
+    bits = reject if reject != 0 else -1 - check
+    if bits >= 1 << 30:
+        bits = 0
+    same = template_diagnosis[template] >= 0
+    for reason in range(template_reason_count.shape[1]):
+        same = same and template_reason_count[template, reason] == (bits >> reason) & 1
+    if not same:
+        row = diagnosis_rows[0]
+        diagnosis_rows[0] += 1
+        diagnosis_description[row] = -2 - template_description[template]
+        for reason in range(template_reason_count.shape[1]):
+            template_reason_count[template, reason] = (bits >> reason) & 1
+            diagnosis_count[row, reason] = (bits >> reason) & 1
+        template_diagnosis[template] = diagnosis_base[0] + row
+
+
 @inlined
 def rejecting_reasons(template: int, template_reason_count: Any) -> int:
     """Return the bits of the reasons that turned some node away, at the template's latest diagnosis."""

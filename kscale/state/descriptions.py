@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kscale.state.labels import Labels, Requirement, Taint, Term, Toleration
+from kscale.state.lives import PodLife
 
 #: The scheduler's name where a pod states none.
 DEFAULT_SCHEDULER = "default-scheduler"
@@ -134,6 +135,7 @@ class PodTemplate:
         terminating: whether it has a deletion timestamp.
         devices: (device class, count) pairs that its resource claims ask for, and ``device_claims``: the claims by
             ``namespace/name`` that it shares with other pods.
+        life: what its kubelet reads; None in runs without kubelets.
     """
 
     description: PodDescription = PodDescription()
@@ -156,6 +158,7 @@ class PodTemplate:
     devices: tuple[tuple[str, int], ...] = ()
     device_claims: tuple[str, ...] = ()
     scored: tuple[int, int] | None = None
+    life: PodLife | None = None
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def gather(
     ``described`` and ``templates`` say what the frames cannot; without them they are read from the frames (columns of
     ``kscale.traces.NODES`` and ``SPECS``). ``configurations`` are the profiles by name. Raises InputError.
     """
-    nodes_described = replace(described or _describe_nodes(nodes), configurations=dict(configurations or {}))
+    nodes_described = replace(described or describe_nodes(nodes), configurations=dict(configurations or {}))
     if templates is None:
         templates = [describe_template(row) for row in specs.iter_rows(named=True)]
     return Building(nodes_described, templates or [PodTemplate()], resource_names(nodes, specs))
@@ -239,7 +239,8 @@ def _amounts(frame: pl.DataFrame, resource: str) -> pl.Series:
     return pl.Series(name, [None] * frame.height, dtype=pl.Int64)
 
 
-def _describe_nodes(nodes: pl.DataFrame) -> NodeDescriptions:
+def describe_nodes(nodes: pl.DataFrame) -> NodeDescriptions:
+    """Return how the nodes of a frame are described. Raises InputError."""
     names = nodes["name"].to_list()
     labels = [
         {"kubernetes.io/hostname": name, **({"gpu-model": model} if model else {}), **parse_labels(text)}

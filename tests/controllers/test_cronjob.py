@@ -194,9 +194,9 @@ def _plain(hand: Crons, cronjob: int) -> tuple[dict[str, Any], list[twin.Run]]:
     spec = {
         n: hand.read(cronjob, n) for n in ("concurrency", "suspend", "deadline_us", "most_successful", "most_failed")
     }
-    zone = hand.read(cronjob, "zone")
+    texts, zone = hand.world.texts, hand.read(cronjob, "zone")
     spec |= {
-        "schedule": hand.world.texts[hand.read(cronjob, "schedule")], "zone": hand.world.texts[zone] if zone >= 0 else "UTC",
+        "schedule": texts[hand.read(cronjob, "schedule")], "zone": texts[zone] if zone >= 0 else "UTC",
         "created": int(cluster.object_created_us[cronjob]) + epoch, "status": {n: hand.read(cronjob, n) for n in names},
     }  # fmt: skip
     runs = [

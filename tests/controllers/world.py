@@ -14,6 +14,7 @@ from kscale.engine.reconcile import Manager
 from kscale.engine.world import CREATE, DELETE, THERE, TRACK, World
 from kscale.kernels import parameters, plain_form
 from kscale.state import schema
+from kscale.state.descriptions import NodeDescriptions, PodTemplate
 from kscale.state.tables import Cluster
 
 ROWS = schema.full_names(schema.load(controllers.columns()))
@@ -40,6 +41,11 @@ class Hand:
         assert not set(names) - {one.name for one in chosen}, "no such controller"
         self.manager = Manager(self.world, chosen, limited=limited)
         self.now = 0
+
+    def describe(self, nodes: NodeDescriptions, *templates: PodTemplate) -> None:
+        """Say how nodes are described from now on, and what templates ask where they are given."""
+        self.world.template_descriptions = list(templates) or self.world.template_descriptions
+        self.world.describe(nodes, self.now)
 
     def call(self, function: Any, *own: Any) -> Any:
         """Call a kernel as plain Python with its own arguments and its columns."""

@@ -58,13 +58,21 @@ def read_objects(paths: Sequence[str | Path], options: ReadOptions, inputs: list
 
     The files are added to ``inputs`` as they are read. Raises InputError and MachineError.
     """
+    for file, text in read_texts(paths, options, inputs):
+        yield from objects_of(text, file)
+
+
+def read_texts(
+    paths: Sequence[str | Path], options: ReadOptions, inputs: list[str] | None = None
+) -> Iterator[tuple[str, memoryview]]:
+    """Yield the name and the text of all files in order, unpacked, as ``read_objects`` reads them."""
     if isinstance(paths, (str, Path)):
         paths = [paths]
     for path in paths:
         for file in _files(path):
             if inputs is not None:
                 inputs.append(str(file))
-            yield from objects_of(_text(_bytes(file, options), str(file)), str(file))
+            yield str(file), _text(_bytes(file, options), str(file))
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ class Gathering:
     seen: set[tuple[str, str, str]] = field(default_factory=set)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     workloads: Workloads = field(default_factory=Workloads)
+    inputs: list[str] = field(default_factory=list)
 
     def want(
         self, taking: Taking, spec: msgspec.Raw, labels: dict[str, str], notes: dict[str, str],
@@ -187,25 +188,30 @@ class Gathering:
         )
 
 
-def take_inventory(
-    paths: Sequence[str | Path], options: ReadOptions | None = None, manifests: Mapping[str, Manifest] | None = None
-) -> Inventory:
-    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError.
+def take_inventory(paths: Sequence[str | Path], options: ReadOptions | None = None) -> Inventory:
+    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError."""
+    with no_collection():
+        gathering = gather_objects(paths, options or ReadOptions(), {})
+        return gathering.inventory(gathering.inputs)
 
-    ``manifests`` are the kinds that controllers look after.
+
+def gather_objects(
+    paths: Sequence[str | Path], options: ReadOptions, manifests: Mapping[str, Manifest]
+) -> Gathering:
+    """Return the objects of files, folders or ``-`` (stdin), of which an inventory is made.
+
+    ``manifests`` are the kinds that controllers look after. Raises InputError and MachineError.
     """
-    gathering = Gathering(manifests=manifests or {})
-    inputs: list[str] = []
-    with _no_collection():
-        for item in read_objects(paths, options or ReadOptions(), inputs):
-            gathering.take(item)
-        if not gathering.read and not gathering.ignored:
-            raise InputError("has no objects", file=", ".join(inputs)[:200], expected="Kubernetes objects")
-        return gathering.inventory(inputs)
+    gathering = Gathering(manifests=manifests)
+    for item in read_objects(paths, options, gathering.inputs):
+        gathering.take(item)
+    if paths and not gathering.read and not gathering.ignored:
+        raise InputError("has no objects", file=", ".join(gathering.inputs)[:200], expected="Kubernetes objects")
+    return gathering
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the collector of cycles still: there are none, and it would look at millions of parts again and again.
 
     Out of memory is a MachineError.

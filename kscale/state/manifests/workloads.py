@@ -137,8 +137,11 @@ class Taking:
         """Return the number of what a pod template says, whatever its hash label: equal ones have one number."""
         meta = (found.metadata if found else None) or TemplateMeta()
         labels = {key: value for key, value in sorted((meta.labels or {}).items()) if key != HASH_LABEL}
-        spec = msgspec.json.decode(found.spec) if found and found.spec else None
-        told = (labels, sorted((meta.annotations or {}).items()), spec)
+        spec = msgspec.json.decode(found.spec) if found and bytes(found.spec) else None
+        return self.number((labels, sorted((meta.annotations or {}).items()), spec))
+
+    def number(self, told: object) -> int:
+        """Return the number of something that JSON can say: equal ones have one number."""
         contents = self.gathering.workloads.contents
         return contents.setdefault(msgspec.json.encode(told, order="sorted"), len(contents))
 

@@ -12,5 +12,6 @@ COLUMNS = (
     Column("owner", "int64", "The object that is to control the new pod.", default=-1),
     Column("template", "int64", "Template of the new pod.", default=-1),
     Column("number", "int64", "Its ordinal or completion index.", default=-1),
+    Column("revision", "int64", "The revision of its owner that the new pod is made from.", default=-1),
     Column("pin", "int64", "The only node that it may be bound to.", default=-1),
 )  # fmt: skip

@@ -64,9 +64,6 @@ COLUMNS = (
     ),
     Column("grace_us", "int64", "How long its containers may take to stop.", "us", default=30_000_000,
            path="spec.terminationGracePeriodSeconds"),
-    Column("start_us", "int64", "From its binding until its containers run.", "us"),
-    Column("ready_us", "int64", "From then until it is ready.", "us"),
-    Column("stop_us", "int64", "How long its containers take to stop when they are asked to.", "us"),
     Column("deletion_cost", "int64", "What it costs to delete one of its pods, when some have to go.",
            path="metadata.annotations['controller.kubernetes.io/pod-deletion-cost']"),
 )  # fmt: skip

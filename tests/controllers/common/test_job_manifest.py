@@ -12,7 +12,8 @@ from kscale import controllers
 from kscale.controllers.common import jobs as conditions
 from kscale.controllers.common.job_policies import failure_rules, success_rules
 from kscale.errors import InputError
-from kscale.state.manifests.taking import take_inventory
+from kscale.state.manifests.reading import ReadOptions
+from kscale.state.manifests.taking import gather_objects
 
 POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "x"}, {"name": "side", "image": "y"}]}
 SECOND = 1_000_000
@@ -24,7 +25,7 @@ def read(folder: Path, kind: str, spec: dict[str, Any], name: str = "one", **par
     file = folder / "objects.json"
     file.write_bytes(msgspec.json.encode(found))
     manifests = {name: kind.manifest for name, kind in controllers.kinds().items() if kind.manifest}
-    workloads = take_inventory([file], manifests=manifests).workloads
+    workloads = gather_objects([file], ReadOptions(), manifests).workloads
     (made,) = workloads.made
     return made.columns, list(workloads.texts)
 
@@ -112,7 +113,7 @@ def test_what_is_wrong_with_a_job(tmp_path: Path, spec: dict[str, Any], field: s
     with pytest.raises(InputError) as error:
         job(tmp_path, **spec)
     assert error.value.field == field
-    assert "item 1 (Job one)" in str(error.value)
+    assert "item 1 (Job default/one)" in str(error.value)
 
 
 def cronjob(folder: Path, name: str = "tick", **spec: Any) -> Any:

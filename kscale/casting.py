@@ -1,0 +1,79 @@
+"""Casting: objects that live in a replay, put together with the pods of a trace and its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from kscale import controllers
+from kscale.engine.pods import UNKNOWN_START
+from kscale.errors import InputError
+from kscale.living import Cast
+from kscale.placing import frames
+from kscale.simulation import Objects
+from kscale.state.descriptions import NodeDescriptions
+from kscale.state.intake import describe_nodes, describe_template
+from kscale.state.manifests import Inventory, ReadOptions
+from kscale.state.manifests.taking import Gathering, gather_objects
+from kscale.traces import PODS, Trace
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a replay with objects runs on.
+
+    Attributes:
+        trace: the pods of the objects, then those of the trace, and the specs of both.
+        objects: what the frames cannot say.
+    """
+
+    trace: Trace
+    nodes: pl.DataFrame
+    objects: Objects
+    cast: Cast
+    inventory: Inventory
+
+
+def read_objects(paths: Sequence[str], options: ReadOptions) -> Gathering:
+    """Return what files of objects hold, kinds that controllers look after included. Raises InputError."""
+    manifests = {name: kind.manifest for name, kind in controllers.kinds().items() if kind.manifest is not None}
+    return gather_objects(paths, options, manifests)
+
+
+def stage(
+    gathering: Gathering, trace: Trace | None, nodes: pl.DataFrame | None, *, limited: bool, where: str = ""
+) -> Staged:
+    """Put objects, a trace and nodes together; nodes come from the one or the other. Raises InputError."""
+    inventory = gathering.inventory(gathering.inputs)
+    if nodes is not None and inventory.nodes:
+        raise InputError("there are nodes among the objects, and others", field="--nodes", expected="one of the two")
+    if nodes is None and not inventory.nodes:
+        raise InputError("has no Node", file=where or None, expected="one node or more, or --nodes")
+    taken = frames(inventory, given=False)
+    count, pods = len(inventory.templates), taken.trace.pods
+    specs, templates = taken.trace.specs, list(inventory.templates)
+    if trace is not None:
+        pods = pl.concat([pods, _moved(trace.pods, count)])
+        specs = pl.concat([specs, trace.specs], how="diagonal")
+        templates += [describe_template(row) for row in trace.specs.iter_rows(named=True)]
+    added = pods.height - len(inventory.pods)
+    described: NodeDescriptions = taken.objects.nodes
+    if nodes is not None:
+        described = replace(describe_nodes(nodes), surroundings=inventory.surroundings)
+    objects = Objects(
+        described, templates, np.concatenate([taken.objects.node, np.full(added, -1, np.int32)]),
+        np.concatenate([taken.objects.begun_us, np.full(added, UNKNOWN_START)]),
+    )  # fmt: skip
+    cast = Cast(
+        inventory.workloads, inventory.wanted, inventory.pods.controllers, inventory.pods.names,
+        inventory.pods.namespaces, limited,
+    )  # fmt: skip
+    whole = replace(trace or taken.trace, format=trace.format if trace else "objects", pods=pods, specs=specs)
+    return Staged(whole, taken.nodes if nodes is None else nodes, objects, cast, inventory)
+
+
+def _moved(pods: pl.DataFrame, count: int) -> pl.DataFrame:
+    return pods.select(PODS).with_columns(spec=(pl.col("spec") + count).cast(pl.UInt32))

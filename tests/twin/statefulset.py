@@ -1,0 +1,163 @@
+"""A StatefulSet's pass in plain words: one set, its pods one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Pod:
+    ordinal: int
+    revision: int
+    phase: str = "Running"
+    ready: bool = True
+    available: bool = True
+    terminating: bool = False
+    row: int = -1
+
+    def runs(self) -> bool:
+        return self.phase == "Running" and self.ready
+
+    def good(self) -> bool:
+        return self.runs() and not self.terminating
+
+    def usable(self) -> bool:
+        return self.good() and self.available
+
+
+@dataclass
+class Set:
+    replicas: int
+    revision: int
+    template: int = 0
+    current_revision: int = -1
+    current_template: int = -1
+    start: int = 0
+    ordered: bool = True
+    rolling: bool = True
+    partition: int = 0
+    max_unavailable: int = 1
+    percent: bool = False
+    gate: bool = False
+    deleted: bool = False
+    claims: int = 0
+    claimed: tuple[int, int] = (0, 0)
+    drops: bool = False
+
+
+@dataclass
+class Answer:
+    """Ordinals and what they are made of and cost; pods that go; the status; the ordinals with claims, and calls."""
+
+    created: list[tuple[int, int, int, int]] = field(default_factory=list)
+    deleted: list[Pod] = field(default_factory=list)
+    status: dict[str, int] = field(default_factory=dict)
+    claimed: tuple[int, int] = (0, 0)
+    dropped: int = 0
+
+
+def max_unavailable(value: int, percent: bool, replicas: int) -> int:
+    return max(value * replicas // 100 if percent else value, 1)
+
+
+def step(one: Set, pods: list[Pod]) -> Answer:
+    answer = Answer()
+    if one.current_revision < 0:
+        one.current_revision, one.current_template = one.revision, one.template
+    slots: list[Pod | None] = [None] * one.replicas
+    condemned = []
+    for pod in pods:
+        if one.start <= pod.ordinal < one.start + one.replicas:
+            slots[pod.ordinal - one.start] = pod
+        else:
+            condemned.append(pod)
+    if not one.deleted:
+        _manage(one, slots, sorted(condemned, key=lambda pod: -pod.ordinal), answer)
+    answer.deleted.sort(key=lambda pod: -pod.ordinal)
+    _status(one, pods, answer)
+    _claims(one, pods, answer)
+    return answer
+
+
+def _manage(one: Set, slots: list[Pod | None], condemned: list[Pod], answer: Answer) -> None:
+    for index, pod in enumerate(slots):
+        ordinal = one.start + index
+        if pod is None:
+            old = one.rolling and index < one.partition
+            has_claims = one.claimed[0] <= ordinal < one.claimed[1]
+            answer.created.append((
+                ordinal, one.current_revision if old else one.revision, one.current_template if old else one.template,
+                1 + (0 if has_claims else one.claims),
+            ))  # fmt: skip
+            if one.ordered:
+                return
+        elif pod.phase in ("Succeeded", "Failed") and not pod.terminating:
+            answer.deleted.append(pod)
+            if one.ordered:
+                return
+        elif one.ordered and not pod.usable():
+            return
+    unhealthy = [pod for pod in condemned if not pod.good()]
+    for pod in condemned:
+        if pod.terminating:
+            if one.ordered:
+                return
+            continue
+        if one.ordered and not (pod.runs() and pod.available) and pod is not (unhealthy or [None])[-1]:
+            return
+        answer.deleted.append(pod)
+        if one.ordered:
+            return
+    if one.rolling:
+        _update(one, slots, answer)
+
+
+def _update(one: Set, slots: list[Pod | None], answer: Answer) -> None:
+    if one.gate:
+        room = max_unavailable(one.max_unavailable, one.percent, one.replicas)
+        room -= sum(pod is None or not pod.usable() for pod in slots)
+    for index in range(one.replicas - 1, one.partition - 1, -1):
+        pod = slots[index]
+        going = pod is None or pod.terminating or pod in answer.deleted
+        if not going and pod.revision != one.revision:
+            if not one.gate:
+                answer.deleted.append(pod)
+                return
+            if room > 0:
+                answer.deleted.append(pod)
+                room -= 1
+        elif not one.gate and (pod is None or not pod.usable()):
+            return
+
+
+def _status(one: Set, pods: list[Pod], answer: Answer) -> None:
+    status = answer.status
+    status["status_replicas"] = len(pods)
+    status["ready_replicas"] = sum(pod.runs() for pod in pods)
+    status["available_replicas"] = sum(pod.runs() and pod.available for pod in pods)
+    staying = [pod for pod in pods if not pod.terminating]
+    status["current_replicas"] = sum(pod.revision == one.current_revision for pod in staying)
+    status["updated_replicas"] = sum(pod.revision == one.revision for pod in staying)
+    status["current_revision"], status["current_template"] = one.current_revision, one.current_template
+    if one.rolling and (
+        status["updated_replicas"] == status["ready_replicas"] == status["status_replicas"] == one.replicas
+    ):
+        status["current_replicas"] = status["updated_replicas"]
+        status["current_revision"], status["current_template"] = one.revision, one.template
+
+
+def _claims(one: Set, pods: list[Pod], answer: Answer) -> None:
+    answer.claimed = one.claimed
+    if not one.claims:
+        return
+    there = {pod.ordinal for pod in pods}
+    before = set(range(*one.claimed))
+    wanted = before | there
+    wanted = set(range(min(wanted), max(wanted) + 1)) if wanted else set()
+    if one.drops and not one.deleted:
+        kept = there | {one.start, one.start + one.replicas - 1}
+        low, high = min(there | {one.start}), max(there | {one.start + one.replicas - 1})
+        assert kept <= set(range(low, high + 1)) or not one.replicas
+        wanted = {ordinal for ordinal in wanted if low <= ordinal <= high}
+    answer.claimed = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
+    answer.dropped = one.claims * len(before - wanted)
