@@ -12,12 +12,13 @@ from kscale import controllers
 from kscale.engine.pods import UNKNOWN_START
 from kscale.errors import InputError
 from kscale.living import Cast
+from kscale.node.manifests import life_of
 from kscale.placing import frames
 from kscale.simulation import Objects
 from kscale.state.descriptions import NodeDescriptions
 from kscale.state.intake import describe_nodes, describe_template
 from kscale.state.manifests import Inventory, ReadOptions
-from kscale.state.manifests.taking import Gathering, gather_objects
+from kscale.state.manifests.taking import Gathering, gather_objects, no_collection
 from kscale.traces import PODS, Trace
 
 
@@ -40,7 +41,8 @@ class Staged:
 def read_objects(paths: Sequence[str], options: ReadOptions) -> Gathering:
     """Return what files of objects hold, kinds that controllers look after included. Raises InputError."""
     manifests = {name: kind.manifest for name, kind in controllers.kinds().items() if kind.manifest is not None}
-    return gather_objects(paths, options, manifests)
+    with no_collection():
+        return gather_objects(paths, options, manifests, life_of)
 
 
 def stage(

@@ -6,7 +6,7 @@ its own; the scheduler binds them.
 
 A pod that failed waits before it is replaced: 1 s, doubled with each failure on the node, up to 15 min; after a time
 twice as long without a failure it begins anew. Kubernetes counts that per set, generation and node in memory; here each
-pod says how many failed in a row before it (``life_number``), since the last change of the template.
+pod says how many failed in a row before it, since the last change of the template (``life_number`` is -1 less that).
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ COLUMNS = {
             Column("min_ready_us", "int64", "How long a pod is ready before it is available.", "us",
                    path="spec.minReadySeconds"),
             Column("update_revision", "int64", "The revision that its history ends with.", default=-1),
+            Column("first_revision", "int64", "The one that it begins with: that of pods that say none.", default=-1),
             Column("desired_scheduled", "int64", "Nodes that are to have its pod.", "nodes", default=-1,
                    path="status.desiredNumberScheduled"),
             Column("current_scheduled", "int64", "Those that have one.", "nodes", path="status.currentNumberScheduled"),
@@ -98,13 +99,14 @@ def desired_counts(
 class _Daemons:
     """The sets of a pass, the grid of sets and nodes, and their pods, the best of a node first.
 
-    Per set: ``row`` in its table, ``asked`` (its revision), ``rolling``, ``surges``. Per cell of the grid: ``run`` and
+    Per set: ``row`` in its table, its ``first`` revision, ``rolling``, ``surges``. Per cell of the grid: ``run`` and
     ``stay``, see ``eligible``. Per pod: its ``cell``, its ``place`` among the sets, and how it is; ``new`` is one of
     the present revision, ``lives`` one that is not being deleted.
     """
 
     keys: Rows
     row: Rows
+    first: Rows
     rolling: Rows
     surges: Rows
     nodes: int
@@ -157,10 +159,14 @@ def _look(world: World, nodes: NodeDescriptions, keys: Rows) -> _Daemons:
     pods, place, cell, ready = pods[order], place[order], cell[order], ready[order]
     run, stay = _planes(world, nodes, cluster.daemonset_template[row])
     rolling = cluster.daemonset_strategy[row] == ROLLING_UPDATE
+    asked = cluster.daemonset_revision[row]
+    first = np.where(cluster.daemonset_update_revision[row] < 0, asked, cluster.daemonset_first_revision[row])
+    revision = np.where(cluster.life_revision[pods] < 0, first[place], cluster.life_revision[pods])
     return _Daemons(
-        keys, row, rolling, rolling & (cluster.daemonset_max_surge[row] > 0), len(nodes), run, stay, pods, cell, place,
+        keys, row, first, rolling, rolling & (cluster.daemonset_max_surge[row] > 0), len(nodes), run, stay, pods, cell,
+        place,
         cluster.life_deleted_us[pods] < 0, cluster.life_phase[pods],
-        cluster.life_revision[pods] == cluster.daemonset_revision[row][place], ready,
+        revision == asked[place], ready,
         ready & (cluster.life_available[pods] == 1),
     )  # fmt: skip
 
@@ -175,7 +181,9 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     asked = cluster.daemonset_revision[found.row]
     fresh = np.flatnonzero(asked != cluster.daemonset_update_revision[found.row])
     # The call that makes the ControllerRevision.
-    requests.update(kept[fresh], "DaemonSet", found.keys[fresh], {"update_revision": asked[fresh]})
+    requests.update(kept[fresh], "DaemonSet", found.keys[fresh], {
+        "update_revision": asked[fresh], "first_revision": found.first[fresh],
+    })  # fmt: skip
     waits, until, failures = _failed(world, found, now_us)
     requests.again(kept[found.place[waits]], until[waits])
     doomed = _burst(_surplus(found) & ~waits, found.place)
@@ -184,7 +192,7 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     replaced = np.flatnonzero(doomed & (failures > 0) & (crowd[found.cell] == 1))
     replaced = replaced[found.run[found.cell[replaced]]]
     numbers = np.full(len(found.run), -1)
-    numbers[found.cell[replaced]] = failures[replaced]
+    numbers[found.cell[replaced]] -= failures[replaced]
     empty = np.flatnonzero(found.run & (crowd == 0))
     made = np.concatenate([found.cell[replaced], empty])
     quiet = np.ones(len(found.keys), bool)
@@ -216,7 +224,7 @@ def _failed(world: World, found: _Daemons, now_us: int) -> tuple[Rows, Rows, Row
     """Return which pods failed and have to wait, until when, and the number of failures in a row that each ends."""
     cluster = world.cluster
     failed = found.lives & (found.phase == FAILED)
-    before = np.where(found.new, np.maximum(cluster.life_number[found.pods], 0), 0)
+    before = np.where(found.new, np.maximum(-1 - cluster.life_number[found.pods], 0), 0)
     since = cluster.pod_arrived_us[found.pods]
     wait = np.minimum(FIRST_WAIT_US << np.minimum(np.maximum(before - 1, 0), 20), LONGEST_WAIT_US)
     until = np.where(before > 0, since + wait, now_us)
@@ -259,18 +267,18 @@ def _roll(world: World, found: _Daemons, on: Rows) -> tuple[Rows, Rows]:
     new, old = found.count(found.lives & found.new), found.count(found.lives & ~found.new)
     new_available = found.count(found.lives & found.new & found.available) > 0
     old_available = found.count(found.lives & ~found.new & found.available) > 0
-    only_old, both = (old == 1) & (new == 0), (old == 1) & (new == 1)
+    only_old = (old == 1) & (new == 0)
     # Without surge: old pods that are not available go at once, others while enough nodes have an available one.
     works = (only_old & old_available) | ((new == 1) & (old == 0) & new_available)
     there = found.run | (np.bincount(found.cell, minlength=len(found.run)) > 0)
     room = unavailable - found.per_set(there & ~works)
     goes = (only_old & ~old_available) | _first(only_old & old_available, place_of, room)
-    # With surge: old pods go when the new one is available; new ones come beside old ones, free of charge where the old
-    # one is not available.
-    room = surge - found.per_set((new > 1) | (old > 1) | (both & ~new_available))
+    # With surge: new pods come beside old ones, free of charge where the old one is not available. That old ones go
+    # when the new one is available has been seen to already.
+    room = surge - found.per_set((new > 1) | (old > 1) | ((old == 1) & (new == 1)))
     second = (only_old & ~old_available) | _first(only_old & old_available & found.run, place_of, room)
     surges = (surge > 0)[place_of]
-    goes = np.where(surges, both & new_available, goes) & on[place_of]
+    goes &= ~surges & on[place_of]
     return found.lives & ~found.new & goes[found.cell], np.flatnonzero(surges & second & found.run & on[place_of])
 
 

@@ -91,7 +91,11 @@ def _delete(world: World, keys: Rows, surplus: Rows, now_us: int, requests: Requ
     pods, place = pods_of(cluster, keys[over])
     active = (cluster.life_deleted_us[pods] < 0) & (cluster.life_phase[pods] < 2)
     pods, place = pods[active], place[active]
-    order = deletion_order(world, pods, place, now_us)
+    # Where all of them go, none comes first.
+    some = surplus[over] < cluster.object_active[keys[over]]
+    ranked = np.flatnonzero(some[place])
+    order = np.arange(len(pods))
+    order[ranked] = ranked[deletion_order(world, pods[ranked], place[ranked], now_us)]
     pods, place = pods[order], place[order]
     first = np.searchsorted(place, np.arange(len(over)))
     chosen = np.arange(len(pods)) - first[place] < surplus[over][place]

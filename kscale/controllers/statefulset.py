@@ -131,14 +131,16 @@ def _look(world: World, keys: Rows) -> _Sets:
     slot_pod[(first[place] + at)[inside]] = np.flatnonzero(inside)
     # Before its first pass, a set's current revision is the one that it asks for.
     known = cluster.statefulset_current_revision[row] >= 0
+    current = np.where(known, cluster.statefulset_current_revision[row], cluster.statefulset_revision[row])
+    # A pod that was there before says no revision.
+    revision = np.where(cluster.life_revision[pods] < 0, current[place], cluster.life_revision[pods])
     terminating = cluster.life_deleted_us[pods] >= 0
     ready = (phase == RUNNING_PHASE) & (cluster.life_ready[pods] == 1)
     return _Sets(
         keys, row, start, replicas, cluster.statefulset_management[row] == ORDERED_READY,
         cluster.object_deleted_us[keys] < 0,
-        np.where(known, cluster.statefulset_current_revision[row], cluster.statefulset_revision[row]),
-        np.where(known, cluster.statefulset_current_template[row], cluster.statefulset_template[row]),
-        pods, place, inside, ordinal, cluster.life_revision[pods], terminating,
+        current, np.where(known, cluster.statefulset_current_template[row], cluster.statefulset_template[row]),
+        pods, place, inside, ordinal, revision, terminating,
         (phase == SUCCEEDED) | (phase == FAILED), ready, ready & ~terminating,
         ready & (cluster.life_available[pods] == 1), slot_set, np.arange(len(slot_set)) - first[slot_set], slot_pod,
     )  # fmt: skip
@@ -303,7 +305,7 @@ def _write_status(world: World, found: _Sets, requests: Requests) -> None:
 
 
 STATEFUL_SET = Kind(
-    "StatefulSet", "statefulset", pods=True, keeps=True, min_ready="min_ready_us",
+    "StatefulSet", "statefulset", pods=True, keeps=True, min_ready="min_ready_us", ordinals=True,
     manifest=reading.MANIFEST,
 )  # fmt: skip
 STATEFULSET = Controller("statefulset", "StatefulSet", _step)

@@ -118,6 +118,8 @@ _LIFE = (
     Column("slot_ready_us", "int64", "When it is ready.", "us", dims=_SLOT),
     Column("slot_unready_us", "int64", "When its readiness probe fails again.", "us", dims=_SLOT),
     Column("slot_end_us", "int64", "When it exits.", "us", dims=_SLOT),
+    Column("slot_own_us", "int64", "When it exits if no probe has it killed.", "us", dims=_SLOT),
+    Column("slot_kill_us", "int64", "When a probe has it killed; the largest time where none does.", "us", dims=_SLOT),
     Column("slot_code", "int64", "What it returns then.", dims=_SLOT),
     Column("slot_restarts", "int64", "How often it was started anew.", dims=_SLOT, path="status.containerStatuses"),
     Column("slot_backoff_us", "int64", "Its back-off; 0 has none.", "us", dims=_SLOT),
@@ -150,7 +152,7 @@ COLUMNS: dict[str, Any] = {
     )),
     "layer": NewTable("A layer of images.", (Column("bytes", "int64", "Its size.", "bytes"),)),
     "claimed": NewTable("A claim that a template's pods mount.", (
-        Column("attachment", "int64", "Its attachment."),
+        Column("attached", "int64", "Its row of the table attached."),
     )),
     "attached": NewTable("A claim, and where it is attached.", (
         Column("node", "int64", "The node; -1 for none.", default=-1),
@@ -166,7 +168,7 @@ COLUMNS: dict[str, Any] = {
     "template": (
         *bounds("container"),
         *bounds("claimed"),
-        Column("mounted", "int64", "Volumes that are mounted and not attached.", path="spec.volumes"),
+        Column("volumes", "int64", "Volumes that are mounted and not attached.", path="spec.volumes"),
         Column("static", "uint8", "1 where a file on the node made it."),
         Column("host_network", "uint8", "1 where it has no network of its own.", path="spec.hostNetwork"),
         Column("restart", "uint8", "0 Never, 1 OnFailure, 2 Always.", default=2, path="spec.restartPolicy"),

@@ -144,8 +144,8 @@ def run_container(
     template_container_first: Any, container_kind: Any, container_run_us: Any, container_code: Any,
     container_crash_millionths: Any, container_crash_mean_us: Any, container_crash_code: Any, container_oom_us: Any,
     life_mark_us: Any, life_spent_us: Any, life_slot_state: Any, life_slot_due_us: Any, life_slot_start_us: Any,
-    life_slot_end_us: Any, life_slot_code: Any, life_slot_restarts: Any, kubelet_create_us: Any, kubelet_start_us: Any,
-    cluster_seed: Any,
+    life_slot_end_us: Any, life_slot_code: Any, life_slot_restarts: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
+    kubelet_create_us: Any, kubelet_start_us: Any, cluster_seed: Any,
 ) -> None:  # fmt: skip
     """Start a container whose image is there, and settle when it exits if nobody stops it."""
     container, row = template_container_first[pod_template[pod]] + slot, pod_trace_row[pod]
@@ -168,6 +168,7 @@ def run_container(
             end, code = start, container_crash_code[container]
     life_slot_state[pod, slot], life_slot_start_us[pod, slot] = RUN, start
     life_slot_end_us[pod, slot], life_slot_code[pod, slot] = end, code
+    life_slot_own_us[pod, slot], life_slot_kill_us[pod, slot] = end, NEVER
 
 
 @kernel
@@ -199,6 +200,9 @@ def probe_startup(
         )  # fmt: skip
         if failed < started:
             started, kill = NEVER, failed
+        if started >= life_slot_end_us[pod, slot]:
+            # No probe runs in a container that has exited, though its kubelet has yet to see that.
+            started = NEVER
     life_slot_seen_us[pod, slot], life_slot_started_us[pod, slot] = seen, started
     return kill
 
@@ -209,6 +213,7 @@ def probe_ready(
     container_readiness_delay_us: Any, container_readiness_timeout_us: Any, container_readiness_failure: Any,
     container_readiness_success: Any, container_ready_us: Any, container_hang_us: Any, life_worker_us: Any,
     life_slot_start_us: Any, life_slot_started_us: Any, life_slot_ready_us: Any, life_slot_unready_us: Any,
+    life_slot_end_us: Any,
 ) -> None:  # fmt: skip
     """Settle when the container is ready, and when it is so no more."""
     container, start = template_container_first[pod_template[pod]] + slot, life_slot_start_us[pod, slot]
@@ -221,12 +226,13 @@ def probe_ready(
         ready = first_success(life_worker_us[pod], period, begin, start + container_ready_us[container], hang)
         if ready < NEVER:
             ready += (container_readiness_success[container] - 1) * period
-        if ready >= hang:
+        end = life_slot_end_us[pod, slot]
+        if ready >= min(hang, end):
             ready = NEVER
         if ready < NEVER and hang < NEVER:
-            failed = tick(life_worker_us[pod], period, hang)
-            unready = failed + (container_readiness_failure[container] - 1) * period
-            unready += container_readiness_timeout_us[container]
+            failed = tick(life_worker_us[pod], period, hang) + (container_readiness_failure[container] - 1) * period
+            if failed < end:
+                unready = failed + container_readiness_timeout_us[container]
     life_slot_ready_us[pod, slot], life_slot_unready_us[pod, slot] = ready, unready
 
 
@@ -236,7 +242,8 @@ def probe_alive(
     container_liveness_period_us: Any, container_liveness_delay_us: Any, container_liveness_timeout_us: Any,
     container_liveness_failure: Any, container_ready_us: Any, container_hang_us: Any, container_prestop_us: Any,
     container_stop_us: Any, template_grace_us: Any, life_worker_us: Any, life_slot_start_us: Any,
-    life_slot_started_us: Any, life_slot_end_us: Any, life_slot_code: Any, kubelet_least_grace_us: Any,
+    life_slot_started_us: Any, life_slot_end_us: Any, life_slot_code: Any, life_slot_kill_us: Any,
+    kubelet_least_grace_us: Any,
 ) -> None:  # fmt: skip
     """Settle whether a probe has the container killed before it exits by itself."""
     template = pod_template[pod]
@@ -257,7 +264,7 @@ def probe_alive(
         left = max(kubelet_least_grace_us[0], grace - hook)
         end = kill_us + hook + min(container_stop_us[container], left)
         if end < life_slot_end_us[pod, slot]:
-            life_slot_end_us[pod, slot] = end
+            life_slot_end_us[pod, slot], life_slot_kill_us[pod, slot] = end, kill_us
             life_slot_code[pod, slot] = KILLED if container_stop_us[container] > left else TERMINATED
 
 

@@ -91,7 +91,7 @@ def fill(
         _fill_container(cluster, row, container, images)
     _fill_bounds(cluster, "container", [row for row, _ in containers], len(templates))
     _fill_bounds(cluster, "claimed", [row for row, _ in claims], len(templates))
-    cluster.claimed_attachment[: len(claims)] = [attachments[claim] for _, claim in claims]
+    cluster.claimed_attached[: len(claims)] = [attachments[claim] for _, claim in claims]
     cluster.layer_bytes[: len(images.sizes)] = images.sizes
     for image in range(len(images.of)):
         cluster.image_layers[image] = images.words([image])
@@ -104,7 +104,7 @@ def fill(
 def _fill_templates(cluster: Cluster, lives: Sequence[PodLife]) -> None:
     count = len(lives)
     cluster.template_grace_us[:count] = [life.grace_us for life in lives]
-    cluster.template_mounted[:count] = [life.mounts for life in lives]
+    cluster.template_volumes[:count] = [life.mounts for life in lives]
     cluster.template_static[:count] = [life.static for life in lives]
     cluster.template_host_network[:count] = [life.host_network for life in lives]
     cluster.template_restart[:count] = [life.restart_policy for life in lives]

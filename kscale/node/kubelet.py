@@ -45,14 +45,16 @@ def resume_slot(
 
 @kernel
 def resume_ready(
-    pod: int, slot: int, now_us: int, life_slot_seen_us: Any, life_slot_started_us: Any, life_slot_ready_us: Any
-) -> None:
-    """Take a container that ran before the run to be ready."""
+    pod: int, slot: int, now_us: int, life_slot_seen_us: Any, life_slot_started_us: Any, life_slot_ready_us: Any,
+    life_slot_unready_us: Any,
+) -> None:  # fmt: skip
+    """Take a container that ran before the run to be ready: how long it has answered is not known, nor until when."""
     life_slot_seen_us[pod, slot], life_slot_started_us[pod, slot], life_slot_ready_us[pod, slot] = (
         now_us,
         now_us,
         now_us,
     )
+    life_slot_unready_us[pod, slot] = NEVER
 
 
 @kernel
@@ -87,7 +89,7 @@ resume_pod(pod, now_us)
 for slot in range(template_container_last[pod_template[pod]] - template_container_first[pod_template[pod]]):
     resume_slot(pod, slot, now_us)
     if life_slot_state[pod, slot] == {FETCHED}:
-        start_container(pod, slot)
+        run_container(pod, slot)
         resume_ready(pod, slot, now_us)
         slot_due(pod, slot, now_us)
 set_due(pod)

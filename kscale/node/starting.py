@@ -53,41 +53,41 @@ def see_pod(
 @kernel
 def free_at(
     pod: int, now_us: int, pod_node: Any, pod_template: Any, template_claimed_first: Any, template_claimed_last: Any,
-    claimed_attachment: Any, attached_node: Any, attached_users: Any, attached_free_us: Any,
+    claimed_attached: Any, attached_node: Any, attached_users: Any, attached_free_us: Any,
 ) -> int:  # fmt: skip
     """Return from when the pod's claims may be attached to its node; NEVER while pods of another node have one."""
     at, node, template = now_us, pod_node[pod], pod_template[pod]
     for place in range(template_claimed_first[template], template_claimed_last[template]):
-        attachment = claimed_attachment[place]
-        if attached_node[attachment] >= 0 and attached_node[attachment] != node:
-            if attached_users[attachment] > 0:
+        attached = claimed_attached[place]
+        if attached_node[attached] >= 0 and attached_node[attached] != node:
+            if attached_users[attached] > 0:
                 return NEVER
-            at = max(at, attached_free_us[attachment])
+            at = max(at, attached_free_us[attached])
     return at
 
 
 @kernel
 def mount(
     pod: int, now_us: int, free_us: int, pod_node: Any, pod_template: Any, template_claimed_first: Any,
-    template_claimed_last: Any, template_mounted: Any, claimed_attachment: Any, attached_node: Any,
-    attached_users: Any, node_call_us: Any, kubelet_call_gap_us: Any, kubelet_call_burst: Any,
-    kubelet_reconcile_us: Any, kubelet_mount_poll_us: Any, kubelet_attach_us: Any, kubelet_mount_us: Any,
+    template_claimed_last: Any, template_volumes: Any, claimed_attached: Any, attached_node: Any, attached_users: Any,
+    node_call_us: Any, kubelet_call_gap_us: Any, kubelet_call_burst: Any, kubelet_reconcile_us: Any,
+    kubelet_mount_poll_us: Any, kubelet_attach_us: Any, kubelet_mount_us: Any,
 ) -> int:  # fmt: skip
     """Attach and mount the pod's volumes, and return when its sync sees that: at one of the times that it looks."""
     node, template = pod_node[pod], pod_template[pod]
     first, last = template_claimed_first[template], template_claimed_last[template]
-    if template_mounted[template] == 0 and first == last:
+    if template_volumes[template] == 0 and first == last:
         return now_us
     ready = now_us
-    if template_mounted[template] > 0:
+    if template_volumes[template] > 0:
         # The token of its service account is asked for.
         ready = granted(node, now_us, node_call_us, kubelet_call_gap_us, kubelet_call_burst)
     for place in range(first, last):
-        attachment = claimed_attachment[place]
-        if attached_node[attachment] != node or attached_users[attachment] == 0:
+        attached = claimed_attached[place]
+        if attached_node[attached] != node or attached_users[attached] == 0:
             ready = max(ready, free_us + kubelet_attach_us[0])
-        attached_node[attachment] = node
-        attached_users[attachment] += 1
+        attached_node[attached] = node
+        attached_users[attached] += 1
     if first < last:
         ready += kubelet_mount_us[0]
     ready += kubelet_reconcile_us[0]

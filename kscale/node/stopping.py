@@ -29,7 +29,8 @@ def exit_after(hook_us: int, turn_us: int, stop_us: int, grace_us: int, least_us
 def stopped_at(
     pod: int, now_us: int, grace_us: int, sidecars_only: int, pod_template: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
-    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, kubelet_least_grace_us: Any,
+    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
+    kubelet_least_grace_us: Any,
 ) -> int:  # fmt: skip
     """Return when all containers have exited that are asked to stop now."""
     template, last = pod_template[pod], 0
@@ -48,19 +49,23 @@ def stopped_at(
                 container_prestop_us[first + slot], waits, container_stop_us[first + slot], grace_us,
                 kubelet_least_grace_us[0],
             )  # fmt: skip
-            last = max(last, min(took, max(life_slot_end_us[pod, slot] - now_us, 0)))
+            # Liveness and startup probes run no more: only a kill that had begun counts.
+            end = life_slot_own_us[pod, slot]
+            if life_slot_kill_us[pod, slot] <= now_us:
+                end = life_slot_end_us[pod, slot]
+            last = max(last, min(took, max(end - now_us, 0)))
     return now_us + last
 
 
 @kernel
 def kubelet_stop(
-    pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_mounted: Any,
+    pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_volumes: Any,
     template_claimed_first: Any, template_claimed_last: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
     life_stage: Any, life_due_us: Any, life_deleted_us: Any, life_grace_us: Any, life_stop_us: Any, life_call_us: Any,
-    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, node_silent: Any, kubelet_watch_us: Any,
-    kubelet_reconcile_us: Any, kubelet_unmount_us: Any, kubelet_stop_us: Any, kubelet_stop_sandbox_us: Any,
-    kubelet_least_grace_us: Any,
+    life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
+    node_silent: Any, kubelet_watch_us: Any, kubelet_reconcile_us: Any, kubelet_unmount_us: Any, kubelet_stop_us: Any,
+    kubelet_stop_sandbox_us: Any, kubelet_least_grace_us: Any,
 ) -> None:  # fmt: skip
     """Begin to end a pod whose deletion was asked for, or end it sooner where its grace was shortened.
 
@@ -79,12 +84,12 @@ def kubelet_stop(
         stop = stopped_at(
             pod, begun, life_grace_us[pod], 0, pod_template, template_container_first, template_container_last,
             container_kind, container_prestop_us, container_stop_us, life_slot_state, life_slot_start_us,
-            life_slot_end_us, kubelet_least_grace_us,
+            life_slot_end_us, life_slot_own_us, life_slot_kill_us, kubelet_least_grace_us,
         )  # fmt: skip
         stop += kubelet_stop_us[0]
         if stage >= STARTING:
             stop += kubelet_stop_sandbox_us[0]
-        if stage != MOUNTING and template_mounted[template] > 0:
+        if stage != MOUNTING and template_volumes[template] > 0:
             stop += kubelet_reconcile_us[0]
         if stage != MOUNTING and template_claimed_first[template] < template_claimed_last[template]:
             stop += kubelet_unmount_us[0]
@@ -99,10 +104,10 @@ def kubelet_stop(
 @kernel
 def kubelet_leave(
     pod: int, pod_node: Any, pod_template: Any, template_container_first: Any, template_container_last: Any,
-    template_claimed_first: Any, template_claimed_last: Any, container_image: Any, claimed_attachment: Any,
-    attached_node: Any, attached_users: Any, attached_free_us: Any, life_stage: Any, life_mark_us: Any,
-    life_worker_us: Any, node_silent: Any, node_image_users: Any, node_image_used_us: Any, cluster_now_us: Any,
-    kubelet_unmount_us: Any, kubelet_detach_us: Any, kubelet_force_detach_us: Any,
+    template_claimed_first: Any, template_claimed_last: Any, container_image: Any, claimed_attached: Any,
+    attached_node: Any, attached_users: Any, attached_free_us: Any, life_stage: Any, life_worker_us: Any,
+    node_silent: Any, node_image_users: Any, node_image_used_us: Any, cluster_now_us: Any, kubelet_unmount_us: Any,
+    kubelet_detach_us: Any, kubelet_force_detach_us: Any,
 ) -> None:  # fmt: skip
     """Give back what a pod has on its node when it goes, in whichever way; once."""
     stage, node, template, now = life_stage[pod], pod_node[pod], pod_template[pod], cluster_now_us[0]
@@ -115,12 +120,12 @@ def kubelet_leave(
         # Its volumes were never attached.
         return
     for place in range(template_claimed_first[template], template_claimed_last[template]):
-        attachment = claimed_attachment[place]
-        attached_users[attachment] -= 1
+        attached = claimed_attached[place]
+        attached_users[attached] -= 1
         if node_silent[node] != 0:
-            attached_free_us[attachment] = now + kubelet_force_detach_us[0]
+            attached_free_us[attached] = now + kubelet_force_detach_us[0]
         else:
-            attached_free_us[attachment] = now + kubelet_unmount_us[0] + kubelet_detach_us[0]
+            attached_free_us[attached] = now + kubelet_unmount_us[0] + kubelet_detach_us[0]
 
 
 @kernel

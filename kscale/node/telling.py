@@ -106,14 +106,15 @@ def begin_end(
     pod: int, state: int, now_us: int, pod_template: Any, template_container_first: Any, template_container_last: Any,
     template_grace_us: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any, life_stage: Any,
     life_stop_us: Any, life_call_us: Any, life_due_us: Any, life_end_phase: Any, life_slot_state: Any,
-    life_slot_start_us: Any, life_slot_end_us: Any, kubelet_least_grace_us: Any,
+    life_slot_start_us: Any, life_slot_end_us: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
+    kubelet_least_grace_us: Any,
 ) -> None:  # fmt: skip
     """Let a pod that is over come to its end: its sidecars are stopped first."""
     life_stage[pod], life_end_phase[pod], life_call_us[pod] = FINISHING, state & 7, -1
     life_stop_us[pod] = stopped_at(
         pod, now_us, template_grace_us[pod_template[pod]], 1, pod_template, template_container_first,
         template_container_last, container_kind, container_prestop_us, container_stop_us, life_slot_state,
-        life_slot_start_us, life_slot_end_us, kubelet_least_grace_us,
+        life_slot_start_us, life_slot_end_us, life_slot_own_us, life_slot_kill_us, kubelet_least_grace_us,
     )  # fmt: skip
     life_due_us[pod] = life_stop_us[pod]
 

@@ -155,7 +155,7 @@ def sentence(held: list[Held]) -> str:
 def _amount(value: float, unit: str) -> str:
     """Return a number close enough to tell it from a limit nearby, with its unit."""
     words = f"{value:.6g}" if 0 < abs(value) < 1 else f"{value:,.3f}".rstrip("0").rstrip(".")
-    one = abs(value) == 1 and unit in ("pods", "nodes")
+    one = abs(value) == 1 and unit in ("pods", "nodes", "rollouts", "restarts", "evictions", "calls", "errors")
     return f"{words} {unit.removesuffix('s') if one else unit}".strip()
 
 

@@ -47,10 +47,10 @@ def _top(summary: Summary) -> list[str]:
 
 def _trust(summary: Summary) -> list[str]:
     finding, _ = parts.speed(summary)
-    blocks = ["## The run's own speed", text.escape_markdown(finding)]
-    table = parts.namespaces(summary)
-    if table is not None:
-        blocks = ["## Who asked for most", table.markdown(ROWS), *blocks]
+    blocks = []
+    for _, heading, table in parts.sections(summary):
+        blocks += [f"## {heading}", table.markdown(ROWS)]
+    blocks += ["## The run's own speed", text.escape_markdown(finding)]
     rows = [f"| {name} | {text.escape_markdown(value, 2000)} |" for name, value in parts.facts(summary)]
     blocks += [
         "## Can this be trusted, and repeated?",

@@ -19,7 +19,7 @@ def html(summary: Summary, figures: Iterable[tuple[Figure, str, str, str]]) -> s
         _head(summary),
         _tiles(summary),
         *(_figure(summary, figure, finding, wide, narrow) for figure, finding, wide, narrow in figures),
-        _namespaces(summary),
+        *(_section(name, heading, table) for name, heading, table in parts.sections(summary)),
         _speed(summary),
         _trust(summary),
     ]
@@ -102,11 +102,8 @@ def _figure(summary: Summary, figure: Figure, finding: str, wide: str, narrow: s
     )
 
 
-def _namespaces(summary: Summary) -> str:
-    table = parts.namespaces(summary)
-    if table is None:
-        return ""
-    return f'<section id="namespaces"><h2>Who asked for most</h2>{table.html()}</section>\n'
+def _section(name: str, heading: str, table: Table) -> str:
+    return f'<section id="{name}"><h2>{heading}</h2>{table.html()}</section>\n'
 
 
 def _speed(summary: Summary) -> str:

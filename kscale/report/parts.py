@@ -12,6 +12,8 @@ from kscale.report.tables import Table
 from kscale.report.verdict import FAILS, FITS, WAITS
 
 NOTES = 60
+#: Most rows of a table that stands alone.
+LISTED = 40
 #: Stages of run.timing that are told apart, in the order of the run.
 _STAGES = {
     "read": "read the input",
@@ -48,7 +50,7 @@ def speed_words(summary: Summary) -> str:
 
 
 def tiles(summary: Summary) -> list[Tile]:
-    """Return the key figures, at most eight."""
+    """Return the key figures, at most eight, and at most four more of a run with controllers."""
     left = summary.unplaced
     asked = f"of {text.plural(summary.arrived, 'pod')} that arrived"
     out = [Tile("Pods placed", text.number(summary.placed), asked, _series(summary, "running_pods"))]
@@ -76,7 +78,30 @@ def tiles(summary: Summary) -> list[Tile]:
             f"of {text.number(pools.nodes)}; {text.percent(pools.idle_percent)} {when}",
         )
     )
-    return out[:8]
+    return out[:8] + _living(summary)
+
+
+def _living(summary: Summary) -> list[Tile]:
+    """Return the key figures of a run with controllers."""
+    lived, out = summary.living, []
+    if lived is None:
+        return []
+    rolled, started = lived.rollouts, lived.startup
+    if rolled.finished or rolled.unfinished:
+        broken = f"; bounds broken in {text.number(rolled.broken)}" if rolled.broken else ""
+        more = f"{text.number(rolled.unfinished)} did not; longest {text.duration(rolled.longest_us)}{broken}"
+        out.append(Tile("Rollouts finished", text.number(rolled.finished), more))
+    if started is not None:
+        step = text.clean(started.steps["step"][started.largest], 40)
+        more = f"on average, p99 about {text.duration(started.p99_us)}; most in: {step}"
+        out.append(Tile("Start-up of a pod", text.duration(started.mean_us), more))
+    if lived.restart_count:
+        out.append(
+            Tile("Restarts", text.number(lived.restart_count), f"of {text.plural(lived.restart_owners, 'owner')}")
+        )
+    if lived.refused:
+        out.append(Tile("Evictions refused", text.number(lived.refused), "by disruption budgets"))
+    return out
 
 
 def _waits(summary: Summary) -> list[Tile]:
@@ -119,7 +144,45 @@ def checks(summary: Summary) -> Table:
     return Table(("", "check", "value", "limit", "margin"), rows, (2, 3, 4))
 
 
-def namespaces(summary: Summary) -> Table | None:
+def sections(summary: Summary) -> list[tuple[str, str, Table]]:
+    """Return the tables that stand alone: name, heading, table."""
+    found = [
+        ("actions", "What the scenario did", _actions(summary)),
+        ("controllers", "Controllers at work", _controllers(summary)),
+        ("namespaces", "Who asked for most", _namespaces(summary)),
+    ]
+    return [(name, heading, table) for name, heading, table in found if table is not None]
+
+
+def _actions(summary: Summary) -> Table | None:
+    """Return the actions of the scenario; None where there were none."""
+    frame = summary.living.actions if summary.living else None
+    if frame is None or frame.is_empty():
+        return None
+    rows = [
+        (text.number(action), text.duration(time_us), words)
+        for time_us, action, words in frame.head(LISTED).select("time_us", "action", "words").iter_rows()
+    ]
+    note = f"{LISTED} of {text.number(frame.height)}; all are in actions.parquet." if frame.height > LISTED else ""
+    return Table(("action", "time", "what was done"), rows, (0, 1), note)
+
+
+def _controllers(summary: Summary) -> Table | None:
+    """Return the controllers' calls of the API server; None where there were no controllers."""
+    frame = summary.living.controllers if summary.living else None
+    if frame is None or frame.is_empty():
+        return None
+    rows = [
+        (name, text.number(calls), text.number(errors))
+        for name, calls, errors in frame.head(LISTED).select("name", "calls", "errors").iter_rows()
+    ]
+    note = "An error is a pass of an object that failed and was tried again."
+    if frame.height > LISTED:
+        note = f"{LISTED} of {text.number(frame.height)} controllers. {note}"
+    return Table(("controller", "calls of the API server", "errors"), rows, (1, 2), note)
+
+
+def _namespaces(summary: Summary) -> Table | None:
     """Return who asked for most; None when all pods are of one namespace."""
     frame, count = summary.pools.namespaces, summary.pools.namespace_count
     if count < 2:

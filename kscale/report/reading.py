@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from kscale.engine import runfolder
+from kscale.engine.outputs import LIVING_OUTPUTS
 from kscale.engine.runfolder import Run
 from kscale.report import text
 
@@ -155,3 +156,15 @@ def templates(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.DataFra
     hopeless = pl.any_horizontal(pl.lit(False), *missing).fill_null(False).alias("hopeless")
     keep = ("template", "spec", "pods", "placed", "unplaced", "reason", "nearest_node", "nearest_lacks")
     return lazy.select(*keep, *gpu.values(), *asks, hopeless).collect()
+
+
+def lives(folder: Path) -> bool:
+    """Whether the run had controllers: it wrote tables of them."""
+    return any((folder / f"{name}.parquet").exists() for name in LIVING_OUTPUTS)
+
+
+def living(folder: Path, name: str) -> pl.LazyFrame:
+    """Return a table of a run with controllers; an empty one where the run wrote none."""
+    if (folder / f"{name}.parquet").exists():
+        return runfolder.table(folder, name)
+    return pl.LazyFrame(schema={output.name: output.dtype for output in LIVING_OUTPUTS[name]})

@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from kscale.engine.runfolder import Run
-from kscale.report import budget, pools, reading, supply, unplaced, verdict, waits
+from kscale.report import budget, living, pools, reading, supply, unplaced, verdict, waits
 from kscale.report.budget import Held
+from kscale.report.living import Living
 from kscale.report.pools import Pools
 from kscale.report.reading import GPU, Resource
 from kscale.report.supply import Supply
@@ -35,6 +36,7 @@ class Summary:
         checks: limits, values and margins; failed ones first.
         headline: the numbers by stable names.
         budget: limits of a budget that it was held against; broken ones first.
+        living: what controllers and kubelets did; None for a run without them.
     """
 
     run: Run
@@ -50,6 +52,7 @@ class Summary:
     checks: list[Check]
     headline: dict[str, float | int | None]
     budget: tuple[Held, ...] = ()
+    living: Living | None = None
 
     def resource(self, key: str) -> Resource:
         """Return the resource with this key."""
@@ -73,6 +76,10 @@ def summarize(folder: Path, run: Run) -> Summary:
         judged = verdict.stands(arrived, placed, found, supplied, pooled)
     else:
         judged = verdict.judge(arrived, found, supplied, waited, left, pooled)
+    lived = living.measure(folder, run.horizon_us)
+    if lived is not None:
+        judged = replace(judged, sentence=f"{judged.sentence} {living.sentence(lived)}".strip())
+    numbers = _headline(run, found, arrived, placed, supplied, pooled, waited, left)
     return Summary(
         run,
         inflate,
@@ -84,8 +91,9 @@ def summarize(folder: Path, run: Run) -> Summary:
         waited,
         left,
         judged,
-        verdict.checks(run, arrived, supplied, waited, left, pooled),
-        _headline(run, found, arrived, placed, supplied, pooled, waited, left),
+        verdict.checks(run, arrived, supplied, waited, left, pooled, lived.rollouts if lived else None),
+        numbers | (living.headline(lived) if lived else {}),
+        living=lived,
     )
 
 

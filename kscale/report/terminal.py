@@ -11,7 +11,7 @@ import textwrap
 import unicodedata
 from pathlib import Path
 
-from kscale.report import parts, text
+from kscale.report import living, parts, text
 from kscale.report.summary import Summary
 from kscale.report.verdict import FAILS, NOTHING
 
@@ -67,6 +67,7 @@ def _numbers(summary: Summary) -> list[str]:
         q = overall.quantiles
         waits = f"{text.duration(q[0.5])} / {text.duration(q[0.99])} / {text.duration(q[1.0])}"
         rows.append(("wait p50/p99/longest", f"{waits} ({parts.speed_words(summary)})"))
+    rows += living.lines(summary.living) if summary.living else []
     rate = summary.headline["run_pods_per_second"]
     if rate:
         rows.append(("this run", f"{text.number(round(rate))} pods/s"))

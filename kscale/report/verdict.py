@@ -8,6 +8,7 @@ from kscale.engine.runfolder import Run
 from kscale.report import text
 from kscale.report.pools import Pools
 from kscale.report.reading import Resource
+from kscale.report.rollouts import Rollouts
 from kscale.report.supply import Supply
 from kscale.report.unplaced import Unplaced
 from kscale.report.waits import Waits
@@ -148,14 +149,24 @@ def _margin(binding: Resource | None, supply: Supply, pools: Pools, *, grow: boo
 
 
 def checks(
-    run: Run, arrived: int, supply: Supply, waits: Waits | None, unplaced: Unplaced, pools: Pools
+    run: Run,
+    arrived: int,
+    supply: Supply,
+    waits: Waits | None,
+    unplaced: Unplaced,
+    pools: Pools,
+    rollouts: Rollouts | None = None,
 ) -> list[Check]:
-    """Return the checks, those that failed first."""
+    """Return the checks, those that failed first; ``rollouts`` is None for a run without controllers."""
     out = [_none("Pods never placed", unplaced.pods, arrived)] if arrived else []
     if waits is not None and arrived:
         out.append(_none("Pods still waiting at the end", run.counts.get("waiting", 0), arrived))
         out.append(_none("Pods whose end came while they waited", run.counts.get("failed", 0), arrived))
     out += _node_loss(supply, pools) if arrived else []
+    rolled = rollouts.finished + rollouts.unfinished if rollouts else 0
+    if rollouts is not None and rolled:
+        out.append(_none("Rollouts that did not finish", rollouts.unfinished, rolled))
+        out.append(_none("Rollouts that broke the bounds on their pods", rollouts.broken, rolled))
     if run.invariants:
         out.append(_none("Invariants violated", run.invariants.get("violations", 0)))
     if run.dropped:

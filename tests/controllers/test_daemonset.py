@@ -127,19 +127,46 @@ def test_failed_pods_come_back_after_a_wait_that_doubles() -> None:
     hand.finish(pod, well=False)
     hand.settle()
     (pod,) = on(hand, one, 1)
-    assert hand.cluster.life_number[pod] == 1
+    assert hand.cluster.life_number[pod] == -2
 
 
 def test_a_new_revision_forgets_failures() -> None:
     hand = a_hand("")
     one = make(hand, strategy=ON_DELETE)
-    put(hand, one, 0, phase=3, number=9)
+    put(hand, one, 0, phase=3, number=-10)
     hand.look()
     assert hand.due() == 256 * SECOND
     hand.write(one, revision=1)
     hand.settle()
     (pod,) = hand.pods(one)
-    assert (hand.cluster.life_number[pod], hand.cluster.life_revision[pod]) == (1, 1)
+    assert (hand.cluster.life_number[pod], hand.cluster.life_revision[pod]) == (-2, 1)
+
+
+def test_a_failed_pod_does_not_wait_where_it_may_not_be() -> None:
+    hand = a_hand("")
+    one = make(hand)
+    put(hand, one, 0, phase=3, number=-10)
+    hand.look()
+    assert len(hand.pods(one)) == 1
+    hand.describe(described(["x:NoExecute"]))
+    hand.settle()
+    assert hand.pods(one) == []
+
+
+def test_pods_that_were_there_before_are_of_the_first_revision() -> None:
+    hand = a_hand("", "")
+    one = make(hand, revision=4)
+    for node in (0, 1):
+        put(hand, one, node, revision=-1)
+    hand.settle()
+    assert (going(hand, one), status(hand, one)) == ([], (2, 2, 0, 2, 2, 0, 2))
+    hand.write(one, revision=5)
+    hand.settle()
+    assert going(hand, one) == [0]
+    hand.write(one, revision=4)
+    hand.stopped()
+    hand.settle()
+    assert (going(hand, one), status(hand, one)[-1]) == ([], 2)
 
 
 def test_succeeded_pods_are_made_anew_at_once() -> None:

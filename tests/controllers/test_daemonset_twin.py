@@ -69,15 +69,16 @@ def nodes_of(plain: list[dict[str, Any]]) -> NodeDescriptions:
 
 
 a_set = st.fixed_dictionaries({
-    "template": st.integers(0, 1), "revision": st.integers(0, 1), "strategy": st.sampled_from([0, 0, 0, 1]),
+    "template": st.integers(0, 1), "revision": st.integers(0, 1), "update_revision": st.integers(-1, 1),
+    "first_revision": st.integers(0, 1), "strategy": st.sampled_from([0, 0, 0, 1]),
     "max_unavailable": st.sampled_from([0, 1, 2, 34]), "max_unavailable_percent": st.integers(0, 1),
     "max_surge": st.sampled_from([0, 0, 1, 2, 50]), "max_surge_percent": st.integers(0, 1),
 })  # fmt: skip
 a_pod = st.fixed_dictionaries({
     "node": st.integers(0, 3), "phase": st.sampled_from([0, 1, 1, 1, 1, 1, 2, 3]), "ready": st.sampled_from([1, 1, 0]),
     "available": st.sampled_from([True, True, False]), "deleted": st.sampled_from([False] * 5 + [True]),
-    "bound": st.sampled_from([True, True, True, False]), "revision": st.integers(0, 1),
-    "number": st.sampled_from([-1, 0, 1, 3, 30]),
+    "bound": st.sampled_from([True, True, True, False]), "revision": st.integers(-1, 1),
+    "number": st.sampled_from([-1, -2, -4, -31]),
 })  # fmt: skip
 one_each = st.lists(a_pod, max_size=7) | st.permutations(range(4)).flatmap(
     lambda order: st.tuples(*(a_pod.map(lambda pod, node=node: {**pod, "node": node}) for node in order[:4]))
@@ -88,12 +89,16 @@ def compare(hand: Hand, keys: list[int], found: Requests, planes: list[list[tupl
     """Hold a pass equal to the twin's, key by key."""
     cluster = hand.cluster
     for place, one in enumerate(keys):
+        revision = hand.read(one, "revision")
+        # A pod that says no revision is of the set's first.
+        first = revision if hand.read(one, "update_revision") < 0 else hand.read(one, "first_revision")
         pods = [
             twin.Pod(
                 cluster.life_pin[p].item(), p, cluster.pod_arrived_us[p].item(),
-                bool(cluster.life_revision[p] == hand.read(one, "revision")), PHASES[cluster.life_phase[p]],
+                (first if cluster.life_revision[p] < 0 else cluster.life_revision[p]) == revision,
+                PHASES[cluster.life_phase[p]],
                 bool(cluster.pod_node[p] >= 0), bool(cluster.life_ready[p]), bool(cluster.life_available[p]),
-                bool(cluster.life_deleted_us[p] >= 0), max(cluster.life_number[p].item(), 0),
+                bool(cluster.life_deleted_us[p] >= 0), -1 - cluster.life_number[p].item(),
             ) for p in hand.pods(one)
         ]  # fmt: skip
         serials = {pod.row: cluster.pod_trace_row[pod.row].item() for pod in pods}

@@ -24,10 +24,10 @@ class Noted(Hand):
         self.calls: Counter[str] = Counter()
         apply = self.world.apply
 
-        def counted(request: requests.Request, now_us: int) -> None:
+        def counted(request: requests.Request, now_us: int) -> Any:
             if request.verb in VERBS:
                 self.calls[VERBS[request.verb]] += len(request)
-            apply(request, now_us)
+            return apply(request, now_us)
 
         self.world.apply = counted  # type: ignore[method-assign]
 

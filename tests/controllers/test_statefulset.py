@@ -334,6 +334,19 @@ def test_claims_are_made_before_their_pod() -> None:
     assert len(hand.pods()) == 40
 
 
+def test_pods_that_were_there_before_are_of_the_current_revision() -> None:
+    hand = Hand("statefulset")
+    one = make(hand, revision=4)
+    run_all(hand, one)
+    hand.cluster.life_revision[hand.pods(one)] = -1
+    hand.restart("statefulset")
+    hand.settle()
+    assert (going(hand, one), hand.read(one, "updated_replicas")) == ([], 3)
+    hand.write(one, revision=5)
+    hand.settle()
+    assert going(hand, one) == [2]
+
+
 def test_a_set_that_is_being_deleted_does_no_more() -> None:
     hand = Hand("statefulset")
     one = make(hand)

@@ -71,18 +71,26 @@ def compare(hand: Hand, keys: list[int], found: Requests) -> None:
 few = st.integers(0, 4)
 flag = st.booleans()
 a_set = st.fixed_dictionaries({
-    "replicas": few, "start": st.integers(0, 2), "management": st.integers(0, 1),
-    "strategy": st.sampled_from([0, 0, 1]), "partition": st.sampled_from([0, 0, 1, 2, 9]), "revision": few,
-    "template": st.integers(0, 5), "current_revision": st.integers(-1, 2), "current_template": st.integers(0, 5),
+    "replicas": few, "start": st.sampled_from([0, 0, 1, 2]), "management": st.integers(0, 1),
+    "strategy": st.sampled_from([0, 0, 1]), "partition": st.sampled_from([0, 0, 1, 2, 9]),
+    "revision": st.integers(0, 1), "template": st.integers(0, 5), "current_revision": st.integers(-1, 2),
+    "current_template": st.integers(0, 5),
     "max_unavailable": st.sampled_from([1, 2, 40, 100]), "max_unavailable_percent": st.integers(0, 1),
     "max_unavailable_gate": st.integers(0, 1), "claims": st.integers(0, 2), "when_scaled": st.integers(0, 1),
     "claims_first": st.integers(0, 2), "claims_end": st.integers(3, 5),
 })  # fmt: skip
 a_pod = st.fixed_dictionaries(
     {"phase": st.sampled_from([0, 1, 1, 1, 1, 2, 3, 4]), "ready": flag, "available": flag, "deleted": flag,
-     "revision": st.integers(0, 2)}
+     "revision": st.integers(-1, 1)}
 )  # fmt: skip
-some_pods = st.dictionaries(st.integers(0, 7), a_pod, max_size=6)
+a_good_pod = st.fixed_dictionaries(
+    {"phase": st.just(1), "ready": st.just(True), "available": st.just(True), "deleted": st.just(False),
+     "revision": st.integers(-1, 1)}
+)  # fmt: skip
+most_pods = st.integers(0, 4).flatmap(
+    lambda count: st.fixed_dictionaries(dict.fromkeys(range(count), a_good_pod | a_good_pod | a_pod))
+)
+some_pods = st.dictionaries(st.integers(0, 7), a_pod, max_size=6) | most_pods
 
 
 def put(hand: Hand, one: int, ordinal: int, state: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ ROWS = schema.full_names(schema.load(plugins.columns()))
 #: Every dimension; those of lists and counters are four long.
 SIZES = {
     **{dimension: 4 for table, column in ROWS.values() for dimension in column.dims or (table.name,)},
-    "one": 1, "resource": 5, "node": 3, "template": 3, "pod": 8, "life": 8, "description": 2, "device": 2, "key": 1, "tag": 3,
+    "one": 1, "resource": 5, "node": 3, "template": 3, "pod": 8, "life": 8,
+    "description": 2, "device": 2, "key": 1, "tag": 3,
     "queues": 6, "reason": 8, "memo": 2, "log": 8, "typical": 2, "level": 2, "profile": 2, "scorer": 3, "sieve": 3,
     "criteria": 6,
 }  # fmt: skip

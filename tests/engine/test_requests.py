@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kscale.engine.requests import SECOND, UPDATE, Client, Request, Requests
+from kscale.engine.requests import UPDATE, Client, Request, Requests
 
 
 def test_thirty_pass_at_once_and_then_twenty_a_second() -> None:

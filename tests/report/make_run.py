@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from kscale.engine import runfolder
-from kscale.engine.outputs import OUTPUTS
+from kscale.engine.outputs import LIVING_OUTPUTS, OUTPUTS
 from kscale.engine.runfolder import Run
 from tests.report.play import RESOURCES, Cluster, Play, Recorder, Story
 
@@ -32,6 +33,9 @@ def make(folder: Path, story: Story, *, seal: bool = True) -> Run:
     for name, frame in frames.items():
         check_columns(name, frame, RESOURCES, devices)
         frame.write_parquet(folder / f"{name}.parquet")
+    for name, frame in story.living.items():
+        assert dict(frame.schema) == {o.name: _made(o.dtype) for o in LIVING_OUTPUTS[name]}, name
+        frame.write_parquet(folder / f"{name}.parquet")
     run = _run(story, pods, cluster, devices)
     if seal:
         runfolder.seal(folder, run)
@@ -45,7 +49,11 @@ def check_columns(table: str, frame: pl.DataFrame, resources: tuple[str, ...], d
         for name in [out.name.replace("*", r) for r in resources] if "*" in out.name else [out.name]:
             if devices or not ("gpu" in name or name in ("devices", "device_model")) or table == "pods":
                 expected[name] = out.dtype
-    assert dict(frame.schema) == {k: (v() if isinstance(v, type) else v) for k, v in expected.items()}, table
+    assert dict(frame.schema) == {k: _made(v) for k, v in expected.items()}, table
+
+
+def _made(dtype: Any) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) else dtype
 
 
 def _pods(story: Story, cluster: Cluster, rec: list[dict]) -> pl.DataFrame:

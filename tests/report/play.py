@@ -68,6 +68,7 @@ class Story:
     dropped: dict[str, int] = field(default_factory=dict)
     group_size: int = 8
     inputs: list[Input] = field(default_factory=lambda: [Input("trace", "trace.csv", "ab" * 32, 1234)])
+    living: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
 class Cluster:

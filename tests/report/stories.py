@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from tests.report import lives
 from tests.report.play import GIB, HOUR, SECOND, Input, Pod, Pool, Story, Template
 
 NASTY = (
@@ -113,6 +114,79 @@ def hostile() -> Story:
     )
 
 
+def living() -> Story:
+    """A run with controllers: rollouts that finish, one that does not, one that breaks its bounds, autoscalers."""
+    story = fits()
+    rows = [row for k in range(12) for row in lives.created(f"shop-{k}", 0, 3 + k)]
+    rows += lives.rolling("web", 3600, 20) + lives.rolling("api", 9000, 12, stops_at=4)
+    rows += lives.broken("search", 14_000, kind="StatefulSet", space="data")
+    loads = [1000, 1400, 3000, 5200, 7000, 6600, 6100, 4000, 2500, 1200, 800, 900, 2200, 4800, 3100, 1000]
+    rows += lives.autoscaler("web", loads) + lives.autoscaler("api", [load // 2 for load in loads], 1800)
+    objects = [("Deployment", "default", "web", None, 0, 20, 20, 20, 0, 0, 0, None)]
+    objects += [
+        ("ReplicaSet", "default", f"web-{k}", "Deployment/web", 0, 10, 10, 10, 0, 0, 7 * k, None) for k in range(3)
+    ]
+    objects += [("StatefulSet", "data", f"db-{k}", None, 0, 3, 3, 3, 0, 0, 40 - 2 * k, None) for k in range(20)]
+    objects += [("PodDisruptionBudget", "data", f"db-{k}", None, 0, 3, 3, 3, 0, 0, 0, 5 * k) for k in range(4)]
+    actions = [(int(at * HOUR), k + 1, words) for k, (at, words) in enumerate(ACTIONS)]
+    controllers = [("deployment", 1234, 3), ("replicaset", 45_678, 0), ("horizontal-pod-autoscaler", 90, 1)]
+    story.living = lives.tables(
+        rollouts=rows, objects=objects, startup=lives.STARTUP, actions=actions, controllers=controllers
+    )
+    return story
+
+
+ACTIONS = [
+    (1, "Deployment default/web gets image web:v2"),
+    (2.49, "node node-3 is drained"),
+    (2.5, "node node-4 is drained"),
+    (2.52, "node node-5 is drained"),
+    (3.9, "StatefulSet data/search gets image search:v9"),
+    (9.99, "10 nodes leave"),
+]
+
+
+def resting() -> Story:
+    """A run with controllers in which nothing happened: every table is there and empty."""
+    story = tiny()
+    story.living = lives.tables()
+    return story
+
+
+def hostile_lives() -> Story:
+    """Names of kinds, objects, steps, actions and controllers that try to break out."""
+    story = hostile()
+    spans = [(k, name[:253]) for k, name in enumerate(NASTY)]
+    rows = [row for k, name in spans for row in lives.broken(name, 1000 * k, kind=name, space=name)]
+    rows += [row for _, name in spans for row in lives.autoscaler(name, [500, 9000, 100], space=name)]
+    objects = [("Pod" + name, name, name, f"{name}/{name}", 0, 1, 1, 1, 0, 0, 5, 2) for _, name in spans]
+    story.living = lives.tables(
+        rollouts=rows,
+        objects=objects,
+        startup=[
+            (name, 5 + k, 13_000 + k, [3 + k, 0, 0, 1, 1]) for k, name in [*spans, *((9, f"{n}2") for _, n in spans)]
+        ],
+        actions=[(k * HOUR, k, name) for k, name in spans],
+        controllers=[(name, 10 + k, k) for k, name in spans],
+    )
+    return story
+
+
+def many_lives(count: int = 1000) -> Story:
+    """A thousand rollouts, a thousand autoscalers, as many actions at once."""
+    story = tiny()
+    rows = [row for k in range(count) for row in lives.rolling(f"web-{k}", 10 + 7 * k, 4 + k % 9, pace=5 + k % 11)]
+    rows += [row for k in range(count) for row in lives.autoscaler(f"web-{k}", [k, 3 * k, 2 * k])]
+    story.living = lives.tables(
+        rollouts=rows,
+        objects=[("ReplicaSet", "default", f"web-{k}", None, 0, 1, 1, 1, 0, 0, k, None) for k in range(count)],
+        startup=[(f"step {k}", 10 + k % 5, (10 + k % 5) * 300_000 + k, [0] * 9 + [10 + k % 5]) for k in range(60)],
+        actions=[(k * 36 * SECOND, k + 1, f"node-{k} is drained") for k in range(count)],
+        controllers=[(f"controller-{k}", k, 0) for k in range(count)],
+    )
+    return story
+
+
 ALL = {
     "busy": busy,
     "fits": fits,
@@ -122,4 +196,8 @@ ALL = {
     "no_nodes": no_nodes,
     "nothing_placed": nothing_placed,
     "hostile": hostile,
+    "living": living,
+    "resting": resting,
+    "hostile_lives": hostile_lives,
+    "many_lives": many_lives,
 }

@@ -19,6 +19,18 @@ EXPECTED = {
     "inflate": ["demand", "headroom", "unplaced", "stranded", "fragmentation", "nodes", "cost"],
     "empty": [],
     "no_nodes": ["waiting", "unplaced"],
+    "living": [
+        "demand",
+        "headroom",
+        "rollouts",
+        "autoscaling",
+        "startup",
+        "disruptions",
+        "restarts",
+        "stranded",
+        "nodes",
+        "cost",
+    ],
 }
 
 

@@ -89,7 +89,7 @@ def step(one: Set, nodes: list[tuple[bool, bool]], pods: list[Pod], now: int, bu
             doomed += [pod for pod in on[node] if not pod.terminating]
     doomed = doomed[:burst]
     replaced = [
-        (pod.node, _failures(pod, now)) for pod in doomed
+        (pod.node, -1 - _failures(pod, now)) for pod in doomed
         if pod.phase == "Failed" and nodes[pod.node][0] and len(on[pod.node]) == 1
     ]  # fmt: skip
     created = replaced + [(node, -1) for node, (run, _) in enumerate(nodes) if run and not on[node]]

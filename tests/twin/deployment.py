@@ -7,6 +7,8 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+import numpy as np
+
 from kscale.controllers.common.progress import AVAILABILITY, PROGRESSING
 from kscale.engine.pods import GONE, REMOVED, UNUSED
 from kscale.engine.requests import CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, Request, Requests
@@ -175,7 +177,8 @@ class Deployment:
     def recreate(self) -> None:
         """Recreate: the new ReplicaSet waits for the last pod of the old ones."""
         self.sync_revision(create=False)
-        if any([self.resize(one, 0) for one in self.old]):
+        emptied = [self.resize(one, 0) for one in self.old]
+        if any(emptied):
             return
         if self.old_pods or any(one["status_replicas"] > 0 for one in self.old):
             return
@@ -341,11 +344,9 @@ def snapshot(world: World, key: int, now_us: int) -> Deployment:
     sets.sort(key=lambda one: (int(cluster.object_created_us[one["object"]]), one["uid"]))
     result = Deployment(row(key, "deployment"), sets, 0, now_us)
     old = [o for o in owned if result.new is None or o != result.new["object"]]
-    result.old_pods = sum(
-        1 for pod in range(len(cluster.pod_state))
-        if cluster.pod_state[pod] not in (UNUSED, GONE, REMOVED)
-        and cluster.life_owner[pod] in old and cluster.life_phase[pod] not in (2, 3)
-    )  # fmt: skip
+    for pod in np.flatnonzero(np.isin(cluster.life_owner, old)).tolist():
+        there = cluster.pod_state[pod] not in (UNUSED, GONE, REMOVED)
+        result.old_pods += there and cluster.life_phase[pod] not in (2, 3)
     return result
 
 

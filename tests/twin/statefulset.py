@@ -64,6 +64,9 @@ def step(one: Set, pods: list[Pod]) -> Answer:
     answer = Answer()
     if one.current_revision < 0:
         one.current_revision, one.current_template = one.revision, one.template
+    for pod in pods:
+        if pod.revision < 0:
+            pod.revision = one.current_revision
     slots: list[Pod | None] = [None] * one.replicas
     condemned = []
     for pod in pods:

@@ -61,9 +61,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def tolerant(taking: Taking, template: PodTemplateSpec | None) -> PodTemplateSpec:
     """Return a template whose pods tolerate what all pods of DaemonSets do. Raises InputError."""
-    if template is None or template.empty:
-        raise InputError("is missing", field="spec.template.spec", expected="the spec of its pods")
-    item = taking.item._replace(raw=template.spec)
+    item = sets.spec_of(taking, template)
     spec, fields = item.decode(_tolerant), item.decode(_fields)
     added = [
         {"key": key, "operator": "Exists", "effect": effect}
@@ -71,7 +69,9 @@ def tolerant(taking: Taking, template: PodTemplateSpec | None) -> PodTemplateSpe
     ]
     own = [one for one in spec.tolerations or () if one not in added]
     fields["tolerations"] = msgspec.Raw(msgspec.json.encode([*own, *added]))
-    return PodTemplateSpec(metadata=template.metadata, spec=msgspec.Raw(msgspec.json.encode(fields)))
+    return PodTemplateSpec(
+        metadata=template.metadata if template else None, spec=msgspec.Raw(msgspec.json.encode(fields))
+    )
 
 
 def _strategy(found: _Strategy) -> dict[str, Any]:

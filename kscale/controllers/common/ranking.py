@@ -23,7 +23,9 @@ def deletion_order(world: World, pods: Rows, place: Rows, now_us: int) -> Rows:
     cluster = world.cluster
     state, phase, ready = cluster.pod_node[pods], cluster.life_phase[pods], cluster.life_ready[pods]
     phase_rank = np.select([phase == RUNNING_PHASE, phase == UNKNOWN_PHASE], [2, 1], 0)
-    ready_age = np.where(ready == 1, _power(now_us - cluster.life_ready_us[pods]), 0)
+    since = cluster.life_ready_us[pods]
+    # One that does not say since when it is ready counts as ready later than all others.
+    ready_age = np.where(ready == 1, np.where(since < 0, -2, _power(now_us - since)), 0)
     age = _power(now_us - cluster.pod_arrived_us[pods])
     keys = [
         state >= 0,

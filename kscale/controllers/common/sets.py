@@ -11,7 +11,7 @@ import numpy as np
 from kscale.errors import InputError
 from kscale.state.descriptions import Selector
 from kscale.state.manifests import models
-from kscale.state.manifests.faults import need, one_of
+from kscale.state.manifests.faults import Item, need, one_of
 from kscale.state.manifests.selectors import INT32, keys_read, label_selector, selects
 from kscale.state.manifests.workloads import PodTemplateSpec, Taking
 
@@ -91,11 +91,16 @@ class _Policy(models.Part, frozen=True):
 _policy = msgspec.json.Decoder(_Policy).decode
 
 
-def check_runs_for_ever(taking: Taking, template: PodTemplateSpec | None) -> None:
-    """Check that the pods of a template start again whenever they end. Raises InputError."""
+def spec_of(taking: Taking, template: PodTemplateSpec | None) -> Item:
+    """Return the spec of a pod template, to be decoded. Raises InputError where it is missing."""
     if template is None or template.empty:
         raise InputError("is missing", field="spec.template.spec", expected="the spec of its pods")
-    spec = taking.item._replace(raw=template.spec).decode(_policy)
+    return taking.item._replace(raw=template.spec)
+
+
+def check_runs_for_ever(taking: Taking, template: PodTemplateSpec | None) -> None:
+    """Check that the pods of a template start again whenever they end. Raises InputError."""
+    spec = spec_of(taking, template).decode(_policy)
     one_of(spec.restart_policy or "Always", ("Always",), "spec.template.spec.restartPolicy")
     if spec.active_deadline_seconds is not None:
         raise InputError(

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from kscale.report import style, text
+from kscale.report import marks, style, text
 from kscale.report.figures import Figure
 from kscale.report.reading import Resource
 from kscale.report.summary import Summary
@@ -52,9 +52,10 @@ def _reading(summary: Summary) -> str:
         if not summary.inflate
         else "The orange line is what all pods that had arrived ask for, the refused ones too."
     )
+    told = marks.sentence(summary) if summary.supply.axis.kind == "time" else ""
     return (
         f"One panel per resource; {axis}. Blue is what placed pods requested, in percent of what the nodes have "
-        f"(the dark line at 100 %); the pale band between them is room left. {more}"
+        f"(the dark line at 100 %); the pale band between them is room left. {more}{told}"
     )
 
 
@@ -105,6 +106,8 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
         cut = f"; scale ends at {most:g} %"
     style.percent_axis(axes, most)
     style.run_axis(axes, supply.axis, float(x[0]), float(x[-1]), roomy, label=False)
+    if supply.axis.kind == "time":
+        marks.draw(axes, summary)
     name = style.words(text.capital(resource.label), 30)
     axes.annotate(
         name, (0, 1), (-36, 26), xycoords="axes fraction", textcoords="offset points", weight="bold", fontsize=11

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
-from kscale.report import style, text
+from kscale.report import marks, style, text
 from kscale.report.figures import Figure
 from kscale.report.summary import Summary
 from kscale.report.supply import AXES
@@ -28,7 +28,7 @@ def _reading(summary: Summary) -> str:
         "The height of the stack is the number of pods that had arrived and were not placed, at the worst moment of "
         "each short interval; each colour is the reason that kube-scheduler gives, listed from the largest down. "
         "A stack that does not fall "
-        f"again means pods that never find room. {speed(summary)}"
+        f"again means pods that never find room. {speed(summary)}{marks.sentence(summary)}"
     )
 
 
@@ -59,6 +59,7 @@ def _draw(summary: Summary, wide: bool) -> Drawing:
         base = above
     style.count_axis(axes, waits.peak * 1.18)
     style.run_axis(axes, AXES["time"], 0, float(hours[-1]), wide)
+    marks.draw(axes, summary)
     axes.set_ylabel("waiting pods")
     right = waits.peak_at > hours[-1] / 2
     axes.annotate(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from kscale.errors import InputError
 from kscale.state.descriptions import PodTemplate, Selector
 from kscale.state.labels import Requirement
+from kscale.state.lives import PodLife
 from kscale.state.manifests import models
 from kscale.state.manifests.admission import Place, template_of, with_volumes
 from kscale.state.manifests.faults import Item, full_name, one_of
@@ -32,6 +33,8 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 #: Controllers whose selectors spread pods by default, with their apiVersion.
 _OWNERS = {"ReplicationController": "v1", "ReplicaSet": "apps/v1", "StatefulSet": "apps/v1"}
 Owner = tuple[str, str]
+#: What a kubelet reads of a pod's spec (JSON), its annotations and its namespace. Raises InputError.
+LifeOf = Callable[[bytes | msgspec.Raw, Mapping[str, str], str], PodLife]
 
 
 def microseconds(time: datetime.datetime | None) -> int:
@@ -57,6 +60,7 @@ class Row:
     start_us: int
     created_us: int
     controller: Owner | None = None
+    life: PodLife | None = None
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Pods:
         ended: pods that have run.
         named: pending pods that name a node.
         wanted: templates that controllers may make pods of.
+        life_of: reads what a kubelet reads of a pod; None where no kubelet is at work.
     """
 
     bound: list[Row] = field(default_factory=list)
@@ -84,6 +89,8 @@ class Pods:
     ignored: Counter[str] = field(default_factory=Counter)
     ended: int = 0
     named: int = 0
+    life_of: LifeOf | None = None
+    _lives: dict[tuple[bytes, tuple[tuple[str, str], ...], str], PodLife] = field(default_factory=dict)
     _encode: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
     _looked_at: set[tuple[int, str]] = field(default_factory=set)
 
@@ -119,6 +126,7 @@ class Pods:
             microseconds(status.start_time) if status else -1,
             microseconds(meta.creation_timestamp),
             _controller(meta),
+            self._life_of_pod(item, namespace),
         )
         check_labels(row.labels)
         self._look(spec, row)
@@ -131,6 +139,22 @@ class Pods:
             self._count_fields(item)
             self.pending.append(row)
             self.sources.append(bytes(item.raw))
+
+    def _life_of_pod(self, item: Item, namespace: str) -> PodLife | None:
+        if self.life_of is None:
+            return None
+        found = item.decode(_noted_spec)
+        notes = (found.metadata.annotations if found.metadata else None) or {}
+        return self._life(found.spec, notes, namespace)
+
+    def _life(self, spec: msgspec.Raw, notes: Mapping[str, str], namespace: str) -> PodLife | None:
+        """Return what a kubelet reads of a spec; equal ones are read once."""
+        if self.life_of is None:
+            return None
+        key = (bytes(spec), tuple(sorted(notes.items())), namespace)
+        if key not in self._lives:
+            self._lives[key] = self.life_of(spec, notes, namespace)
+        return self._lives[key]
 
     def want(
         self, taking: Taking, raw: msgspec.Raw, labels: dict[str, str], notes: dict[str, str], owner: Owner | None,
@@ -146,6 +170,7 @@ class Pods:
         row = Row(
             taking.name, taking.namespace, item.file, item.number, self._number(self.specs, spec), self._status(None),
             volumes or None, labels, owner if owner and owner[0] in _OWNERS else None, False, "", -1, -1,
+            life=self._life(raw, notes, taking.namespace),
         )  # fmt: skip
         self._look(spec, row)
         self.wanted.append(row)
@@ -221,6 +246,18 @@ def _shared_volumes(volumes: tuple[models.Volume, ...], item: Item, pod: str) ->
 
 
 _NO_VOLUME = models.Volume()
+
+
+class _Notes(models.Part, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class _NotedSpec(models.Part, frozen=True):
+    metadata: _Notes | None = None
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_noted_spec = msgspec.json.Decoder(_NotedSpec).decode
 _spec = msgspec.json.Decoder(models.PodSpec).decode
 _fields = msgspec.json.Decoder(models.Fields).decode
 _names = msgspec.json.Decoder(models.NamedVolumes).decode
@@ -275,7 +312,7 @@ class Templates:
         """
         keys = self._keys[row.namespace]
         labels = tuple([pair for pair in row.labels.items() if pair[0] in keys]) if keys else ()
-        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating)
+        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating, row.life)
         number = self._known.get((same, row.volumes))
         if number is None:
             try:
@@ -305,7 +342,8 @@ class Templates:
             devices,
             device_claims,
         )
-        return template_of(spec, place)
+        template = template_of(spec, place)
+        return template if row.life is None else replace(template, life=row.life)
 
     def _default_selector(self, row: Row, labels: Mapping[str, str]) -> Selector | None:
         """Return services' and the owner's selectors as one (kube-scheduler's DefaultSelector); None for no more."""

@@ -19,7 +19,7 @@ from kscale.state.manifests.faults import Item, full_name, need, told
 from kscale.state.manifests.inventory import Inventory, PodColumns
 from kscale.state.manifests.kinds import IDLE, KINDS, Kind, group_of
 from kscale.state.manifests.names import check_labels, check_name
-from kscale.state.manifests.pods import Pods, Row, Templates, microseconds
+from kscale.state.manifests.pods import LifeOf, Pods, Row, Templates, microseconds
 from kscale.state.manifests.reading import ReadOptions, read_objects
 from kscale.state.manifests.surroundings import NAMESPACE_LABEL, Kept, add
 from kscale.state.manifests.workloads import Made, Manifest, Taking, Workloads
@@ -188,21 +188,28 @@ class Gathering:
         )
 
 
-def take_inventory(paths: Sequence[str | Path], options: ReadOptions | None = None) -> Inventory:
-    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError."""
+def take_inventory(
+    paths: Sequence[str | Path], options: ReadOptions | None = None, manifests: Mapping[str, Manifest] | None = None
+) -> Inventory:
+    """Return the inventory of files, folders or ``-`` (stdin). Raises InputError and MachineError.
+
+    ``manifests`` are the kinds that controllers look after.
+    """
     with no_collection():
-        gathering = gather_objects(paths, options or ReadOptions(), {})
+        gathering = gather_objects(paths, options or ReadOptions(), manifests or {})
         return gathering.inventory(gathering.inputs)
 
 
 def gather_objects(
-    paths: Sequence[str | Path], options: ReadOptions, manifests: Mapping[str, Manifest]
-) -> Gathering:
+    paths: Sequence[str | Path], options: ReadOptions, manifests: Mapping[str, Manifest],
+    life_of: LifeOf | None = None,
+) -> Gathering:  # fmt: skip
     """Return the objects of files, folders or ``-`` (stdin), of which an inventory is made.
 
-    ``manifests`` are the kinds that controllers look after. Raises InputError and MachineError.
+    ``manifests`` are the kinds that controllers look after; ``life_of`` reads what a kubelet reads of a pod. Raises
+    InputError and MachineError.
     """
-    gathering = Gathering(manifests=manifests)
+    gathering = Gathering(manifests=manifests, pods=Pods(life_of=life_of))
     for item in read_objects(paths, options, gathering.inputs):
         gathering.take(item)
     if paths and not gathering.read and not gathering.ignored:

@@ -8,8 +8,8 @@ COLUMNS = (
     Column("owner", "int64", "The object that controls it.", default=-1),
     Column("next", "int64", "The next pod of its owner.", default=-1),
     Column("previous", "int64", "The one before it.", default=-1),
-    Column("number", "int64", "Its ordinal or completion index; of a DaemonSet's, how many failed on its node in a row "
-           "before it; -1 has none.", default=-1),
+    Column("number", "int64", "Its ordinal or completion index; below 0 it has none. Of a DaemonSet's, -1 less how "
+           "many failed on its node in a row before it.", default=-1),
     Column("revision", "int64", "The revision of its owner that it was made from; -1 has none.", default=-1),
     Column("pin", "int64", "The only node that it may be bound to; -1 for any.", default=-1),
     Column("phase", "uint8", "Pending, Running, Succeeded, Failed, Unknown.", path="status.phase"),

@@ -1,0 +1,88 @@
+"""Tables of runs with controllers for the report's tests, written out by small rules."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from kscale.engine.outputs import LIVING_OUTPUTS
+from tests.report.play import SECOND
+
+Row = tuple
+
+
+def table(name: str, rows: list[Row]) -> pl.DataFrame:
+    """Return a table of the data dictionary with these rows."""
+    return pl.DataFrame(rows, schema={o.name: o.dtype for o in LIVING_OUTPUTS[name]}, orient="row")
+
+
+def tables(**rows: list[Row]) -> dict[str, pl.DataFrame]:
+    """Return all five tables; those that are not named are empty."""
+    return {name: table(name, rows.get(name, [])) for name in LIVING_OUTPUTS}
+
+
+def shown(at: float, name: str, counts: tuple[int, ...], kind: str = "Deployment", space: str = "default") -> Row:
+    """Return a row of rollouts at a second: wanted, pods, updated, ready, available, most, least."""
+    return (round(at * SECOND), kind, space, name, *counts, 0)
+
+
+def rolling(
+    name: str, start: float, wanted: int = 10, *, pace: float = 20, stops_at: int | None = None, **rest: str
+) -> list[Row]:
+    """Return the rows of a rolling update of at most two more pods and at least all but one available.
+
+    ``stops_at`` is how many updated pods become available; the rest never do.
+    """
+    bounds = (wanted + 2, wanted - 1)
+    rows = [shown(start - 5, name, (wanted, wanted, wanted, wanted, wanted, *bounds), **rest)]
+    rows.append(shown(start, name, (wanted, wanted, 0, wanted, wanted, *bounds), **rest))
+    at, old, updated, ready = start, wanted, 0, 0
+    last = wanted if stops_at is None else stops_at
+    while ready < last:
+        updated = min(wanted, wanted + 2 - old)
+        rows.append(shown(at + 1, name, (wanted, old + updated, updated, old + ready, old + ready, *bounds), **rest))
+        ready, at = min(updated, last), at + pace
+        old = max(wanted - 1 - ready, 0)
+        rows.append(shown(at, name, (wanted, old + updated, updated, old + ready, old + ready, *bounds), **rest))
+    return rows
+
+
+def created(name: str, at: float, wanted: int = 5, **rest: str) -> list[Row]:
+    """Return the rows of a workload that is created and comes up pod by pod."""
+    bounds = (wanted + 1, max(wanted - 1, 0))
+    return [
+        shown(at + 2 * k, name, (wanted, wanted if k else 0, wanted if k else 0, k, k, *bounds), **rest)
+        for k in range(wanted + 1)
+    ]
+
+
+def broken(name: str, start: float, wanted: int = 8, **rest: str) -> list[Row]:
+    """Return a rollout in which too few pods are available for a while, and too many are there."""
+    bounds = (wanted + 2, wanted - 2)
+    rows = [(wanted, wanted, wanted, wanted, wanted), (wanted, wanted + 2, 2, wanted, wanted)]
+    rows += [(wanted, wanted + 4, 4, wanted - 3, wanted - 4), (wanted, wanted + 1, 6, wanted - 1, wanted - 1)]
+    rows += [(wanted,) * 5]
+    return [shown(start + 30 * k, name, (*row, *bounds), **rest) for k, row in enumerate(rows)]
+
+
+def autoscaler(name: str, loads: list[int], each: float = 900, space: str = "default") -> list[Row]:
+    """Return the rows of an autoscaler from 2 to 12 pods; a pod does 500 milli cpu, and pods follow a step later."""
+    rows, there = [], 2
+    for k, load in enumerate(loads):
+        wanted = min(max(-(-load // 500), 2), 12)
+        counts = (wanted, there, there, there, there, 12, 2, load)
+        rows.append((round(k * each * SECOND), "HorizontalPodAutoscaler", space, name, *counts))
+        there = wanted
+    return rows
+
+
+#: Pods below 1 ms, from 1 to 2 ms, from 2 to 4 ms …
+STARTUP = [
+    ("scheduled to seen", 400, 400 * 30_000, [0, 0, 0, 0, 0, 350, 50]),
+    ("sandbox", 400, 400 * 420_000, [0, 0, 0, 0, 0, 0, 0, 0, 100, 250, 50]),
+    ("volumes", 150, 150 * 700_000, [0] * 10 + [140, 10]),
+    ("image pull", 220, 220 * 6_500_000, [0] * 11 + [40, 100, 60, 15, 4, 1]),
+    ("init containers", 40, 40 * 2_000_000, [0] * 10 + [10, 25, 5]),
+    ("containers", 400, 400 * 250_000, [0] * 7 + [200, 200]),
+    ("status seen", 400, 400 * 500_000, [0] * 9 + [300, 100]),
+    ("readiness", 390, 390 * 4_000_000, [0] * 11 + [100, 250, 40]),
+]
