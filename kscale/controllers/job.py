@@ -208,6 +208,6 @@ def _prompt(world: World, keys: Rows) -> Rows:
     return world.cluster.object_observed[keys] != world.cluster.object_generation[keys]
 
 
-KIND = Kind("Job", "job", pods=True, keeps=True, called=_called, manifest=MANIFEST, parts="jobindex")
+KIND = Kind("Job", "job", pods=True, tracks=True, called=_called, manifest=MANIFEST, parts="jobindex")
 #: DefaultJobApiBackOff and MaxJobApiBackOff are its back-off; the period of a batch is a second.
 JOB = Controller("job", "Job", _step, base_us=SECOND, cap_us=60 * SECOND, batch_us=SECOND, prompt=_prompt)

@@ -12,7 +12,7 @@ from typing import Any
 
 from kscale.composer import Composer
 from kscale.engine.clock import FREE, NEVER
-from kscale.engine.objects import FAILED, SUCCEEDED
+from kscale.engine.objects import FAILED, KEEPS, SUCCEEDED
 from kscale.engine.pods import (
     FINISHED,
     GONE,
@@ -137,10 +137,21 @@ def become_available(
 
 
 @hot
-def is_kept(pod: int, life_owner: Any, life_tracked: Any, object_live: Any) -> int:
-    """Return 1 where the pod stays as an object when it has ended: its controller has yet to let go of it."""
+def is_kept(
+    pod: int, stopped: int, life_owner: Any, life_tracked: Any, life_deleted_us: Any, object_live: Any,
+    object_keeps: Any,
+) -> int:  # fmt: skip
+    """Return 1 where the pod stays as an object when it has ended; ``stopped``: since its deletion was asked for.
+
+    One that its controller tracks stays until that lets go of it, others until they are deleted.
+    """
     owner = life_owner[pod]
-    return 1 if owner >= 0 and life_tracked[pod] != 0 and object_live[owner] == THERE else 0
+    if owner < 0:
+        return 0
+    if life_tracked[pod] != 0 and object_live[owner] == THERE:
+        return 1
+    kept = stopped == 0 and life_deleted_us[pod] < 0 and object_keeps[owner] == KEEPS
+    return 1 if kept else 0
 
 
 LOOK_DUE = f"""
@@ -215,7 +226,7 @@ if what & {HAS_FINISHED | HAS_STOPPED} != 0:
             object_succeeded[owner] += 1
         else:
             object_failed[owner] += 1
-    if is_kept(pod) != 0:
+    if is_kept(pod, what & {HAS_STOPPED}) != 0:
         if what & {HAS_STOPPED} != 0:
             life_phase[pod], life_ready[pod], life_available[pod] = {FAILED}, 0, 0
             life_exit_code[pod] = {TERMINATED}
@@ -251,7 +262,7 @@ note_pod(pod, now_us)
 _ASK_DELETION = f"""
 state = pod_state[pod]
 if state == {FINISHED}:
-    if is_kept(pod) != 0:
+    if is_kept(pod, 1) != 0:
         life_deleted_us[pod] = now_us if life_deleted_us[pod] < 0 else life_deleted_us[pod]
     else:
         count_owned(pod, -1)

@@ -23,6 +23,8 @@ PENDING, RUNNING_PHASE, SUCCEEDED, FAILED, UNKNOWN_PHASE = range(5)
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 #: What an object's deletion waits for, as ``object_finalizer`` has it.
 NO_FINALIZER, ORPHAN, FOREGROUND = range(3)
+#: Values of ``object_keeps``.
+KEEPS_NONE, KEEPS, TRACKS = range(3)
 #: Values of ``life_tracked``.
 LET_GO, TRACKED, COUNTED = range(3)
 
@@ -104,7 +106,7 @@ def fresh_life(
     life_deleted_us[pod], life_grace_us[pod] = -1, 0
     life_stage[pod], life_due_us[pod], life_restarts[pod], life_exit_code[pod] = 0, 1 << 62, 0, 0
     life_changed[pod] = 0
-    life_tracked[pod] = object_keeps[owner] if owner >= 0 else 0
+    life_tracked[pod] = TRACKED if owner >= 0 and object_keeps[owner] == TRACKS else LET_GO
 
 
 @kernel

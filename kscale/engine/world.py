@@ -14,6 +14,7 @@ import numpy as np
 from kscale.engine import requests
 from kscale.engine.load import Loads
 from kscale.engine.members import Members
+from kscale.engine.objects import TRACKS
 from kscale.engine.parts import Parts
 from kscale.engine.pods import GONE as POD_GONE
 from kscale.engine.pods import REMOVED, UNUSED
@@ -45,6 +46,7 @@ class Kind:
         table: of its columns; it has a row for each object.
         pods: whether its objects control pods.
         keeps: whether pods of it that have finished stay until they are deleted.
+        tracks: whether they stay, also those that others delete, until their controller lets go of them.
         called: names of new objects that their controller creates, from the world and their rows; None where only
             people make them.
         progress: what its objects have come to, by the names of ``kscale.engine.history.PROGRESS``: what was asked
@@ -70,6 +72,7 @@ class Kind:
     table: str
     pods: bool = False
     keeps: bool = False
+    tracks: bool = False
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     progress: Callable[[World, Rows], dict[str, Rows]] | None = None
@@ -194,7 +197,7 @@ class World:
         cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
         cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
-        cluster.object_generation[objects], cluster.object_keeps[objects] = 1, of.keeps
+        cluster.object_generation[objects], cluster.object_keeps[objects] = 1, TRACKS if of.tracks else int(of.keeps)
         self.fit_parts(kind, objects)
         if of.min_ready:
             cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]

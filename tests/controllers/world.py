@@ -159,10 +159,10 @@ class Hand:
         cluster.pod_ended_us[pod] = self.now
         if owner >= 0:
             cluster.columns["object_succeeded" if well else "object_failed"][owner] += 1
-        self._end(pod)
+        self._end(pod, 0)
 
-    def _end(self, pod: int) -> None:
-        if self.call(living.is_kept, pod):
+    def _end(self, pod: int, stopped: int) -> None:
+        if self.call(living.is_kept, pod, stopped):
             self.cluster.pod_state[pod] = FINISHED
             self._changed(pod, 1)
         else:
@@ -180,7 +180,7 @@ class Hand:
             if cluster.life_deleted_us[pod] < 0:
                 self.change(pod, deleted_us=self.now, grace_us=max(grace_us, 0))
             return
-        if cluster.pod_state[pod] == FINISHED and self.call(living.is_kept, pod):
+        if cluster.pod_state[pod] == FINISHED and self.call(living.is_kept, pod, 1):
             cluster.life_deleted_us[pod] = max(int(cluster.life_deleted_us[pod]), self.now)
             self._changed(pod, 0)
             return
@@ -194,11 +194,11 @@ class Hand:
             if cluster.pod_state[pod] == FINISHED:
                 continue
             self._changed(pod, -1)
-            cluster.pod_ended_us[pod] = self.now
-            if self.call(living.is_kept, pod):
+            if self.call(living.is_kept, pod, 1):
+                cluster.pod_ended_us[pod] = self.now
                 cluster.life_phase[pod], cluster.life_exit_code[pod] = FAILED, living.TERMINATED
                 cluster.life_ready[pod], cluster.life_available[pod] = 0, 0
-            self._end(pod)
+            self._end(pod, 1)
 
     def settle(self, most: int = 200) -> int:
         """Let controllers look until nothing more is to be done now; return how often they looked."""
