@@ -14,6 +14,7 @@ from kscale.errors import InputError
 from kscale.living import Cast
 from kscale.node.manifests import life_of
 from kscale.placing import frames
+from kscale.scenario import Scenario, Script, plan
 from kscale.simulation import Objects
 from kscale.state.descriptions import NodeDescriptions
 from kscale.state.intake import describe_nodes, describe_template
@@ -46,9 +47,17 @@ def read_objects(paths: Sequence[str], options: ReadOptions) -> Gathering:
 
 
 def stage(
-    gathering: Gathering, trace: Trace | None, nodes: pl.DataFrame | None, *, limited: bool, where: str = ""
-) -> Staged:
-    """Put objects, a trace and nodes together; nodes come from the one or the other. Raises InputError."""
+    gathering: Gathering, trace: Trace | None, nodes: pl.DataFrame | None, *, limited: bool, where: str = "",
+    scenario: Scenario | None = None, seed: int = 0,
+) -> Staged:  # fmt: skip
+    """Put objects, a trace and nodes together; nodes come from the one or the other. Raises InputError.
+
+    ``scenario`` is what is done to the objects; the seed is that of the times that it draws.
+    """
+    actions = []
+    if scenario is not None:
+        names = None if nodes is None else nodes["name"].to_list()
+        actions = plan(scenario, gathering, controllers.kinds(), seed, nodes=names)
     inventory = gathering.inventory(gathering.inputs)
     if nodes is not None and inventory.nodes:
         raise InputError("there are nodes among the objects, and others", field="--nodes", expected="one of the two")
@@ -71,7 +80,7 @@ def stage(
     )  # fmt: skip
     cast = Cast(
         inventory.workloads, inventory.wanted, inventory.pods.controllers, inventory.pods.names,
-        inventory.pods.namespaces, limited,
+        inventory.pods.namespaces, limited, Script(actions, inventory.wanted) if scenario is not None else None,
     )  # fmt: skip
     whole = replace(trace or taken.trace, format=trace.format if trace else "objects", pods=pods, specs=specs)
     return Staged(whole, taken.nodes if nodes is None else nodes, objects, cast, inventory)

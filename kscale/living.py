@@ -19,6 +19,7 @@ from kscale.engine.reconcile import Manager
 from kscale.engine.world import THERE, World
 from kscale.node import columns as node_columns
 from kscale.node import filling
+from kscale.scenario import Script
 from kscale.state.descriptions import Selector
 from kscale.state.intake import grow_pods
 from kscale.state.manifests.workloads import Made, Workloads
@@ -40,6 +41,7 @@ class Cast:
         wanted: rows of the templates by the handles of ``workloads``.
         controllers: kind and name of what controls each pod of the trace, None where nothing does.
         names, namespaces: of the pods of the trace, where ``controllers`` names some.
+        script: what is done to the objects while the run goes on.
         limited: whether clients' rate limits and worker counts hold.
         left_out: names of controllers that are not at work.
     """
@@ -50,6 +52,7 @@ class Cast:
     names: list[str] = field(default_factory=list)
     namespaces: list[str] = field(default_factory=list)
     limited: bool = True
+    script: Script | None = None
     left_out: frozenset[str] = frozenset()
 
 
@@ -157,14 +160,30 @@ class Living:
     def look(self) -> None:
         """Let controllers look, at the present instant."""
         now_us = int(self.cluster.cluster_now_us[0])
+        script = self.cast.script
+        if script is not None:
+            script.apply_due(self.world, now_us)
         self.history.note(self.manager.look(now_us), now_us)
+        if script is not None:
+            control = self.cluster.cluster_control_us
+            control[0] = min(int(control[0]), script.due_us())
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""
         return {
             "rollouts": self.history.frame(), "objects": self._objects(), "startup": self._startup(),
-            "controllers": self._controllers(),
+            "controllers": self._controllers(), "actions": self._actions(),
         }  # fmt: skip
+
+    def _actions(self) -> pl.DataFrame:
+        happened = self.cast.script.happened if self.cast.script is not None else []
+        return pl.DataFrame(
+            {
+                "time_us": [one.time_us for one in happened], "action": [one.action for one in happened],
+                "words": [one.words for one in happened],
+            },
+            schema=dtypes("actions"),
+        )  # fmt: skip
 
     def _startup(self) -> pl.DataFrame:
         cluster = self.cluster

@@ -18,6 +18,7 @@ from kscale.engine.runfolder import Input, Run
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.report import budget
+from kscale.scenario import read as read_scenario
 from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
 from kscale.scheduler.profile import DEFAULT
 from kscale.simulation import Settings, Simulation
@@ -40,6 +41,10 @@ NOT_MODELLED_LIVING = (
 _REST_US = 3_600_000_000
 
 
+#: Options that stand first in a command line.
+_WRITTEN_FIRST = ("trace", "nodes", "out", "objects", "scenario", "client_limits")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to replay, and how; the fields are the options of ``kscale replay``."""
@@ -48,6 +53,7 @@ class Plan:
     nodes: str | None
     out: Path
     objects: tuple[str, ...] = ()
+    scenario: tuple[str, ...] = ()
     client_limits: bool = True
     format: str | None = None
     policy: str = DEFAULT
@@ -73,11 +79,12 @@ class Plan:
         words = ["kscale", "replay"]
         words += [] if self.trace is None else [str(self.trace)]
         words += [word for path in self.objects for word in ("-f", path)]
+        words += [word for path in self.scenario for word in ("--scenario", path)]
         words += ["--out", str(self.out)] if self.nodes is None else ["--nodes", self.nodes, "--out", str(self.out)]
         words += [] if self.client_limits else ["--no-client-limits"]
         default = Plan(self.trace, self.nodes, self.out)
         for name, value in vars(self).items():
-            if value == getattr(default, name) or name in ("trace", "nodes", "out", "objects", "client_limits"):
+            if value == getattr(default, name) or name in _WRITTEN_FIRST:
                 continue
             option = {"until_us": "until", "sample_us": "sample"}.get(name, name).replace("_", "-")
             text = _duration(value) if name.endswith("_us") else str(value)
@@ -94,12 +101,12 @@ class Plan:
     @property
     def read(self) -> str:
         """What is read first."""
-        return str(self.trace) if self.trace is not None else ", ".join(self.objects)[:200]
+        return str(self.trace) if self.trace is not None else ", ".join([*self.objects, *self.scenario])[:200]
 
     @property
     def lives(self) -> bool:
         """Whether controllers and kubelets are at work."""
-        return bool(self.objects)
+        return bool(self.objects or self.scenario)
 
 
 def _duration(us: int) -> str:
@@ -190,16 +197,20 @@ _NOTHING = Trace("objects", pl.DataFrame(schema=PODS), pl.DataFrame(schema=SPECS
 
 def _bring_objects(plan: Plan, work: Workload, *, given: bool) -> None:
     """Put the plan's objects beside its trace; the nodes are theirs where none are ``given``."""
-    gathering = casting.read_objects(plan.objects, ReadOptions(plan.max_input))
+    options = ReadOptions(plan.max_input)
+    gathering = casting.read_objects(plan.objects, options)
+    scenario = read_scenario(plan.scenario, options) if plan.scenario else None
     trace = None if plan.trace is None else work.trace
     work.staged = casting.stage(
-        gathering, trace, work.nodes if given else None, limited=plan.client_limits, where=", ".join(plan.objects)
-    )
+        gathering, trace, work.nodes if given else None, limited=plan.client_limits, where=", ".join(plan.objects),
+        scenario=scenario, seed=plan.seed,
+    )  # fmt: skip
     inventory = work.staged.inventory
     work.trace, work.nodes = work.staged.trace, work.staged.nodes
     if plan.trace is None:
         work.typical = work.trace
     work.inputs += [input_of("objects", Path(name)) for name in inventory.inputs]
+    work.inputs += [input_of("scenario", Path(name)) for name in (scenario.inputs if scenario else ())]
     ignored = [f"ignored: {what} ({count:,})" for what, count in sorted(inventory.ignored.items())]
     work.notes += [*inventory.notes, *ignored]
 
@@ -208,7 +219,8 @@ def _last_us(work: Workload) -> int:
     """Return when the last pod of the trace would end if none waited."""
     pods = work.trace.pods
     ends = pods["arrival_us"] + pods["duration_us"].fill_null(0)
-    return int(ends.max() or 0)  # type: ignore[arg-type]
+    script = work.staged.cast.script if work.staged else None
+    return max(int(ends.max() or 0), script.last_us() if script else 0)  # type: ignore[arg-type]
 
 
 def _about_priorities(plan: Plan, configuration: SchedulerConfiguration | None) -> str:

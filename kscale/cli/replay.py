@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
 
 from kscale.cli.options import Flag, Objects, Quiet, Whole
 from kscale.cli.terminal import tell, tell_dropped
@@ -23,6 +25,7 @@ def replay(
     *,
     out: Path,
     filename: Objects = (),
+    scenario: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     nodes: str | None = None,
     client_limits: bool = True,
     format: str | None = None,
@@ -59,6 +62,9 @@ def replay(
         File or folder of Kubernetes objects, JSON or YAML, as of ``kubectl get -o json``: the state at the start. Their
         controllers and kubelets are at work, for an hour after the last that is known to come. May be given several
         times.
+    scenario
+        Scenario file: timed or random actions on the objects (apply, scale, image, pause, rollback, delete, crash,
+        registry, load); see docs/scenarios.md. May be given several times.
     nodes
         Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``.
     client_limits
@@ -110,7 +116,7 @@ def replay(
     from kscale.replay import Plan
 
     plan = Plan(
-        objects=filename, client_limits=client_limits,
+        objects=filename, scenario=scenario, client_limits=client_limits,
         trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
         compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
@@ -165,7 +171,7 @@ def _check(plan: Plan) -> None:
             expected="one of the two",
         )
     _check_objects(plan)
-    objects = [Path(name) for name in plan.objects]
+    objects = [Path(name) for name in (*plan.objects, *plan.scenario)]
     check_out(
         plan.out,
         plan.trace,
@@ -180,15 +186,19 @@ def _check(plan: Plan) -> None:
 
 def _check_objects(plan: Plan) -> None:
     """Refuse what does not go together with objects, or needs them. Raises InputError."""
-    if plan.trace is None and not plan.objects:
-        raise InputError("there is nothing to replay", expected="a trace file, or -f with Kubernetes objects")
+    if plan.trace is None and not plan.lives:
+        raise InputError(
+            "there is nothing to replay", expected="a trace file, -f with Kubernetes objects, or --scenario"
+        )
     if plan.trace is not None and plan.nodes is None:
         raise InputError("is missing", field="--nodes", expected="a node file, or shapes such as 96cpu,512Gi:40")
     alone = {"--inflate": plan.inflate, "--ends recorded": plan.ends == "recorded",
              "--node-order": plan.node_order is not None}  # fmt: skip
     clash = next((name for name, there in alone.items() if there), None)
-    if plan.objects and clash:
-        raise InputError(f"{clash} says nothing with -f, where kubelets start and end pods", expected="one of the two")
+    if plan.lives and clash:
+        raise InputError(
+            f"{clash} says nothing with -f or --scenario, where kubelets start and end pods", expected="one of the two"
+        )
 
 
 def check_out(out: Path, *inputs: Path | None) -> None:

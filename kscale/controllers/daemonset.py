@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kscale.controllers.common import daemonsets as reading
-from kscale.controllers.common import sets
+from kscale.controllers.common import progressing, sets
 from kscale.engine.objects import FAILED, SUCCEEDED, pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import SECOND, Requests
@@ -316,6 +316,7 @@ def _write_status(world: World, found: _Daemons, kept: Rows, requests: Requests)
 
 
 DAEMON_SET = Kind(
-    "DaemonSet", "daemonset", pods=True, keeps=True, min_ready="min_ready_us", manifest=reading.MANIFEST, by_node=True
-)
+    "DaemonSet", "daemonset", pods=True, keeps=True, min_ready="min_ready_us", manifest=reading.MANIFEST, by_node=True,
+    progress=progressing.of_daemon_sets,
+)  # fmt: skip
 DAEMONSET = Controller("daemonset", "DaemonSet", _step, workers=2)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kscale.controllers.common import progress, rollout
+from kscale.controllers.common import progress, progressing, rollout
 from kscale.controllers.common.family import RECREATE, Family
 from kscale.controllers.common.progress import Progress
 from kscale.controllers.common.replicated import DeploymentManifest, take_deployment
@@ -287,5 +287,6 @@ DEPLOYMENT = Kind(
     "Deployment",
     "deployment",
     manifest=Manifest(("apps", "extensions"), DeploymentManifest, take_deployment, ("template",)),
+    progress=progressing.of_deployments,
 )
 CONTROLLER = Controller("deployment", "Deployment", step, keys_of)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kscale.controllers.common import pacing, recommending
+from kscale.controllers.common import pacing, progressing, recommending
 from kscale.controllers.common.autoscalers import HorizontalPodAutoscaler, take
 from kscale.controllers.common.pacing import NO_TIME, History, Rules
 from kscale.controllers.common.scale import replicas_of
@@ -312,5 +312,7 @@ class _Read:
         self.recommended = self.recommended.pushed(mask, values, self.now_us, since)
 
 
-AUTOSCALER = Kind(KIND, TABLE, manifest=Manifest(("autoscaling",), HorizontalPodAutoscaler, take))
+AUTOSCALER = Kind(
+    KIND, TABLE, manifest=Manifest(("autoscaling",), HorizontalPodAutoscaler, take), progress=progressing.of_autoscalers
+)
 HPA = Controller("horizontalpodautoscaler", KIND, _step, keys=_keys)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kscale.controllers.common import progressing
 from kscale.controllers.common.ranking import deletion_order
 from kscale.controllers.common.replicated import (
     ControllerManifest,
@@ -131,6 +132,7 @@ REPLICATION_CONTROLLER = Kind(
     pods=True,
     min_ready="min_ready_us",
     manifest=Manifest(("",), ControllerManifest, take_controller, ("template",)),
+    progress=progressing.of_replication_controllers,
 )
 REPLICASET = Controller("replicaset", "ReplicaSet", _step("replicaset"))
 RC = Controller("replicationcontroller", "ReplicationController", _step("replicationcontroller"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kscale.controllers.common import sets
+from kscale.controllers.common import progressing, sets
 from kscale.controllers.common import statefulsets as reading
 from kscale.engine.objects import FAILED, RUNNING_PHASE, SUCCEEDED, pods_of
 from kscale.engine.reconcile import Controller
@@ -306,6 +306,6 @@ def _write_status(world: World, found: _Sets, requests: Requests) -> None:
 
 STATEFUL_SET = Kind(
     "StatefulSet", "statefulset", pods=True, keeps=True, min_ready="min_ready_us", ordinals=True,
-    manifest=reading.MANIFEST,
+    manifest=reading.MANIFEST, progress=progressing.of_stateful_sets,
 )  # fmt: skip
 STATEFULSET = Controller("statefulset", "StatefulSet", _step)

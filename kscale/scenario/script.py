@@ -70,6 +70,10 @@ class Script:
         done = len(self.happened)
         return self.actions[done].at_us if done < len(self.actions) else NEVER
 
+    def last_us(self) -> int:
+        """Return when the last action is due; 0 where there is none."""
+        return self.actions[-1].at_us if self.actions else 0
+
     def apply_due(self, world: World, now_us: int) -> list[Happened]:
         """Carry out what is due, and return it. Raises InputError."""
         first = len(self.happened)
