@@ -82,6 +82,7 @@ class Living:
             _selected(building, selector, namespace) for selector, namespace in cast.workloads.selections
         ]
         self.world.references = list(cast.workloads.references)
+        self.world.texts = list(cast.workloads.texts)
         self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
         filling.fill(cluster, building.templates, nodes=building.nodes)
         at_work = [one for name, one in controllers.found().items() if name not in cast.left_out]

@@ -12,7 +12,7 @@ from typing import Any
 
 from kscale.composer import Composer
 from kscale.engine.clock import FREE, NEVER
-from kscale.engine.objects import SUCCEEDED
+from kscale.engine.objects import FAILED, KEEPS, SUCCEEDED
 from kscale.engine.pods import (
     FINISHED,
     GONE,
@@ -28,7 +28,7 @@ from kscale.engine.pods import (
     UNKNOWN_START,
     UNUSED,
 )
-from kscale.engine.world import CREATE, DELETE
+from kscale.engine.world import CREATE, DELETE, THERE, TRACK
 from kscale.kernels import inlined, kernel, plain
 from kscale.vectors import natural
 
@@ -36,6 +36,8 @@ from kscale.vectors import natural
 CHANGED, HAS_FINISHED, HAS_STOPPED = 1, 2, 4
 #: Entries of the heap that one step may add.
 MOST_DUES = 4
+#: Exit code of a container that SIGTERM ended (128 + 15).
+TERMINATED = 143
 #: Whether the heap may be too small for the next step.
 DUES_FULL = f"cluster_due[0] + {MOST_DUES} >= len(due_pod)"
 
@@ -134,6 +136,24 @@ def become_available(
     return 1 if life_available[pod] != before else 0
 
 
+@kernel
+def is_kept(
+    pod: int, stopped: int, life_owner: Any, life_tracked: Any, life_deleted_us: Any, object_live: Any,
+    object_keeps: Any,
+) -> int:  # fmt: skip
+    """Return 1 where the pod stays as an object when it has ended; ``stopped``: since its deletion was asked for.
+
+    One that its controller tracks stays until that lets go of it, others until they are deleted.
+    """
+    owner = life_owner[pod]
+    if owner < 0:
+        return 0
+    if life_tracked[pod] != 0 and object_live[owner] == THERE:
+        return 1
+    kept = stopped == 0 and life_deleted_us[pod] < 0 and object_keeps[owner] == KEEPS
+    return 1 if kept else 0
+
+
 LOOK_DUE = f"""
         while cluster_due[0] > 0 and due_time_us[0] <= due and cluster_events[0] < len(event_template):
             if ledger_rows[0] >= len(ledger_trace_row):
@@ -151,7 +171,7 @@ LOOK_DUE = f"""
 
 def define(composer: Composer) -> None:
     """Add the drivers of living pods; the kubelet's own are there already. The entry is ``carry_out``."""
-    for function in (due_push, due_pop, next_living, create_pod, become_available):
+    for function in (due_push, due_pop, next_living, create_pod, become_available, is_kept):
         composer.use(plain(function).__name__, function)
     composer.define("depart", "pod", _DEPART)
     composer.define("wake", "pod", _WAKE)
@@ -159,6 +179,7 @@ def define(composer: Composer) -> None:
     composer.define("look", "pod, now_us", _LOOK, apart=True)
     composer.define("begin_life", "pod, node, now_us", _BEGIN_LIFE)
     composer.define("ask_deletion", "pod, grace_us, now_us", _ASK_DELETION)
+    composer.define("track", "pod, tracked, now_us", _TRACK)
     composer.define("take_owner", "pod, now_us", _TAKE_OWNER)
     composer.define("carry_out", "now_us", _CARRY_OUT, entry=True)
 
@@ -181,7 +202,8 @@ if life_due_us[pod] < {NEVER}:
     due_push(pod, life_due_us[pod])
 """
 
-# Finished pods give their room back at once. Those whose owner keeps them stay as objects.
+# Finished pods give their room back at once. Those that their controller has yet to count stay as objects, and those
+# of them that were deleted have failed, as their kubelets say.
 _SETTLE_LIFE = f"""
 if what & {HAS_FINISHED | HAS_STOPPED} != 0:
     life_due_us[pod] = {NEVER}
@@ -204,7 +226,10 @@ if what & {HAS_FINISHED | HAS_STOPPED} != 0:
             object_succeeded[owner] += 1
         else:
             object_failed[owner] += 1
-    if what & {HAS_STOPPED} == 0 and owner >= 0 and life_deleted_us[pod] < 0 and object_keeps[owner] != 0:
+    if is_kept(pod, what & {HAS_STOPPED}) != 0:
+        if what & {HAS_STOPPED} != 0:
+            life_phase[pod], life_ready[pod], life_available[pod] = {FAILED}, 0, 0
+            life_exit_code[pod] = {TERMINATED}
         pod_state[pod] = {FINISHED}
         count_owned(pod, 1)
     else:
@@ -237,8 +262,11 @@ note_pod(pod, now_us)
 _ASK_DELETION = f"""
 state = pod_state[pod]
 if state == {FINISHED}:
-    count_owned(pod, -1)
-    depart(pod)
+    if is_kept(pod, 1) != 0:
+        life_deleted_us[pod] = now_us if life_deleted_us[pod] < 0 else life_deleted_us[pod]
+    else:
+        count_owned(pod, -1)
+        depart(pod)
     note_pod(pod, now_us)
 elif state == {RUNNING} or (state == {IN_FLIGHT} and cluster_node_in_flight[0] >= 0):
     grace = template_grace_us[pod_template[pod]] if grace_us < 0 else grace_us
@@ -274,6 +302,14 @@ disown(pod)
 life_owner[pod] = -1
 """
 
+_TRACK = f"""
+life_tracked[pod] = tracked
+if tracked == 0 and pod_state[pod] == {FINISHED}:
+    count_owned(pod, -1)
+    depart(pod)
+    note_pod(pod, now_us)
+"""
+
 _CARRY_OUT = f"""
 while cluster_requests_cursor[0] < cluster_requests[0]:
     if ledger_rows[0] + 1 >= len(ledger_trace_row) or {DUES_FULL}:
@@ -299,6 +335,8 @@ while cluster_requests_cursor[0] < cluster_requests[0]:
         if pod_trace_row[pod] == request_serial[row] and state != {UNUSED} and state != {REMOVED} and state != {GONE}:
             if request_verb[row] == {DELETE}:
                 ask_deletion(pod, request_grace_us[row], now_us)
+            elif request_verb[row] == {TRACK}:
+                track(pod, request_tracked[row], now_us)
             else:
                 take_owner(pod, now_us)
 return 0

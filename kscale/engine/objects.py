@@ -23,6 +23,10 @@ PENDING, RUNNING_PHASE, SUCCEEDED, FAILED, UNKNOWN_PHASE = range(5)
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 #: What an object's deletion waits for, as ``object_finalizer`` has it.
 NO_FINALIZER, ORPHAN, FOREGROUND = range(3)
+#: Values of ``object_keeps``.
+KEEPS_NONE, KEEPS, TRACKS = range(3)
+#: Values of ``life_tracked``.
+LET_GO, TRACKED, COUNTED = range(3)
 
 #: A list of so many pods is walked; of a longer one, steps that cost more than looking at so many rows.
 _FEW, _LOOKED_AT = 64, 1000
@@ -93,7 +97,8 @@ def count_owned(
 def fresh_life(
     pod: int, owner: int, number: int, pin: int, life_owner: Any, life_number: Any, life_pin: Any, life_phase: Any,
     life_ready: Any, life_available: Any, life_ready_us: Any, life_deleted_us: Any, life_grace_us: Any,
-    life_stage: Any, life_due_us: Any, life_restarts: Any, life_exit_code: Any, life_changed: Any,
+    life_stage: Any, life_due_us: Any, life_restarts: Any, life_exit_code: Any, life_changed: Any, life_tracked: Any,
+    object_keeps: Any,
 ) -> None:  # fmt: skip
     """Begin a pod's life: Pending, and of this owner."""
     life_owner[pod], life_number[pod], life_pin[pod] = owner, number, pin
@@ -101,6 +106,7 @@ def fresh_life(
     life_deleted_us[pod], life_grace_us[pod] = -1, 0
     life_stage[pod], life_due_us[pod], life_restarts[pod], life_exit_code[pod] = 0, 1 << 62, 0, 0
     life_changed[pod] = 0
+    life_tracked[pod] = TRACKED if owner >= 0 and object_keeps[owner] == TRACKS else LET_GO
 
 
 @kernel

@@ -38,6 +38,8 @@ class Controller:
         qps, burst: of its client.
         base_us, cap_us: first and longest back-off of a key that failed, which doubles each time.
         period_us: how long after a pass a key comes again by itself; 0 does not.
+        batch_us: how long changes of a key are gathered before it is looked at; 0 does not.
+        prompt: which of changed keys (mask) are looked at without that.
         gone: whether keys that are gone are its business too, as long as something says to be of them.
     """
 
@@ -51,6 +53,8 @@ class Controller:
     base_us: int = 5_000
     cap_us: int = 1_000 * SECOND
     period_us: int = 0
+    batch_us: int = 0
+    prompt: Callable[[World, Rows], Rows] | None = None
     gone: bool = False
 
 
@@ -76,6 +80,8 @@ class Reconciler:
         self.client = Client(controller.qps if self.limited else 0, controller.burst)
         self._queued = np.zeros(0, bool)
         self._busy, self._fails = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        #: When each key is looked at that gathers changes, and when the last timer of each is due.
+        self._gathers_until, self._reminded = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._workers_busy = 0
 
     def add(self, keys: Rows) -> None:
@@ -86,6 +92,19 @@ class Reconciler:
         fresh = np.unique(keys[~self._queued[keys]])
         self._queued[fresh] = True
         self.waiting = np.concatenate([self.waiting, fresh])
+
+    def gather(self, world: World, keys: Rows, now_us: int) -> None:
+        """Put keys that changed into the queue, now or when their changes have been gathered for long enough."""
+        controller = self.controller
+        if not len(keys) or not controller.batch_us:
+            self.add(keys)
+            return
+        prompt = controller.prompt(world, keys) if controller.prompt else np.zeros(len(keys), bool)
+        self.add(keys[prompt])
+        self._fit(int(keys.max()) + 1)
+        later = keys[~prompt & (self._gathers_until[keys] <= now_us)]
+        self._gathers_until[later] = now_us + controller.batch_us
+        self._remind(later, self._gathers_until[later])
 
     def restart(self, world: World) -> None:
         """Begin anew, as after a crash: all that was under way is forgotten, all keys are looked at."""
@@ -106,6 +125,8 @@ class Reconciler:
             self._queued = np.concatenate([self._queued, np.zeros(more, bool)])
             self._busy = np.concatenate([self._busy, np.zeros(more, np.int64)])
             self._fails = np.concatenate([self._fails, np.zeros(more, np.int64)])
+            self._gathers_until = np.concatenate([self._gathers_until, np.zeros(more, np.int64)])
+            self._reminded = np.concatenate([self._reminded, np.zeros(more, np.int64)])
 
     def _ready(self) -> Rows:
         return self._busy[self.waiting] == 0
@@ -123,7 +144,9 @@ class Reconciler:
             self._done(keys)
             self._back_off(np.unique(keys[refused]), now_us)
         while self._timers and self._timers[0][0] <= now_us:
-            self.add(heapq.heappop(self._timers)[2])
+            due = heapq.heappop(self._timers)[2]
+            self._reminded[due] = 0
+            self.add(due)
         while self._free_workers() > 0:
             ready = np.flatnonzero(self._ready())
             if not len(ready):
@@ -144,7 +167,7 @@ class Reconciler:
         begun, refused = self._start(world, there, found, now_us)
         for places, times in found.later:
             kept = begun[places]
-            self._remind(there[places[kept]], times[kept])
+            self._come_again(there[places[kept]], times[kept])
         failed = np.zeros(len(there), bool)
         for places in found.failed:
             failed[places] = True
@@ -220,6 +243,13 @@ class Reconciler:
         np.subtract.at(self._busy, keys, 1)
         self._workers_busy -= int((self._busy[np.unique(keys)] == 0).sum())
 
+    def _come_again(self, keys: Rows, times: Rows) -> None:
+        """Look at keys again at these times; a key that asks for the same time with each look has one timer."""
+        fresh = self._reminded[keys] != times
+        keys, times = keys[fresh], times[fresh]
+        self._reminded[keys] = times
+        self._remind(keys, times)
+
     def _remind(self, keys: Rows, times: Rows) -> None:
         for time in np.unique(times).tolist():
             self._sequence += 1
@@ -260,7 +290,7 @@ class Manager:
         world.selected.note(pods)
         for one in self.reconcilers.values():
             if not one.stopped:
-                one.add(self._keys(one.controller, objects, pods))
+                one.gather(world, self._keys(one.controller, objects, pods), now_us)
         for one in self.reconcilers.values():
             one.work(world, now_us)
         self._free_pods(pods)

@@ -16,7 +16,7 @@ import numpy as np
 Rows = np.ndarray[Any, Any]
 SECOND = 1_000_000
 #: Verbs.
-CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, EVICT_PODS = range(7)
+CREATE_PODS, DELETE_PODS, ORPHAN_PODS, CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, EVICT_PODS, TRACK_PODS = range(8)
 #: Begins the names of columns that a write depends on.
 GIVEN = "given "
 
@@ -99,6 +99,11 @@ class Requests:
         """Ask for the owners of pods (row and place in the order of arrival) to be taken away."""
         self._add(Request(ORPHAN_PODS, key, {"pod": pod, "serial": serial}, cost=cost))
 
+    def track_pods(self, key: Rows, pod: Rows, serial: Rows, tracked: int, *, cost: int = 1) -> None:
+        """Ask for pods (row and place in the order of arrival) to be tracked, or let go (kscale.engine.objects)."""
+        values = np.full(len(key), tracked, np.int64)
+        self._add(Request(TRACK_PODS, key, {"pod": pod, "serial": serial, "tracked": values}, cost=cost))
+
     def create_objects(
         self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows], members: Mapping[str, Rows] | None = None
     ) -> None:
@@ -126,6 +131,12 @@ class Requests:
         still = {GIVEN + name: values for name, values in (given or {}).items()}
         name = kind + (".spec" if spec else "")
         self._add(Request(UPDATE, key, {"object": object_, **columns, **still}, name, cost, members or {}))
+
+    def update_parts(
+        self, key: Rows, kind: str, object_: Rows, part: Rows, columns: Mapping[str, Rows]
+    ) -> None:  # fmt: skip
+        """Ask for columns of parts of objects (numbers from 0) to be written, within the call that was asked before."""
+        self._add(Request(UPDATE, key, {"object": object_, "part": part, **columns}, kind, 0))
 
     def again(self, key: Rows, at_us: Rows) -> None:
         """Ask for keys to be looked at again at some time."""

@@ -14,6 +14,8 @@ import numpy as np
 from kscale.engine import requests
 from kscale.engine.load import Loads
 from kscale.engine.members import Members
+from kscale.engine.objects import TRACKS
+from kscale.engine.parts import Parts
 from kscale.engine.pods import GONE as POD_GONE
 from kscale.engine.pods import REMOVED, UNUSED
 from kscale.engine.requests import Request
@@ -24,10 +26,12 @@ from kscale.state.schema import full_names
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
+#: 2026-01-01T00:00:00Z.
+EPOCH_US = 1_767_225_600_000_000
 #: Values of ``object_live``.
 FREE, THERE, GONE = range(3)
 #: Values of ``request_verb``.
-CREATE, DELETE, ORPHAN_POD = range(3)
+CREATE, DELETE, ORPHAN_POD, TRACK = range(4)
 #: What a request says beside columns of its kind's table.
 _NO_COLUMNS = ("owner", "object", "object_owner", "uid", "members_first", "members_count")
 _NOBODY = np.empty(0, np.int64)
@@ -42,6 +46,7 @@ class Kind:
         table: of its columns; it has a row for each object.
         pods: whether its objects control pods.
         keeps: whether pods of it that have finished stay until they are deleted.
+        tracks: whether they stay, also those that others delete, until their controller lets go of them.
         called: names of new objects that their controller creates, from the world and their rows; None where only
             people make them.
         progress: what its objects have come to, by the names of ``kscale.engine.history.PROGRESS``: what was asked
@@ -52,6 +57,9 @@ class Kind:
         manifest: how it is read; None where people do not write it.
         min_ready: the column of its table that says how long its pods are ready before they are available, in
             microseconds; empty where they are so at once.
+        parts: the table in which each of its objects has as many rows in a row as the column ``part_count`` of its
+            table says; the column ``part_first`` says where they begin, ``part_room`` how many there is room for.
+            Empty where it has none.
         members: the table of its members, where it has some (kscale.engine.members).
         blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
         collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
@@ -64,12 +72,14 @@ class Kind:
     table: str
     pods: bool = False
     keeps: bool = False
+    tracks: bool = False
     called: Callable[[World, Rows], list[str]] | None = None
     min_ready: str = ""
     progress: Callable[[World, Rows], dict[str, Rows]] | None = None
     scale: str = ""
     ordinals: bool = False
     manifest: Manifest | None = None
+    parts: str = ""
     members: str = ""
     blocks: bool = True
     collected: bool = True
@@ -86,6 +96,8 @@ class World:
         names, namespaces: of every object that ever was, by ``object_uid``.
         selections: bool (template,) by handle: which templates' pods a selector selects.
         references: (kind, namespace, name) by handle.
+        texts: by handle; what is read of them is kept as a text.
+        epoch_us: microseconds since 1970 (UTC) at virtual time 0.
         members: of objects.
         selected: selectors and pods, each found from the other.
         nodes: how nodes are described, by row; None where no controller asks.
@@ -105,6 +117,8 @@ class World:
     namespaces: list[str] = field(default_factory=list)
     selections: list[Rows] = field(default_factory=list)
     references: list[tuple[str, str, str]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    epoch_us: int = EPOCH_US
     crashes: dict[tuple[str, str, str], tuple[float, float]] = field(default_factory=dict)
     settings: dict[str, float] = field(default_factory=dict)
     nodes: NodeDescriptions | None = None
@@ -119,6 +133,9 @@ class World:
         self._columns = full_names(self.cluster.tables)
         self._used = dict.fromkeys(self.kinds, 0)
         self._freed: dict[str, list[Rows]] = {name: [] for name in self.kinds}
+        self._parts = {
+            name: Parts(self.cluster, kind.table, kind.parts) for name, kind in self.kinds.items() if kind.parts
+        }
         self._objects = 0
         self._objects_freed: list[Rows] = []
         self._known: dict[tuple[str, str, str], int] = {}
@@ -180,7 +197,8 @@ class World:
         cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
         cluster.object_uid[objects] = np.arange(len(self.names), len(self.names) + count)
-        cluster.object_generation[objects], cluster.object_keeps[objects] = 1, of.keeps
+        cluster.object_generation[objects], cluster.object_keeps[objects] = 1, TRACKS if of.tracks else int(of.keeps)
+        self.fit_parts(kind, objects)
         if of.min_ready:
             cluster.object_min_ready_us[objects] = cluster.columns[f"{of.table}_{of.min_ready}"][rows]
         if owner is not None:
@@ -195,6 +213,11 @@ class World:
             self._known[kind, self.namespace(one), self.name(one)] = one
         self.note(objects, now_us)
         return objects
+
+    def fit_parts(self, kind: str, objects: Rows) -> None:
+        """Give objects of a kind as many parts as they are to have; those that they have keep what they say."""
+        if kind in self._parts:
+            self._parts[kind].fit(self.cluster.object_row[objects])
 
     def _write(self, name: str, rows: Rows, values: Rows) -> None:
         """Write rows of a column; one of two dimensions becomes as wide as what is written, and is filled up."""
@@ -327,6 +350,8 @@ class World:
                 self._freed[kind.name].append(rows)
                 if kind.members:
                     self.members.give_back(kind.table, kind.members, rows)
+                if kind.parts:
+                    self._parts[kind.name].free(rows)
             self._objects_freed.append(dead)
             owners = cluster.object_owner[dead]
             owners = np.unique(owners[owners >= 0])
@@ -343,7 +368,7 @@ class World:
         """
         if request.verb == requests.EVICT_PODS:
             return self._evict(request, now_us)
-        if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS):
+        if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS, requests.TRACK_PODS):
             self._apply_to_pods(request, now_us)
         elif request.verb == requests.CREATE_OBJECTS:
             self._create(request, now_us)
@@ -380,7 +405,8 @@ class World:
             request = request.some(cluster.object_live[request.columns["owner"]] == THERE)
             count = len(request)
         _make_room(cluster, "request", count)
-        verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD}
+        verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD,
+                 requests.TRACK_PODS: TRACK}  # fmt: skip
         cluster.request_verb[:count] = verbs[request.verb]
         for name, values in request.columns.items():
             cluster.columns[f"request_{name}"][:count] = values
@@ -431,6 +457,9 @@ class World:
             column = cluster.columns[f"{table}_{name.removeprefix(requests.GIVEN)}"]
             there &= column[cluster.object_row[objects]] == request.columns[name]
         objects = objects[there]
+        if "part" in request.columns:
+            self._parts[kind].write(cluster.object_row[objects], {n: v[there] for n, v in request.columns.items()})
+            return
         if "object_owner" in request.columns:
             self.note(objects, now_us)
             self._unlink(objects)
@@ -444,6 +473,7 @@ class World:
             full = name if name.startswith("object_") else f"{table}_{name}"
             self._write(full, rows, values[there])
         if spec:
+            self.fit_parts(kind, objects)
             self.versions[kind] += 1
             cluster.object_generation[objects] += 1
         self.note(objects, now_us)

@@ -11,7 +11,7 @@ from kscale.engine import living, objects, pods
 from kscale.engine.objects import FAILED, SUCCEEDED
 from kscale.engine.pods import FINISHED, QUEUED, REMOVED, RUNNING, UNUSED
 from kscale.engine.reconcile import Manager
-from kscale.engine.world import CREATE, DELETE, THERE, World
+from kscale.engine.world import CREATE, DELETE, THERE, TRACK, World
 from kscale.kernels import parameters, plain_form
 from kscale.state import schema
 from kscale.state.descriptions import NodeDescriptions, PodTemplate
@@ -66,6 +66,7 @@ class Hand:
         table = self.world.kind_of(object_).table
         for name, value in columns.items():
             self.cluster.columns[f"{table}_{name}"][self.cluster.object_row[object_]] = value
+        self.world.fit_parts(self.world.kind_of(object_).name, np.array([object_]))
         self.cluster.object_generation[object_] += 1
         self.world.note(np.array([object_]), self.now)
 
@@ -110,6 +111,11 @@ class Hand:
                 continue
             if cluster.request_verb[row] == DELETE:
                 self.delete(pod, int(cluster.request_grace_us[row]))
+            elif cluster.request_verb[row] == TRACK:
+                cluster.life_tracked[pod] = cluster.request_tracked[row]
+                if cluster.pod_state[pod] == FINISHED and not cluster.life_tracked[pod]:
+                    self._changed(pod, -1)
+                    self._remove(pod)
             else:
                 self._changed(pod, -1)
                 self.call(objects.disown, pod)
@@ -153,8 +159,11 @@ class Hand:
         cluster.pod_ended_us[pod] = self.now
         if owner >= 0:
             cluster.columns["object_succeeded" if well else "object_failed"][owner] += 1
-        if owner >= 0 and cluster.object_keeps[owner] and cluster.life_deleted_us[pod] < 0:
-            cluster.pod_state[pod] = FINISHED
+        self._end(pod, 0)
+
+    def _end(self, pod: int, stopped: int) -> None:
+        if self.call(living.is_kept, pod, stopped):
+            self.cluster.pod_state[pod] = FINISHED
             self._changed(pod, 1)
         else:
             self._remove(pod)
@@ -171,14 +180,25 @@ class Hand:
             if cluster.life_deleted_us[pod] < 0:
                 self.change(pod, deleted_us=self.now, grace_us=max(grace_us, 0))
             return
+        if cluster.pod_state[pod] == FINISHED and self.call(living.is_kept, pod, 1):
+            cluster.life_deleted_us[pod] = max(int(cluster.life_deleted_us[pod]), self.now)
+            self._changed(pod, 0)
+            return
         self._changed(pod, -1)
         self._remove(pod)
 
     def stopped(self, *chosen: int) -> None:
-        """Let pods that are being deleted be gone, all of them where none is given."""
-        for pod in chosen or [p for p in self.pods() if self.cluster.life_deleted_us[p] >= 0]:
+        """Let pods that are being deleted be gone, all of them where none is given; those that are kept have failed."""
+        cluster = self.cluster
+        for pod in chosen or [p for p in self.pods() if cluster.life_deleted_us[p] >= 0]:
+            if cluster.pod_state[pod] == FINISHED:
+                continue
             self._changed(pod, -1)
-            self._remove(pod)
+            if self.call(living.is_kept, pod, 1):
+                cluster.pod_ended_us[pod] = self.now
+                cluster.life_phase[pod], cluster.life_exit_code[pod] = FAILED, living.TERMINATED
+                cluster.life_ready[pod], cluster.life_available[pod] = 0, 0
+            self._end(pod, 1)
 
     def settle(self, most: int = 200) -> int:
         """Let controllers look until nothing more is to be done now; return how often they looked."""

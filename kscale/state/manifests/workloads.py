@@ -84,12 +84,14 @@ class Workloads:
         contents: distinct pod templates, as JSON without the hash label, and their numbers.
         selections: (selector, namespace) by handle; None selects nothing.
         references: (kind, namespace, name) by handle.
+        texts: by handle.
     """
 
     made: list[Made] = field(default_factory=list)
     contents: dict[bytes, int] = field(default_factory=dict)
     selections: list[tuple[Selector | None, str]] = field(default_factory=list)
     references: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,10 @@ class Taking:
         """Return the handle of another object of its namespace, which need not be there yet."""
         references = self.gathering.workloads.references
         return references.setdefault((kind, self.namespace, name), len(references))
+
+    def text(self, text: str) -> int:
+        """Return the handle of a text; equal ones have one handle."""
+        return self.gathering.workloads.texts.setdefault(text, len(self.gathering.workloads.texts))
 
     def note(self, text: str) -> None:
         """Count something that is not modelled."""

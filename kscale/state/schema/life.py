@@ -22,6 +22,8 @@ COLUMNS = (
     Column("due_us", "int64", "When its kubelet has something to do for it.", "us", default=1 << 62),
     Column("restarts", "int64", "Restarts of its containers."),
     Column("exit_code", "int64", "Exit code of the container that ended it."),
+    Column("tracked", "uint8", "1 until a controller that keeps ended pods has counted it, then 2 until it lets go.",
+           path="metadata.finalizers"),
     Column("changed", "uint8", "1 while it is in the log of changed pods."),
     Column("log", "int64", "Pods that changed since controllers looked last.", default=-1),
 )  # fmt: skip

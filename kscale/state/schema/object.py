@@ -23,7 +23,7 @@ COLUMNS = (
     Column("free", "int64", "Stack of rows that are not in use.", default=-1),
     Column("first_pod", "int64", "First of the pods that it controls, the oldest.", default=-1),
     Column("last_pod", "int64", "Last of them.", default=-1),
-    Column("keeps", "uint8", "1 when pods that have finished stay until its controller deletes them."),
+    Column("keeps", "uint8", "Whether ended pods stay: 1 until they are deleted, 2 until it lets go of them."),
     Column("min_ready_us", "int64", "How long a pod is ready before it is available.", "us"),
     Column("pods", "int64", "Pods that it controls, whatever their state.", "pods"),
     Column("active", "int64", "Pods that have not finished and are not being deleted.", "pods"),
