@@ -315,6 +315,8 @@ OWNED = workload("ReplicaSet", "a", metadata={
         ({"load": {"target": "deploy/web", "cpu": {"mean": 1}}}, "field 'load.cpu': is no whole curve"),
         ({"load": {"target": "deploy/web", "cpu": {"mean": 1, "amplitude": 1, "period": 0}}},
          "field 'load.cpu.period': is 0"),
+        ({"load": {"target": "deploy/web", "cpu": {"mean": 1, "amplitude": 1, "period": "60000d"}}},
+         "field 'load.cpu.period': is too long"),
         ({"load": {"target": "deploy/web", "cpu": {"mean": 1, "points": {"0": 1}}}}, "has both points and a wave"),
         ({"load": {"target": "deploy/web", "memory": "1Ei"}}, "field 'load.memory': '1Ei' is"),
         ({"cordon": "node-2"}, "field 'cordon': there is no node 'node-2'; did you mean 'node-1'?"),
