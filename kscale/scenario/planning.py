@@ -22,6 +22,7 @@ from kscale.scenario.targets import Key, Kinds
 from kscale.scenario.times import duration, occurrences
 from kscale.state.descriptions import Selector
 from kscale.state.labels import parse_labels
+from kscale.state.lives import MOST_CRASHES
 from kscale.state.manifests.faults import Item, one_of
 from kscale.state.manifests.names import check_labels, check_name
 from kscale.state.manifests.selectors import INT32, equality_selector
@@ -244,9 +245,11 @@ class Planner:
 
     def _crash(self, step: Step, moment: _Moment) -> tuple[list[Effect], str]:
         key, field, given = self._key(step)
-        for name, value in (("perHour", given.per_hour), ("perStart", given.per_start)):
-            if not 0 <= value <= 1:
-                raise InputError(f"is {value}", field=f"crash.{name}", expected="a probability, 0 to 1")
+        if not 0 <= given.per_hour <= MOST_CRASHES:
+            raise InputError(f"is {given.per_hour}", field="crash.perHour", expected=f"a number, 0 to {MOST_CRASHES:,}")
+        if not 0 <= given.per_start <= 1:
+            raise InputError(f"is {given.per_start}", field="crash.perStart", expected="a probability, 0 to 1")
+        self.gathering.workloads.crashing.add(key)
         if not moment.ends:
             template_path(self.folding.get(key, field).found, field)
         effect = self._last("crashes", key, moment, (given.per_hour, given.per_start), None)
