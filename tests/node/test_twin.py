@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kscale.engine.living import HAS_FINISHED, HAS_STOPPED
@@ -134,8 +134,17 @@ def by_steps(pods: list[tuple[int, PodLife]], deletions: dict[int, int], phase_u
     return node, last_of_each(node.log)
 
 
+#: What pulls one image after the other, a first pod being deleted meanwhile.
+PULLS = PodLife((ContainerLife(image="a"), ContainerLife(image="b")), layers=tuple(
+    (image, ((image, size),)) for image, size in SIZES.items()
+))  # fmt: skip
+
+
 @settings(
-    max_examples=120, deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     st.lists(st.tuples(st.sampled_from([0, 0, 500_000, 20 * SECOND]), lives()), min_size=1, max_size=3),
@@ -145,6 +154,8 @@ def by_steps(pods: list[tuple[int, PodLife]], deletions: dict[int, int], phase_u
     st.tuples(st.sampled_from([0, 12 * SECOND]), st.sampled_from([12 * SECOND, 33_300_000]), st.booleans()),
     st.integers(0, 50),
 )
+@example([(0, PULLS), (20 * SECOND, PULLS)], {0: 2_400_000}, (0, 0, True), 3)
+@example([(0, PULLS), (500_000, PULLS), (20 * SECOND, PULLS)], {0: 2_400_000, 1: 7_400_000}, (0, 12 * SECOND, False), 3)
 def test_kernels_and_steps_tell_the_same(
     pods: list[tuple[int, PodLife]], deletions: dict[int, int], trouble: Trouble, seed: int
 ) -> None:
