@@ -56,8 +56,7 @@ def stage(
     """
     actions = []
     if scenario is not None:
-        names = None if nodes is None else nodes["name"].to_list()
-        actions = plan(scenario, gathering, controllers.kinds(), seed, nodes=names)
+        actions = plan(scenario, gathering, controllers.kinds(), seed)
     inventory = gathering.inventory(gathering.inputs)
     if nodes is not None and inventory.nodes:
         raise InputError("there are nodes among the objects, and others", field="--nodes", expected="one of the two")
