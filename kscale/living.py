@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kscale import controllers, joining
+from kscale.controllers.common.bounds import Bounds
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
 from kscale.engine.history import History
@@ -97,6 +98,7 @@ class Living:
         cluster.cluster_control_us[0] = 0
         self.history = History(self.world)
         self._take(cast.workloads.made)
+        self.bounds = Bounds(self.world)
 
     def _take(self, made: list[Made]) -> None:
         """Make the objects that were read, and tell who is of whom."""

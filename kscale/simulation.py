@@ -330,6 +330,8 @@ class Simulation:
         self.control_points += 1
         if self.settings.check:
             found = violations(self.cluster)
+            if self.living is not None:
+                found += self.living.bounds.violations()
             if found:
                 raise GateError(f"an invariant does not hold at {int(self.cluster.cluster_now_us[0])} us: {found[0]}")
         if progress is not None:
