@@ -46,8 +46,9 @@ class Budgets:
         if self._version != world.versions[BUDGET]:
             self._version = world.versions[BUDGET]
             self._objects = np.array([self._find(budget) for budget in self._budgets], np.int64)
-        allowed = cluster.poddisruptionbudget_allowed[cluster.object_row[self._objects]]
-        allowed = np.where(self._objects >= 0, allowed, UNLIMITED)
+        there = self._objects >= 0
+        allowed = np.full(len(there), UNLIMITED)
+        allowed[there] = cluster.poddisruptionbudget_allowed[cluster.object_row[self._objects[there]]]
         if not np.array_equal(allowed, cluster.budget_allowed):
             cluster.budget_allowed[:] = allowed
             cluster.clearing_cursor[:] = -1
