@@ -24,7 +24,10 @@ AUTOSCALER = {
     "spec": {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}, "maxReplicas": 6,
         "metrics": [
-            {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+            }
         ],
     },
 }  # fmt: skip
@@ -32,7 +35,9 @@ CRON = {
     "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "tidy"},
     "spec": {
         "schedule": "*/2 * * * *", "concurrencyPolicy": "Forbid",
-        "jobTemplate": {"spec": {"template": template("tidy", notes={"kscale.dev/run-time": "20s"}, restartPolicy="Never")}},
+        "jobTemplate": {
+            "spec": {"template": template("tidy", notes={"kscale.dev/run-time": "20s"}, restartPolicy="Never")}
+        },
     },
 }  # fmt: skip
 #: Kinds whose rollouts can be undone and begun anew.
