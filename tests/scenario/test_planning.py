@@ -386,33 +386,3 @@ def test_thousands_of_actions_are_planned_in_seconds(tmp_path: Path) -> None:
     begun = time.process_time()
     assert len(planned(tmp_path, yaml(*entries), *many)) == 5000
     assert time.process_time() - begun < 10
-
-
-@pytest.mark.parametrize("crashing", [None, "rs/web", "rs/api", "deploy/web"])
-def test_templates_of_workloads_that_crash_are_shared_with_no_others(tmp_path: Path, crashing: str | None) -> None:
-    """Two ReplicaSets ask for the same pods; one is a Deployment's."""
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "controller": True}
-    pods = workload("Deployment", "web")["spec"]["template"]
-    sets = [workload("ReplicaSet", "web", metadata={"ownerReferences": [reference]}, template=pods),
-            workload("ReplicaSet", "api", template=pods, selector={"matchLabels": {"app": "web"}})]  # fmt: skip
-    crash = [] if crashing is None else [{"at": 2, "crash": {"target": crashing, "perStart": 0.1}}]
-    image = {"target": "rs/web", "containers": {"web": "nginx:2"}}
-    gathering = gathered(WEB, *sets)
-    plan(read([written(tmp_path, yaml({"at": 1, "image": image}, *crash))]), gathering, KINDS, 0)
-    inventory = gathering.inventory()
-    of = {
-        (one.kind, one.name): inventory.templates[inventory.wanted[one.columns["template"]]]
-        for one in gathering.workloads.made
-    }
-    key = {"rs/web": ("ReplicaSet", "default", "web"), "rs/api": ("ReplicaSet", "default", "api"),
-           "deploy/web": ("Deployment", "default", "web"), None: None}[crashing]  # fmt: skip
-    told = {name: one.life.crashing if one.life is not None else () for name, one in of.items()}
-    assert told == {
-        ("Deployment", "web"): (key,) if crashing == "deploy/web" else (),
-        ("ReplicaSet", "web"): (key,) if crashing in ("rs/web", "deploy/web") else (),
-        ("ReplicaSet", "api"): (key,) if crashing == "rs/api" else (),
-    }
-    # The template that the scenario gives the one ReplicaSet is its own as well.
-    new = [one for one in inventory.templates if one.description.images[0] == "nginx:2"]
-    assert [one.life is not None for one in new] == [crashing in ("rs/web", "deploy/web")]
-    assert len({id(one) for one in of.values()}) == (1 if crashing is None else 2)
