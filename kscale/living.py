@@ -110,7 +110,7 @@ class Living:
         objects = np.empty(len(made), np.int64)
         for kind, members in by_kind.items():
             found = [made[place] for place in members]
-            columns = {name: np.array([one.columns[name] for one in found]) for name in found[0].columns}
+            columns = _columns(self.cluster, self.world.kinds[kind].table, [one.columns for one in found])
             manifest = self.world.kinds[kind].manifest
             for name in manifest.templates if manifest else ():
                 columns[name] = self.cast.wanted[columns[name]]
@@ -239,6 +239,22 @@ class Living:
             },
             schema=dtypes("controllers"),
         )  # fmt: skip
+
+
+def _columns(cluster: Cluster, table: str, found: list[dict[str, Any]]) -> dict[str, Rows]:
+    """Return columns of objects; what one does not state is the column's default, lists are filled up with it."""
+    columns = {}
+    for name in dict.fromkeys(name for one in found for name in one):
+        column = cluster.tables[table].columns[name]
+        values = [one.get(name, column.default) for one in found]
+        if len(column.dims) > 1:
+            lists = [np.atleast_1d(value) for value in values]
+            columns[name] = np.full((len(found), max(map(len, lists))), column.default, column.dtype)
+            for row, value in enumerate(lists):
+                columns[name][row, : len(value)] = value
+        else:
+            columns[name] = np.array(values)
+    return columns
 
 
 def _selected(building: Building, selector: Selector | None, namespace: str) -> Rows:

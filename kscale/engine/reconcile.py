@@ -161,6 +161,8 @@ class Reconciler:
     def _look(self, world: World, keys: Rows, now_us: int) -> None:
         live = world.cluster.object_live[keys]
         there = keys[(live == THERE) | ((live == GONE) & self.controller.gone)]
+        # The row of a key that is gone may be that of an object of another kind by now.
+        there = world.of_kind(there, self.controller.kind)
         found = self.controller.step(world, there, now_us)
         if self.controller.period_us:
             found.again(np.arange(len(there)), np.full(len(there), now_us + self.controller.period_us))

@@ -14,7 +14,7 @@ from kscale.controllers.common.progress import (
     PROGRESS_DEADLINE_EXCEEDED,
     PROGRESSING,
 )
-from kscale.engine.objects import SUCCEEDED
+from kscale.engine.objects import RUNNING_PHASE
 from kscale.engine.pods import EVICTED, GONE, REMOVED, UNUSED
 from kscale.engine.world import THERE, World
 
@@ -109,7 +109,8 @@ def _check_owners(world: World) -> None:
 def _check_endpoints(world: World) -> None:
     """The slices of each Service hold the pods that it selects, and say of each whether it is ready."""
     cluster, pods = world.cluster, there(world)
-    pods = pods[(cluster.pod_node[pods] >= 0) & (cluster.life_phase[pods] < SUCCEEDED)]
+    # A pod counts as having an address from when it runs.
+    pods = pods[cluster.life_phase[pods] == RUNNING_PHASE]
     for service in objects(world, "Service"):
         slices = [one for one in objects(world, "EndpointSlice") if cluster.object_owner[one] == service]
         held, _ = world.members.of("endpointslice", cluster.object_row[slices])

@@ -62,7 +62,7 @@ def simulation(
         gathering, script = read(Path(folder), objects, actions)
     frame = opening.read_nodes(nodes, Options())
     staged = casting.stage(gathering, None, frame, limited=limited, scenario=script, seed=seed)
-    how = Settings(until_us=minutes * MINUTE, seed=seed, check=check, compiled=compiled)
+    how = Settings(until_us=minutes * MINUTE, sample_us=MINUTE, seed=seed, check=check, compiled=compiled)
     made = Simulation(staged.trace, staged.nodes, how, objects=staged.objects, cast=staged.cast)
     made.compile()
     return made

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.living.stage import BAD, Manifest, template, workload
 
 #: By when everything has been done, in seconds; what follows is for the cluster to come to rest.
-LAST = 600
+LAST = 300
 SERVICE = {
     "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
     "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
@@ -88,7 +88,8 @@ def worlds(draw: st.DrawFn, *, rough: bool = True) -> Drawn:
     workloads = manifests(specs)
     names = draw(st.sets(st.sampled_from(sorted(workloads)), min_size=1, max_size=4))
     later = draw(st.sampled_from([None, *sorted(names)]))
-    objects = [workloads[name] for name in sorted(names) if name != later] + [CRON]
+    objects = [workloads[name] for name in sorted(names) if name != later]
+    objects += [CRON] if not objects or draw(st.integers(0, 2)) == 2 else []
     objects += [SERVICE, BUDGET] if "web" in names else []
     objects += [AUTOSCALER] if "api" in names else []
     drawn = Drawn(objects, [], limited=draw(st.booleans()), specs=specs)
@@ -102,7 +103,7 @@ def worlds(draw: st.DrawFn, *, rough: bool = True) -> Drawn:
         left = sorted(name for name, is_there in there.items() if is_there and name != "batch")
         if left:
             action = draw(_action(draw(st.sampled_from(left)), specs, changed, rough=rough))
-            drawn.disturbed |= "crash" in action or "pods" in action.get("delete", {})
+            drawn.disturbed |= bool({"crash", "evict", "delete"} & set(action))
             drawn.actions.append({"at": at, **action})
     ended = draw(st.sampled_from([None, *sorted(names)]))
     if ended is not None:
@@ -123,7 +124,7 @@ def _action(
     verbs += ["scale"] if kind != "DaemonSet" and name != "api" else []
     verbs += ["rollback"] if changed.get(name) else []
     verbs += ["pause", "resume"] if kind == "Deployment" else []
-    verbs += ["crash", "pods", "bad", "load"] if rough else []
+    verbs += ["crash", "pods", "evict", "bad", "load"] if rough else []
     verb = draw(st.sampled_from(verbs))
     if verb == "scale":
         return {"scale": {"target": target, "replicas": draw(st.integers(0, 8))}}
@@ -134,6 +135,8 @@ def _action(
         return {"crash": {"target": target, **odds, "for": "1m"}}
     if verb == "pods":
         return {"delete": {"pods": f"app={name}"}}
+    if verb == "evict":
+        return {"evict": target}
     if verb == "load":
         return {"load": {"target": target, "cpu": draw(st.sampled_from(["50m", "150m", "2"]))}}
     changed[name] = changed.get(name, 0) + 1
