@@ -9,14 +9,17 @@ import numpy as np
 import polars as pl
 
 from kscale import controllers
+from kscale.controllers.garbage import check_owners
 from kscale.engine.pods import UNKNOWN_START
 from kscale.errors import InputError
+from kscale.joining import BUDGET, UNLIMITED
 from kscale.living import Cast
 from kscale.node.manifests import life_of
 from kscale.placing import frames
-from kscale.scenario import Scenario, Script, plan
+from kscale.scenario import Action, Scenario, Script, plan
+from kscale.scenario.effects import Create, Write
 from kscale.simulation import Objects
-from kscale.state.descriptions import NodeDescriptions
+from kscale.state.descriptions import DisruptionBudget, NodeDescriptions
 from kscale.state.intake import describe_nodes, describe_template
 from kscale.state.manifests import Inventory, ReadOptions
 from kscale.state.manifests.taking import Gathering, gather_objects, no_collection
@@ -54,9 +57,11 @@ def stage(
 
     ``scenario`` is what is done to the objects; the seed is that of the times that it draws.
     """
-    actions = []
+    check_owners(gathering.workloads.made)
+    actions: list[Action] = []
     if scenario is not None:
         actions = plan(scenario, gathering, controllers.kinds(), seed)
+        _note_budgets(gathering, actions)
     inventory = gathering.inventory(gathering.inputs)
     if nodes is not None and inventory.nodes:
         raise InputError("there are nodes among the objects, and others", field="--nodes", expected="one of the two")
@@ -83,6 +88,18 @@ def stage(
     )  # fmt: skip
     whole = replace(trace or taken.trace, format=trace.format if trace else "objects", pods=pods, specs=specs)
     return Staged(whole, taken.nodes if nodes is None else nodes, objects, cast, inventory)
+
+
+def _note_budgets(gathering: Gathering, actions: Sequence[Action]) -> None:
+    """Let the scheduler know the budgets that a scenario makes or gives another selector, and whom these cover."""
+    known = {(one.namespace, one.name, one.selector) for one in gathering.kept.budgets}
+    for effect in (effect for action in actions for effect in action.effects):
+        if isinstance(effect, (Create, Write)) and effect.key[0] == BUDGET and effect.columns.get("selection", -1) >= 0:
+            selector, _ = gathering.workloads.selections[effect.columns["selection"]]
+            _, namespace, name = effect.key
+            if (namespace, name, selector) not in known:
+                known.add((namespace, name, selector))
+                gathering.kept.budgets.append(DisruptionBudget(name, namespace, selector, UNLIMITED))
 
 
 def _moved(pods: pl.DataFrame, count: int) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from kscale import controllers
+from kscale import controllers, joining
 from kscale.controllers.common.bounds import Bounds
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
@@ -20,6 +20,7 @@ from kscale.engine.reconcile import Manager
 from kscale.engine.world import THERE, World
 from kscale.node import columns as node_columns
 from kscale.node import filling
+from kscale.node.surroundings import Surroundings
 from kscale.scenario import Script
 from kscale.state.descriptions import Selector
 from kscale.state.intake import grow_pods
@@ -86,6 +87,11 @@ class Living:
         self.world.texts = list(cast.workloads.texts)
         self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
         filling.fill(cluster, building.templates, nodes=building.nodes)
+        joining.fill(cluster, building.templates, building.nodes)
+        self._surroundings = Surroundings(cluster, building.templates)
+        budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
+        selectors = [selector for selector, _ in cast.workloads.selections]
+        self._budgets = joining.Budgets(self.world, budgets, selectors) if budgets else None
         at_work = [one for name, one in controllers.found().items() if name not in cast.left_out]
         self.manager = Manager(self.world, at_work, limited=cast.limited)
         cluster.cluster_serial[0] = pods.height
@@ -165,7 +171,10 @@ class Living:
         script = self.cast.script
         if script is not None:
             script.apply_due(self.world, now_us)
+            self._surroundings.apply(self.world.settings, self.world.crashes)
         self.history.note(self.manager.look(now_us), now_us)
+        if self._budgets is not None:
+            self._budgets.mirror()
         if script is not None:
             control = self.cluster.cluster_control_us
             control[0] = min(int(control[0]), script.due_us())

@@ -104,7 +104,8 @@ class World:
         template_descriptions: all that templates ask, by row.
         derived: what leaves have worked out of ``nodes`` and templates, kept until nodes are described anew.
         carry_out: carries out what stands in the table ``request``, now; given by whoever drives the compiled code.
-        crashes: how likely containers of a workload crash (in an hour, at each start), by kind, namespace and name.
+        crashes: how often containers of a workload crash in an hour, and how likely at each start, by kind, namespace
+            and name.
         settings: of the surroundings, by name: see ``kscale.scenario.effects``.
         loads: what is asked of workloads over time.
         versions: how often objects of a kind were made, deleted, or had their specs written by requests.

@@ -163,14 +163,14 @@ return what
 
 
 _STOP = """
-stop_pod(pod, now_us)
+ask_to_stop(pod, now_us)
 abandon_pulls(pod)
 """
 
 _LEAVE = f"""
 if life_stage[pod] != {UNSEEN} and life_stage[pod] != {ENDED}:
     collect_when_due(pod_node[pod], cluster_now_us[0])
-    leave_node(pod)
+    give_node_back(pod)
     abandon_pulls(pod)
 """
 
@@ -183,7 +183,7 @@ def define(composer: Composer) -> None:
         containers.follow_container, containers.want_image, containers.pull_failed, containers.run_container,
         containers.probe_startup, containers.probe_alive, containers.probe_ready, containers.after_start,
         containers.slot_due, containers.exited, containers.start_anew, containers.take_image,
-        stopping.stop_pod, stopping.leave_node, stopping.abandon_pulls, stopping.end_life,
+        stopping.ask_to_stop, stopping.give_node_back, stopping.abandon_pulls, stopping.end_life,
         telling.state_of, telling.tell, telling.begin_end, telling.set_due,
     )  # fmt: skip
     for function in kernels:

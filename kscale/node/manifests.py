@@ -43,7 +43,7 @@ from kscale.state.lives import (
 )
 from kscale.state.manifests.faults import one_of, told
 from kscale.state.manifests.models import Part, Resources
-from kscale.state.manifests.requests import amounts
+from kscale.state.manifests.requests import amounts, whole
 from kscale.state.quantities import parse_duration, parse_quantity
 
 PREFIX = "kscale.dev/"
@@ -136,6 +136,7 @@ def life_of(spec: bytes | msgspec.Raw, annotations: Mapping[str, str], namespace
         claims=tuple(f"{namespace}/{name}" for name in claims),
         static=annotations.get(STATIC[0]) == "file" or STATIC[1] in annotations,
         host_network=bool(found.host_network),
+        cpu_limit_milli=_cpu_limit(found),
         layers=tuple(read.layers.items()),
     )
 
@@ -147,6 +148,13 @@ def _qos(spec: _Spec) -> int:
         for i, one in enumerate(list_ or ())
     ]
     return qos_class(containers, _resources(spec.resources, "spec.resources"))
+
+
+def _cpu_limit(spec: _Spec) -> int:
+    """Return the limit of the cpu of all regular containers, that of the pod where one is stated; 0 has none."""
+    of_pod = _resources(spec.resources, "spec.resources")[1].get("cpu", 0)
+    limits = [_resources(one.resources, "spec.containers")[1].get("cpu", 0) for one in spec.containers or ()]
+    return whole(of_pod or (sum(limits) if all(limits) else 0), "cpu", "spec.containers")
 
 
 def _resources(resources: Resources | None, field: str) -> tuple[dict[str, int], dict[str, int]]:

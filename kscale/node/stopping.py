@@ -58,7 +58,7 @@ def stopped_at(
 
 
 @kernel
-def stop_pod(
+def ask_to_stop(
     pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_volumes: Any,
     template_claimed_first: Any, template_claimed_last: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
@@ -102,7 +102,7 @@ def stop_pod(
 
 
 @kernel
-def leave_node(
+def give_node_back(
     pod: int, pod_node: Any, pod_template: Any, template_container_first: Any, template_container_last: Any,
     template_claimed_first: Any, template_claimed_last: Any, container_image: Any, claimed_attached: Any,
     attached_node: Any, attached_users: Any, attached_free_us: Any, life_stage: Any, life_worker_us: Any,

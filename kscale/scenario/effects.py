@@ -1,8 +1,8 @@
 """What actions do to the world of a run, each as a user would do it; a user's client has no rate limit.
 
 Other rooms read what is set here at control points: ``World.loads`` (curves of ``kscale.engine.load``),
-``World.crashes`` (probabilities in an hour and at each start), and ``World.settings``: ``registry_bandwidth``, a factor
-(1 where it is not set), and ``registry_failing``, 1 while no image can be pulled.
+``World.crashes`` (how often in an hour, how likely at each start), and ``World.settings``: ``registry_bandwidth``, a
+factor (1 where it is not set), and ``registry_failing``, 1 while no image can be pulled.
 """
 
 from __future__ import annotations

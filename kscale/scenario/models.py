@@ -58,7 +58,7 @@ class Evict(Aimed, frozen=True):
 
 
 class Crash(Aimed, frozen=True):
-    """Containers that crash: how likely in an hour, and at each start."""
+    """Containers that crash: how often in an hour, and how likely at each start."""
 
     per_hour: float = 0.0
     per_start: float = 0.0

@@ -104,6 +104,7 @@ class PodLife:
         claims: claims that are attached, as ``namespace/name``.
         static: whether a file on the node made it, and no controller may delete it.
         host_network: whether it has no network of its own (no CNI ADD).
+        cpu_limit_milli: limit of the cpu of its regular containers in all; 0 where one of them has none.
         layers: of images whose layers are known: (image, ((layer, bytes), ...)) pairs.
         crashing: (kind, namespace, name) of the workloads that its pods are of, and whose crashes are set while a run
             goes on, the nearest first.
@@ -117,6 +118,7 @@ class PodLife:
     claims: tuple[str, ...] = ()
     static: bool = False
     host_network: bool = False
+    cpu_limit_milli: int = 0
     layers: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
     crashing: tuple[tuple[str, str, str], ...] = ()
 
