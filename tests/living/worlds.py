@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -23,12 +23,10 @@ AUTOSCALER = {
     "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "api"},
     "spec": {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}, "maxReplicas": 6,
-        "metrics": [
-            {
-                "type": "Resource",
-                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
-            }
-        ],
+        "metrics": [{
+            "type": "Resource",
+            "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+        }],
     },
 }  # fmt: skip
 CRON = {
@@ -145,3 +143,16 @@ def _action(
     if verb == "bad":
         return {"apply": workload(kind, name, BAD, "web:9", **specs[name])}
     return {verb: target}
+
+
+def settled(drawn: Drawn) -> Drawn:
+    """Return the world with rollouts resumed when all else is done, so that how it ends does not turn on its past."""
+    there = {one["metadata"]["name"] for one in drawn.objects if one["kind"] == "Deployment"}
+    there |= {
+        one["apply"]["metadata"]["name"] for one in drawn.actions if one.get("apply", {}).get("kind") == "Deployment"
+    }
+    gone = {one["delete"].get("target") for one in drawn.actions if "delete" in one}
+    resumed = [
+        {"at": LAST + 20, "resume": f"deployment/{name}"} for name in sorted(there) if f"deployment/{name}" not in gone
+    ]
+    return replace(drawn, actions=[*drawn.actions, *resumed])
