@@ -47,7 +47,7 @@ class Composer:
         """Bring in a kernel under ``name``; its columns follow its other parameters.
 
         ``stand_ins`` names other columns that it gets in place of some of its own. Raises ValueError when a parameter
-        that is not a column follows one that is.
+        that is not a column follows one that is, or another kernel has the name.
         """
         assert function is not None, f"{name} has no kernel"
         names = parameters(function)
@@ -55,7 +55,9 @@ class Composer:
         if names[len(names) - len(needs) :] != needs:
             raise ValueError(f"{plain(function).__qualname__}: columns must come last, in {names}")
         self._functions.clear()
-        self._places[name] = f"{plain(function).__module__}.{plain(function).__qualname__}"
+        place = f"{plain(function).__module__}.{plain(function).__qualname__}"
+        if self._places.setdefault(name, place) != place:
+            raise ValueError(f"'{name}' is {self._places[name]} already, and cannot be {place}")
         columns = {parameter: (stand_ins or {}).get(parameter, parameter) for parameter in needs}
         if self._kinds is None or put_in_place(function):
             self._kernels[name] = list(columns.values())

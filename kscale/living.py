@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from kscale import controllers
+from kscale import controllers, joining
+from kscale.controllers.common.bounds import Bounds
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
 from kscale.engine.history import History
+from kscale.engine.kinds import THERE
 from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
-from kscale.engine.world import THERE, World
+from kscale.engine.world import World
 from kscale.node import columns as node_columns
 from kscale.node import filling
+from kscale.node.surroundings import Surroundings
 from kscale.scenario import Script
 from kscale.state.descriptions import Selector
 from kscale.state.intake import grow_pods
@@ -85,12 +88,18 @@ class Living:
         self.world.texts = list(cast.workloads.texts)
         self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
         filling.fill(cluster, building.templates, nodes=building.nodes)
+        joining.fill(cluster, building.templates, building.nodes)
+        self._surroundings = Surroundings(cluster, building.templates)
+        budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
+        selectors = [selector for selector, _ in cast.workloads.selections]
+        self._budgets = joining.Budgets(self.world, budgets, selectors) if budgets else None
         at_work = [one for name, one in controllers.found().items() if name not in cast.left_out]
         self.manager = Manager(self.world, at_work, limited=cast.limited)
         cluster.cluster_serial[0] = pods.height
         cluster.cluster_control_us[0] = 0
         self.history = History(self.world)
         self._take(cast.workloads.made)
+        self.bounds = Bounds(self.world)
 
     def _take(self, made: list[Made]) -> None:
         """Make the objects that were read, and tell who is of whom."""
@@ -102,7 +111,7 @@ class Living:
         objects = np.empty(len(made), np.int64)
         for kind, members in by_kind.items():
             found = [made[place] for place in members]
-            columns = {name: np.array([one.columns[name] for one in found]) for name in found[0].columns}
+            columns = _columns(self.cluster, self.world.kinds[kind].table, [one.columns for one in found])
             manifest = self.world.kinds[kind].manifest
             for name in manifest.templates if manifest else ():
                 columns[name] = self.cast.wanted[columns[name]]
@@ -163,7 +172,10 @@ class Living:
         script = self.cast.script
         if script is not None:
             script.apply_due(self.world, now_us)
+            self._surroundings.apply(self.world.settings, self.world.crashes)
         self.history.note(self.manager.look(now_us), now_us)
+        if self._budgets is not None:
+            self._budgets.mirror()
         if script is not None:
             control = self.cluster.cluster_control_us
             control[0] = min(int(control[0]), script.due_us())
@@ -228,6 +240,22 @@ class Living:
             },
             schema=dtypes("controllers"),
         )  # fmt: skip
+
+
+def _columns(cluster: Cluster, table: str, found: list[dict[str, Any]]) -> dict[str, Rows]:
+    """Return columns of objects; what one does not state is the column's default, lists are filled up with it."""
+    columns = {}
+    for name in dict.fromkeys(name for one in found for name in one):
+        column = cluster.tables[table].columns[name]
+        values = [one.get(name, column.default) for one in found]
+        if len(column.dims) > 1:
+            lists = [np.atleast_1d(value) for value in values]
+            columns[name] = np.full((len(found), max(map(len, lists))), column.default, column.dtype)
+            for row, value in enumerate(lists):
+                columns[name][row, : len(value)] = value
+        else:
+            columns[name] = np.array(values)
+    return columns
 
 
 def _selected(building: Building, selector: Selector | None, namespace: str) -> Rows:

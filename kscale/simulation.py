@@ -209,6 +209,11 @@ class Simulation:
         cluster.cluster_max_backoff_us[0] = self.configuration.max_backoff_us
         cluster.cluster_scheduler_us[0] = 0 if settings.inflate else settings.scheduler_us
 
+    def is_compiled(self) -> bool:
+        """Return whether the loop was compiled by an earlier run."""
+        names = self.cluster.kinds()
+        return kernels.cached(compose(names, self.profile, self.settings.memo, self.indexed, self.kind)[0])
+
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
         names = self.cluster.kinds()
@@ -330,6 +335,8 @@ class Simulation:
         self.control_points += 1
         if self.settings.check:
             found = violations(self.cluster)
+            if self.living is not None:
+                found += self.living.bounds.violations()
             if found:
                 raise GateError(f"an invariant does not hold at {int(self.cluster.cluster_now_us[0])} us: {found[0]}")
         if progress is not None:

@@ -85,6 +85,14 @@ def test_columns_must_come_last(wrong: Any) -> None:
         Composer(COLUMNS).use("wrong", wrong)
 
 
+def test_two_kernels_cannot_have_one_name() -> None:
+    made = Composer(COLUMNS)
+    made.use("look", look)
+    made.use("look", look)
+    with pytest.raises(ValueError, match=r"'look' is .*test_composer.look already, and cannot be .*test_composer.add"):
+        made.use("look", add)
+
+
 def test_a_kernel_that_is_not_there_is_told_by_name() -> None:
     with pytest.raises(AssertionError, match="reserve_0 has no kernel"):
         Composer(COLUMNS).use("reserve_0", None)

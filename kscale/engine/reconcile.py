@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from kscale.engine.clock import NEVER
+from kscale.engine.kinds import GONE, THERE
 from kscale.engine.pods import REMOVED
 from kscale.engine.requests import SECOND, UPDATE, Client, Request, Requests
-from kscale.engine.world import GONE, THERE, World
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 #: Keys that are looked at beside those whose calls can pass: most keys ask for nothing.
@@ -161,6 +162,8 @@ class Reconciler:
     def _look(self, world: World, keys: Rows, now_us: int) -> None:
         live = world.cluster.object_live[keys]
         there = keys[(live == THERE) | ((live == GONE) & self.controller.gone)]
+        # The row of a key that is gone may be that of an object of another kind by now.
+        there = world.of_kind(there, self.controller.kind)
         found = self.controller.step(world, there, now_us)
         if self.controller.period_us:
             found.again(np.arange(len(there)), np.full(len(there), now_us + self.controller.period_us))

@@ -91,7 +91,7 @@ def want_image(
     life_spent_us: Any, life_slot_state: Any, life_slot_due_us: Any, life_slot_pulls: Any, node_layers: Any,
     node_pulling: Any, node_puller_us: Any, node_pull_us: Any, image_layers: Any, layer_bytes: Any,
     kubelet_pull_us: Any, kubelet_pull_bytes_per_s: Any, kubelet_unpack_bytes_per_s: Any, kubelet_pull_gap_us: Any,
-    kubelet_pull_burst: Any,
+    kubelet_pull_burst: Any, kubelet_registry_failing: Any,
 ) -> None:  # fmt: skip
     """Let a container that is to begin have its image: at once where it is there, or by a pull when its time comes."""
     node, container = pod_node[pod], template_container_first[pod_template[pod]] + slot
@@ -109,7 +109,7 @@ def want_image(
             life_slot_state[pod, slot], life_slot_due_us[pod, slot] = FAILING, at
         elif accepts(node, begins, node_pull_us, kubelet_pull_gap_us, kubelet_pull_burst) == 0:
             life_slot_state[pod, slot], life_slot_due_us[pod, slot] = FAILING, begins
-        elif failures < 0 or life_slot_pulls[pod, slot] < failures:
+        elif kubelet_registry_failing[0] != 0 or failures < 0 or life_slot_pulls[pod, slot] < failures:
             life_slot_due_us[pod, slot] = fail_pull(node, at, node_puller_us, kubelet_pull_us)
             life_slot_state[pod, slot] = FAILING
         else:

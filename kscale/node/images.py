@@ -1,7 +1,8 @@
 """Images on nodes: which layers are there, pulls one after the other or side by side, and collection.
 
 A node's layers are bits. Those of a pull are marked when it is asked for: what asks later for one of them has nothing
-more to fetch, but waits. A pull goes on when its pod is deleted.
+more to fetch, but waits. A pull goes on when its pod is deleted; its layers are there once all pulls of that sort on
+the node are done.
 """
 
 from __future__ import annotations
@@ -88,21 +89,59 @@ def puller_free(node: int, at_us: int, node_puller_us: Any) -> int:
 
 
 @kernel
-def keep_image(
-    node: int, image: int, node_layers: Any, node_pulling: Any, node_image_bytes: Any, image_layers: Any,
+def _keep_layers(
+    node: int, word: int, layers: Any, node_layers: Any, node_pulling: Any, node_leaving: Any, node_image_bytes: Any,
     layer_bytes: Any,
+) -> None:  # fmt: skip
+    """Note that layers (a bit word) are there."""
+    fresh = layers & ~node_layers[node, word]
+    node_layers[node, word] |= layers
+    node_pulling[node, word] &= ~layers
+    node_leaving[node, word] &= ~layers
+    place = 64 * word
+    while fresh != 0:
+        if fresh & np.uint64(1) != 0:
+            node_image_bytes[node] += layer_bytes[place]
+        fresh >>= np.uint64(1)
+        place += 1
+
+
+@kernel
+def keep_image(
+    node: int, image: int, node_layers: Any, node_pulling: Any, node_leaving: Any, node_image_bytes: Any,
+    image_layers: Any, layer_bytes: Any,
 ) -> None:  # fmt: skip
     """Note that the layers of a pulled image are there."""
     for word in range(image_layers.shape[1]):
-        fresh = image_layers[image, word] & ~node_layers[node, word]
-        node_layers[node, word] |= fresh
-        node_pulling[node, word] &= ~fresh
-        place = 64 * word
-        while fresh != 0:
-            if fresh & np.uint64(1) != 0:
-                node_image_bytes[node] += layer_bytes[place]
-            fresh >>= np.uint64(1)
-            place += 1
+        _keep_layers(
+            node, word, image_layers[image, word], node_layers, node_pulling, node_leaving, node_image_bytes,
+            layer_bytes,
+        )  # fmt: skip
+
+
+@kernel
+def leave_pull(
+    node: int, image: int, done_us: int, node_layers: Any, node_leaving: Any, node_leaving_us: Any, image_layers: Any,
+) -> None:  # fmt: skip
+    """Let a pull go on by itself, which is done at ``done_us``."""
+    for word in range(image_layers.shape[1]):
+        node_leaving[node, word] |= image_layers[image, word] & ~node_layers[node, word]
+    node_leaving_us[node] = max(node_leaving_us[node], done_us)
+
+
+@kernel
+def keep_left(
+    node: int, now_us: int, node_layers: Any, node_pulling: Any, node_leaving: Any, node_leaving_us: Any,
+    node_image_bytes: Any, layer_bytes: Any,
+) -> None:  # fmt: skip
+    """Note that the layers of pulls that went on by themselves are there, where all of these are done."""
+    if 0 < node_leaving_us[node] <= now_us:
+        for word in range(node_leaving.shape[1]):
+            _keep_layers(
+                node, word, node_leaving[node, word], node_layers, node_pulling, node_leaving, node_image_bytes,
+                layer_bytes,
+            )  # fmt: skip
+        node_leaving_us[node] = 0
 
 
 @kernel
@@ -176,11 +215,20 @@ def collect_when_due(
     node_image_other: Any, node_image_capacity: Any, node_image_users: Any, node_image_used_us: Any, image_layers: Any,
     layer_bytes: Any, kubelet_gc_high: Any, kubelet_gc_low: Any, kubelet_gc_age_us: Any,
 ) -> None:  # fmt: skip
-    """Collect images when the node's time for that has come since it was looked at last."""
-    if node_gc_us[node] <= now_us:
-        period = kubelet_gc_period_us[0]
-        node_gc_us[node] += ((now_us - node_gc_us[node]) // period + 1) * period
-        collect(
-            node, now_us, node_layers, node_image_bytes, node_image_other, node_image_capacity, node_image_users,
+    """Collect images as they were at each of the node's times for that, up to now, since it was looked at last.
+
+    This comes before whatever changes the node's images or their users, so that it may come late.
+    """
+    since, period = node_gc_us[node], kubelet_gc_period_us[0]
+    while node_gc_us[node] <= now_us:
+        due, bytes_ = node_gc_us[node], node_image_bytes[node]
+        missed = collect(
+            node, due, node_layers, node_image_bytes, node_image_other, node_image_capacity, node_image_users,
             node_image_used_us, image_layers, layer_bytes, kubelet_gc_high, kubelet_gc_low, kubelet_gc_age_us,
         )  # fmt: skip
+        node_gc_us[node] = due + period
+        if node_image_bytes[node] != bytes_:
+            since = due
+        elif missed == 0 or due - since >= kubelet_gc_age_us[0]:
+            # All is well, or all is old enough: another look would find the same.
+            node_gc_us[node] += ((now_us - node_gc_us[node]) // period + 1) * period

@@ -18,8 +18,8 @@ from kscale.kernels import kernel, plain
 from kscale.node import containers, starting, stopping, telling
 from kscale.node.columns import COLUMNS
 from kscale.node.containers import BACKOFF, BEGIN, DONE, FAILING, FETCHED, HELD_PULL, PULLING, RUN
-from kscale.node.images import collect_when_due, keep_image
-from kscale.node.starting import FINISHING, MOUNTING, READY, UNSEEN
+from kscale.node.images import collect_when_due, keep_image, keep_left
+from kscale.node.starting import ENDED, FINISHING, MOUNTING, READY, UNSEEN
 from kscale.node.telling import IS_OVER
 from kscale.state.lives import INIT
 
@@ -106,6 +106,7 @@ for slot in range(template_container_last[pod_template[pod]] - template_containe
             if life_slot_state[pod, slot] == {RUN}:
                 slot_due(pod, slot, now_us)
         elif state == {PULLING}:
+            collect_when_due(pod_node[pod], now_us)
             keep_image(pod_node[pod], container_image[template_container_first[pod_template[pod]] + slot])
             take_image(pod, slot, now_us)
         elif state == {HELD_PULL} or state == {FAILING}:
@@ -117,6 +118,7 @@ for slot in range(template_container_last[pod_template[pod]] - template_containe
         if life_slot_state[pod, slot] == {BACKOFF} and life_slot_due_us[pod, slot] <= now_us:
             start_anew(pod, slot, now_us)
     if life_slot_state[pod, slot] == {BEGIN}:
+        keep_left(pod_node[pod], now_us)
         want_image(pod, slot, now_us)
     if life_slot_state[pod, slot] == {FETCHED}:
         start_container(pod, slot)
@@ -160,15 +162,28 @@ return what
 """
 
 
+_STOP = """
+ask_to_stop(pod, now_us)
+abandon_pulls(pod)
+"""
+
+_LEAVE = f"""
+if life_stage[pod] != {UNSEEN} and life_stage[pod] != {ENDED}:
+    collect_when_due(pod_node[pod], cluster_now_us[0])
+    give_node_back(pod)
+    abandon_pulls(pod)
+"""
+
+
 def define(composer: Composer) -> None:
     """Add the kubelet's kernels and drivers."""
     kernels = (
-        await_pod, resume_slot, resume_ready, resume_pod, collect_when_due, keep_image,
+        await_pod, resume_slot, resume_ready, resume_pod, collect_when_due, keep_image, keep_left,
         starting.clear_life, starting.see_pod, starting.free_at, starting.mount, starting.make_sandbox,
         containers.follow_container, containers.want_image, containers.pull_failed, containers.run_container,
         containers.probe_startup, containers.probe_alive, containers.probe_ready, containers.after_start,
         containers.slot_due, containers.exited, containers.start_anew, containers.take_image,
-        stopping.kubelet_stop, stopping.kubelet_leave, stopping.end_life,
+        stopping.ask_to_stop, stopping.give_node_back, stopping.abandon_pulls, stopping.end_life,
         telling.state_of, telling.tell, telling.begin_end, telling.set_due,
     )  # fmt: skip
     for function in kernels:
@@ -177,4 +192,6 @@ def define(composer: Composer) -> None:
     composer.define("pass_containers", "pod, now_us", _PASS)
     composer.define("kubelet_admit", "pod, node, now_us", _ADMIT)
     composer.define("kubelet_resume", "pod, node, now_us", _RESUME)
+    composer.define("kubelet_stop", "pod, now_us", _STOP, apart=True)
+    composer.define("kubelet_leave", "pod", _LEAVE, apart=True)
     composer.define("kubelet_look", "pod, now_us", _LOOK)

@@ -31,6 +31,7 @@ from kscale.node.qos import qos_class
 from kscale.state.lives import (
     ALWAYS_RESTART,
     INIT,
+    MOST_CRASHES,
     NEVER_RESTART,
     ON_FAILURE,
     REGULAR,
@@ -38,10 +39,11 @@ from kscale.state.lives import (
     ContainerLife,
     PodLife,
     Probe,
+    crash_mean_us,
 )
 from kscale.state.manifests.faults import one_of, told
 from kscale.state.manifests.models import Part, Resources
-from kscale.state.manifests.requests import amounts
+from kscale.state.manifests.requests import amounts, whole
 from kscale.state.quantities import parse_duration, parse_quantity
 
 PREFIX = "kscale.dev/"
@@ -49,7 +51,6 @@ PREFIX = "kscale.dev/"
 STATIC = ("kubernetes.io/config.source", "kubernetes.io/config.mirror")
 _POLICIES = {"Never": NEVER_RESTART, "OnFailure": ON_FAILURE, "Always": ALWAYS_RESTART}
 _SECOND = 1_000_000
-_HOUR = 3_600 * _SECOND
 
 
 class _Probe(Part, frozen=True):
@@ -135,6 +136,7 @@ def life_of(spec: bytes | msgspec.Raw, annotations: Mapping[str, str], namespace
         claims=tuple(f"{namespace}/{name}" for name in claims),
         static=annotations.get(STATIC[0]) == "file" or STATIC[1] in annotations,
         host_network=bool(found.host_network),
+        cpu_limit_milli=_cpu_limit(found),
         layers=tuple(read.layers.items()),
     )
 
@@ -146,6 +148,13 @@ def _qos(spec: _Spec) -> int:
         for i, one in enumerate(list_ or ())
     ]
     return qos_class(containers, _resources(spec.resources, "spec.resources"))
+
+
+def _cpu_limit(spec: _Spec) -> int:
+    """Return the limit of the cpu of all regular containers, that of the pod where one is stated; 0 has none."""
+    of_pod = _resources(spec.resources, "spec.resources")[1].get("cpu", 0)
+    limits = [_resources(one.resources, "spec.containers")[1].get("cpu", 0) for one in spec.containers or ()]
+    return whole(of_pod or (sum(limits) if all(limits) else 0), "cpu", "spec.containers")
 
 
 def _resources(resources: Resources | None, field: str) -> tuple[dict[str, int], dict[str, int]]:
@@ -187,8 +196,8 @@ class _Reader:
             elif hook.sleep is not None:
                 behaviour[key] = (hook.sleep.seconds or 0) * _SECOND
         return ContainerLife(
-            name=one.name or "", kind=kind, image=image, always_pulls=pulls == "Always", never_pulls=pulls == "Never",
-            restart=restart, limit=-(-limit // 1000),
+            name=one.name or "", kind=kind, image=image, always_pulls=bool(image) and pulls == "Always",
+            never_pulls=pulls == "Never", restart=restart, limit=-(-limit // 1000),
             startup=_probe(one.startup_probe, f"{field}.startupProbe", kind, one_success=True),
             liveness=_probe(one.liveness_probe, f"{field}.livenessProbe", kind, one_success=True),
             readiness=_probe(one.readiness_probe, f"{field}.readinessProbe", kind),
@@ -281,12 +290,6 @@ def _number(text: str, most: float) -> float:
     return number
 
 
-def _mean(text: str) -> int:
-    rate = _number(text, 3_600_000)
-    # 2^48 us are nine years.
-    return min(round(_HOUR / rate), 1 << 48) if rate > 0 else 0
-
-
 def _layers(text: str) -> tuple[tuple[str, int], ...]:
     found: dict[str, int] = {}
     for part in text.split(","):
@@ -301,7 +304,7 @@ _BEHAVIOUR: dict[str, tuple[str, Callable[[str], Any]]] = {
     "run-time": ("run_us", parse_duration),
     "exit-code": ("exit_code", _whole(0, 255)),
     "crash-probability": ("crash_millionths", lambda text: round(_number(text, 1) * 1_000_000)),
-    "crashes-per-hour": ("crash_mean_us", _mean),
+    "crashes-per-hour": ("crash_mean_us", lambda text: crash_mean_us(_number(text, MOST_CRASHES))),
     "crash-exit-code": ("crash_code", _whole(1, 255)),
     "ready-after": ("ready_us", parse_duration),
     "hangs-after": ("hang_us", parse_duration),

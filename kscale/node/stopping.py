@@ -11,10 +11,10 @@ from typing import Any
 from kscale.engine.clock import NEVER
 from kscale.engine.living import HAS_FINISHED, HAS_STOPPED
 from kscale.kernels import kernel
-from kscale.node.containers import RUN
-from kscale.node.images import use_image
+from kscale.node.containers import IDLE, PULLING, RUN
+from kscale.node.images import leave_pull, use_image
 from kscale.node.limits import granted
-from kscale.node.starting import ENDED, ENDING, MOUNTING, STARTING, UNSEEN
+from kscale.node.starting import ENDED, ENDING, FINISHING, MOUNTING, STARTING, UNSEEN
 from kscale.state.lives import SIDECAR
 
 
@@ -58,7 +58,7 @@ def stopped_at(
 
 
 @kernel
-def kubelet_stop(
+def ask_to_stop(
     pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_volumes: Any,
     template_claimed_first: Any, template_claimed_last: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
@@ -102,7 +102,7 @@ def kubelet_stop(
 
 
 @kernel
-def kubelet_leave(
+def give_node_back(
     pod: int, pod_node: Any, pod_template: Any, template_container_first: Any, template_container_last: Any,
     template_claimed_first: Any, template_claimed_last: Any, container_image: Any, claimed_attached: Any,
     attached_node: Any, attached_users: Any, attached_free_us: Any, life_stage: Any, life_worker_us: Any,
@@ -126,6 +126,26 @@ def kubelet_leave(
             attached_free_us[attached] = now + kubelet_force_detach_us[0]
         else:
             attached_free_us[attached] = now + kubelet_unmount_us[0] + kubelet_detach_us[0]
+
+
+@kernel
+def abandon_pulls(
+    pod: int, pod_node: Any, pod_template: Any, template_container_first: Any, template_container_last: Any,
+    container_image: Any, life_stage: Any, life_slot_state: Any, life_slot_due_us: Any, node_layers: Any,
+    node_leaving: Any, node_leaving_us: Any, image_layers: Any,
+) -> None:  # fmt: skip
+    """Let the pulls of a pod that ends go on without it."""
+    if life_stage[pod] < FINISHING:
+        return
+    template = pod_template[pod]
+    first = template_container_first[template]
+    for slot in range(template_container_last[template] - first):
+        if life_slot_state[pod, slot] == PULLING:
+            leave_pull(
+                pod_node[pod], container_image[first + slot], life_slot_due_us[pod, slot], node_layers, node_leaving,
+                node_leaving_us, image_layers,
+            )  # fmt: skip
+            life_slot_state[pod, slot], life_slot_due_us[pod, slot] = IDLE, NEVER
 
 
 @kernel

@@ -53,7 +53,7 @@ class _Retaking(Taking):
             return super().template(found, where)
         meta = found.metadata or TemplateMeta()
         key = (
-            self.namespace, self.name, bytes(found.spec), _pairs(meta.labels), _pairs(meta.annotations),
+            self.item.kind, self.namespace, self.name, bytes(found.spec), _pairs(meta.labels), _pairs(meta.annotations),
             _pairs(labels), owner, claims,
         )  # fmt: skip
         if key not in self.handles:
@@ -179,7 +179,9 @@ class Folding:
         columns, owner = self._take(key, item)
         if owner is not None:
             self._check_owner(key, owner, item)
-            self._dependents.setdefault((owner[0], key[1], owner[1]), []).append(key)
+            above = (owner[0], key[1], owner[1])
+            self._dependents.setdefault(above, []).append(key)
+            self.gathering.workloads.above[key] = above
         standing = Standing(key, item, found, found, columns, owner, revisions_of(key[0], found, ()))
         self._gone.pop(key, None)
         self._standing[key] = standing

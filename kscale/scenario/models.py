@@ -51,8 +51,14 @@ class Delete(Aimed, frozen=True):
     grace: Time | None = None
 
 
+class Evict(Aimed, frozen=True):
+    """The eviction of pods by their labels, or of a workload's."""
+
+    pods: str | dict[str, str] | None = None
+
+
 class Crash(Aimed, frozen=True):
-    """Containers that crash: how likely in an hour, and at each start."""
+    """Containers that crash: how often in an hour, and how likely at each start."""
 
     per_hour: float = 0.0
     per_start: float = 0.0
@@ -111,18 +117,16 @@ class Entry(Part, frozen=True):
     rollback: Rollback | str | None = None
     restart: Aimed | str | None = None
     delete: Delete | str | None = None
+    evict: Evict | str | None = None
     crash: Crash | None = None
     registry: Registry | None = None
     load: Load | None = None
-    cordon: str | None = None
-    uncordon: str | None = None
 
 
 #: The struct of each verb, None where it has but a value.
 VERBS: dict[str, type[Part] | None] = {
     "apply": None, "scale": Scale, "image": Image, "pause": Aimed, "resume": Aimed, "rollback": Rollback,
-    "restart": Aimed, "delete": Delete, "crash": Crash, "registry": Registry, "load": Load, "cordon": None,
-    "uncordon": None,
+    "restart": Aimed, "delete": Delete, "evict": Evict, "crash": Crash, "registry": Registry, "load": Load,
 }  # fmt: skip
 #: What says when.
 TIMES = ("at", "every", "from", "until", "times", "random")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN
-from kscale.engine.world import Kind
-from kscale.errors import InputError, nearest
+from kscale.errors import InputError
 from kscale.scenario import models
 from kscale.scenario.changing import RESTARTED, changed, part, template_path, with_images
 from kscale.scenario.curves import load_of
-from kscale.scenario.effects import Cordon, Create, Delete, DeletePods, Effect, Set, Write
+from kscale.scenario.effects import Create, Delete, DeletePods, Effect, Evict, Set, Write
 from kscale.scenario.folding import Folding, Standing
 from kscale.scenario.models import Aimed, Time
 from kscale.scenario.reading import Scenario, Step
@@ -22,6 +22,7 @@ from kscale.scenario.targets import Key, Kinds
 from kscale.scenario.times import duration, occurrences
 from kscale.state.descriptions import Selector
 from kscale.state.labels import parse_labels
+from kscale.state.lives import MOST_CRASHES
 from kscale.state.manifests.faults import Item, one_of
 from kscale.state.manifests.names import check_labels, check_name
 from kscale.state.manifests.selectors import INT32, equality_selector
@@ -34,16 +35,15 @@ CASCADES = {"background": NO_FINALIZER, "foreground": FOREGROUND, "orphan": ORPH
 
 def plan(
     scenario: Scenario, gathering: Gathering, kinds: Mapping[str, Kind], seed: int, *,
-    nodes: Sequence[str] | None = None, others: Iterable[tuple[str, Mapping[str, str]]] = (),
+    others: Iterable[tuple[str, Mapping[str, str]]] = (),
 ) -> list[Action]:  # fmt: skip
     """Return the actions of a scenario in the order of their times; those of one time in the order of the files.
 
     ``gathering`` is what was read for the run: the templates and selections of the scenario are added to it, so that
-    its inventory is made after this. ``nodes`` are names by row, where the nodes come from elsewhere; ``others`` are
-    namespaces and labels of pods that do. Raises InputError.
+    its inventory is made after this. ``others`` are namespaces and labels of pods that come from elsewhere. Raises
+    InputError.
     """
-    names = [node.name for node in gathering.kept.nodes] if nodes is None else nodes
-    return Planner(gathering, kinds, names, others).plan(scenario, seed)
+    return Planner(gathering, kinds, others).plan(scenario, seed)
 
 
 class _Moment(NamedTuple):
@@ -59,13 +59,11 @@ class Planner:
     """Follows the actions of a scenario one after another."""
 
     def __init__(
-        self, gathering: Gathering, kinds: Mapping[str, Kind], nodes: Sequence[str],
-        others: Iterable[tuple[str, Mapping[str, str]]],
-    ) -> None:  # fmt: skip
+        self, gathering: Gathering, kinds: Mapping[str, Kind], others: Iterable[tuple[str, Mapping[str, str]]]
+    ) -> None:
         self.gathering, self.kinds = gathering, kinds
         self.folding = Folding(gathering)
         self.names = Kinds(kind for kind in gathering.manifests if kind in kinds)
-        self.nodes = {name: row for row, name in enumerate(nodes)}
         self._others, self._where = list(others), ""
         self._selections: dict[tuple[str, Selector], int] = {}
         #: Values that last for a time, by what they set: the latest that still lasts counts.
@@ -73,8 +71,7 @@ class Planner:
         self._verbs: dict[str, Callable[[Step, _Moment], tuple[list[Effect], str]]] = {
             "apply": self._apply, "scale": self._scale, "image": self._image, "pause": self._pause,
             "resume": self._pause, "rollback": self._rollback, "restart": self._restart, "delete": self._delete,
-            "crash": self._crash, "registry": self._registry, "load": self._load, "cordon": self._cordon,
-            "uncordon": self._cordon,
+            "evict": self._evict, "crash": self._crash, "registry": self._registry, "load": self._load,
         }  # fmt: skip
 
     def plan(self, scenario: Scenario, seed: int) -> list[Action]:
@@ -208,26 +205,35 @@ class Planner:
         return [Delete(standing.key, CASCADES[cascade])], f"delete {_called(standing.key)} ({cascade})"
 
     def _delete_pods(self, given: models.Delete) -> tuple[list[Effect], str]:
-        if (given.target, given.kind, given.name) != (None, None, None):
-            raise InputError("names an object and pods", field="delete", expected="one of the two")
-        namespace = check_name(given.namespace, "delete.namespace", "namespace")
-        labels = _labels(given.pods or {}, "delete.pods")
-        selection = self._selection(namespace, labels)
+        selection, told = self._selected(given, "delete")
         grace = -1 if given.grace is None else duration(given.grace, "delete.grace")
-        told = ",".join(f"{key}={value}" for key, value in labels.items())
-        return [DeletePods(selection, grace)], f"delete pods {told[:200]}"
+        return [DeletePods(selection, grace)], f"delete pods {told}"
 
-    def _selection(self, namespace: str, labels: dict[str, str]) -> int:
-        """Return the handle of the pods with these labels. Raises InputError where there cannot be any."""
+    def _evict(self, step: Step, moment: _Moment) -> tuple[list[Effect], str]:
+        given = step.entry.evict
+        if isinstance(given, models.Evict) and given.pods is not None:
+            selection, told = self._selected(given, "evict")
+            return [Evict(selection)], f"evict pods {told}"
+        standing, _ = self._target(step)
+        template_path(standing.found, "evict.target")
+        return [Evict(key=standing.key)], f"evict {_called(standing.key)}"
+
+    def _selected(self, given: models.Delete | models.Evict, verb: str) -> tuple[int, str]:
+        """Return the handle of the pods that a verb selects, and their labels as words. Raises InputError."""
+        if (given.target, given.kind, given.name) != (None, None, None):
+            raise InputError("names an object and pods", field=verb, expected="one of the two")
+        namespace = check_name(given.namespace, f"{verb}.namespace", "namespace")
+        labels = _labels(given.pods or {}, f"{verb}.pods")
+        told = ",".join(f"{key}={value}" for key, value in labels.items())[:200]
         known = (namespace, equality_selector(labels))
         if known not in self._selections:
             if not any(where == namespace and labels.items() <= found.items() for where, found in self._pods()):
-                raise InputError("selects no pod that may be there", field="delete.pods", expected="labels of pods")
+                raise InputError("selects no pod that may be there", field=f"{verb}.pods", expected="labels of pods")
             self.gathering.kept.reads(namespace, labels)
             selections = self.gathering.workloads.selections
             self._selections[known] = len(selections)
             selections.append((known[1], namespace))
-        return self._selections[known]
+        return self._selections[known], told
 
     def _pods(self) -> Iterator[tuple[str, Mapping[str, str]]]:
         """Yield the namespaces and labels of all pods that may be there at some time."""
@@ -239,9 +245,11 @@ class Planner:
 
     def _crash(self, step: Step, moment: _Moment) -> tuple[list[Effect], str]:
         key, field, given = self._key(step)
-        for name, value in (("perHour", given.per_hour), ("perStart", given.per_start)):
-            if not 0 <= value <= 1:
-                raise InputError(f"is {value}", field=f"crash.{name}", expected="a probability, 0 to 1")
+        if not 0 <= given.per_hour <= MOST_CRASHES:
+            raise InputError(f"is {given.per_hour}", field="crash.perHour", expected=f"a number, 0 to {MOST_CRASHES:,}")
+        if not 0 <= given.per_start <= 1:
+            raise InputError(f"is {given.per_start}", field="crash.perStart", expected="a probability, 0 to 1")
+        self.gathering.workloads.crashing.add(key)
         if not moment.ends:
             template_path(self.folding.get(key, field).found, field)
         effect = self._last("crashes", key, moment, (given.per_hour, given.per_start), None)
@@ -275,15 +283,6 @@ class Planner:
         else:
             lasting[moment.place, moment.begun_us] = value
         return Set(where, key, next(reversed(lasting.values()), default))
-
-    def _cordon(self, step: Step, moment: _Moment) -> tuple[list[Effect], str]:
-        name = getattr(step.entry, step.verb).removeprefix("node/")
-        if name not in self.nodes:
-            raise InputError(
-                f"there is no node '{name[:80]}'{nearest(name[:80], self.nodes)}", field=step.verb,
-                expected="the name of a node",
-            )  # fmt: skip
-        return [Cordon(self.nodes[name], step.verb == "cordon")], f"{step.verb} {name}"
 
 
 def _called(key: Key) -> str:

@@ -137,10 +137,18 @@ def _items(given: Any, file: str, where: str, options: ReadOptions) -> Iterator[
             yield from objects_of(memoryview(encoded(one, where)), where)
         elif isinstance(one, str) and one not in ("", STDIN) and "\0" not in one:
             path = Path(one) if file == STDIN else Path(file).parent / one
-            if not path.exists():
+            if not _exists(path):
                 raise InputError(
                     f"'{one[:200]}' does not exist", field="apply", expected="a file or folder of manifests"
                 )
             yield from read_objects([path], options)
         else:
             raise InputError("is no manifest", field="apply", expected="manifests, or files of them")
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether a file or folder is there; a name that no file system takes is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

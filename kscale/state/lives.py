@@ -11,6 +11,9 @@ INIT, SIDECAR, REGULAR = range(3)
 NEVER_RESTART, ON_FAILURE, ALWAYS_RESTART = range(3)
 #: Values of ``PodLife.qos``.
 GUARANTEED, BURSTABLE, BEST_EFFORT = range(3)
+#: Most crashes in an hour that may be asked for: one each millisecond.
+MOST_CRASHES = 3_600_000
+_HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,10 @@ class PodLife:
         claims: claims that are attached, as ``namespace/name``.
         static: whether a file on the node made it, and no controller may delete it.
         host_network: whether it has no network of its own (no CNI ADD).
+        cpu_limit_milli: limit of the cpu of its regular containers in all; 0 where one of them has none.
         layers: of images whose layers are known: (image, ((layer, bytes), ...)) pairs.
+        crashing: (kind, namespace, name) of the workloads that its pods are of, and whose crashes are set while a run
+            goes on, the nearest first.
     """
 
     containers: tuple[ContainerLife, ...] = (ContainerLife(),)
@@ -112,4 +118,12 @@ class PodLife:
     claims: tuple[str, ...] = ()
     static: bool = False
     host_network: bool = False
+    cpu_limit_milli: int = 0
     layers: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    crashing: tuple[tuple[str, str, str], ...] = ()
+
+
+def crash_mean_us(per_hour: float) -> int:
+    """Return the mean time until a container crashes that does so ``per_hour`` times in an hour; 0 never does."""
+    # 2^48 us are nine years.
+    return min(round(_HOUR_US / per_hour), 1 << 48) if per_hour > 0 else 0

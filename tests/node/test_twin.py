@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kscale.engine.living import HAS_FINISHED, HAS_STOPPED
 from kscale.node.runtimes import Runtime
+from kscale.node.surroundings import Surroundings
 from kscale.state.lives import (
     ALWAYS_RESTART,
     INIT,
@@ -80,22 +81,30 @@ def last_of_each(log: list[tuple[int, int, Any]]) -> list[tuple[int, int, Any]]:
     return kept
 
 
-def by_kernels(pods: list[tuple[int, PodLife]], deletions: dict[int, int], seed: int) -> Any:
+#: From when until when the registry fails, or is ten times slower.
+Trouble = tuple[int, int, bool]
+
+
+def by_kernels(pods: list[tuple[int, PodLife]], deletions: dict[int, int], seed: int, trouble: Trouble) -> Any:
     runtime = Runtime("steps", 300_000, 0, 0, 100_000, pull_us=200_000, stop_us=0, stop_sandbox_us=200_000)
     kubelets = Kubelets(
         *(life for _, life in pods), nodes=1, seed=seed, runtime=runtime, watch_us=0, requeue_us=0, call_burst=100_000,
         pull_burst=100_000, reconcile_us=0, mount_poll_us=300_000, pull_bytes_per_s=10_000_000,
         unpack_bytes_per_s=20_000_000,
     )  # fmt: skip
-    times = sorted({time for time, _ in pods} | set(deletions.values()))
+    surroundings = Surroundings(kubelets.cluster, ())
+    begin, end, fails = trouble
+    times = sorted({time for time, _ in pods} | set(deletions.values()) | {begin, end})
     for time in times:
         kubelets.run(time - 1)
         kubelets.now = time
+        worse = {"registry_failing": 1.0} if fails else {"registry_bandwidth": 0.1}
+        surroundings.apply(worse if begin <= time < end else {}, {})
         for number, (bound, _) in enumerate(pods):
             if bound == time:
                 kubelets.bind(number)
         for number, deleted in deletions.items():
-            if deleted == time and kubelets.cluster.life_stage[number] < 7:
+            if deleted == time and pods[number][0] <= time and kubelets.cluster.life_stage[number] < 7:
                 kubelets.delete(number)
     kubelets.run(END)
     words = {HAS_FINISHED: ("", "", "Succeeded", "Failed"), HAS_STOPPED: ("Stopped",) * 4}
@@ -106,7 +115,7 @@ def by_kernels(pods: list[tuple[int, PodLife]], deletions: dict[int, int], seed:
     return kubelets, last_of_each(log)
 
 
-def by_steps(pods: list[tuple[int, PodLife]], deletions: dict[int, int], phase_us: int) -> Any:
+def by_steps(pods: list[tuple[int, PodLife]], deletions: dict[int, int], phase_us: int, trouble: Trouble) -> Any:
     node = twin.Node(
         relist_us=SECOND, phase_us=phase_us, pull_us=200_000, rate=10_000_000, unpack=20_000_000, sizes=SIZES,
         start_us=100_000, sandbox_us=300_000, mount_us=0, stop_us=200_000,
@@ -116,26 +125,44 @@ def by_steps(pods: list[tuple[int, PodLife]], deletions: dict[int, int], phase_u
             if bound == time:
                 node.bind(life)
         for number, deleted in deletions.items():
-            if deleted == time and not node.pods[number].gone:
+            if deleted == time and number < len(node.pods) and not node.pods[number].gone:
                 node.pods[number].deleted = time
+        worse = trouble[0] <= time < trouble[1]
+        node.failing, node.slower = worse and trouble[2], 10 if worse and not trouble[2] else 1
         node.now = time
         node.run(time)
     return node, last_of_each(node.log)
 
 
+#: What pulls one image after the other, a first pod being deleted meanwhile.
+PULLS = PodLife((ContainerLife(image="a"), ContainerLife(image="b")), layers=tuple(
+    (image, ((image, size),)) for image, size in SIZES.items()
+))  # fmt: skip
+
+
 @settings(
-    max_examples=120, deadline=None, phases=[Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     st.lists(st.tuples(st.sampled_from([0, 0, 500_000, 20 * SECOND]), lives()), min_size=1, max_size=3),
-    st.dictionaries(st.integers(0, 2), st.sampled_from([21, 30, 90]).map(lambda s: s * SECOND + 400_000), max_size=2),
+    st.dictionaries(
+        st.integers(0, 2), st.sampled_from([2, 7, 21, 30, 90]).map(lambda s: s * SECOND + 400_000), max_size=2
+    ),
+    st.tuples(st.sampled_from([0, 12 * SECOND]), st.sampled_from([12 * SECOND, 33_300_000]), st.booleans()),
     st.integers(0, 50),
 )
-def test_kernels_and_steps_tell_the_same(pods: list[tuple[int, PodLife]], deletions: dict[int, int], seed: int) -> None:
+@example([(0, PULLS), (20 * SECOND, PULLS)], {0: 2_400_000}, (0, 0, True), 3)
+@example([(0, PULLS), (500_000, PULLS), (20 * SECOND, PULLS)], {0: 2_400_000, 1: 7_400_000}, (0, 12 * SECOND, False), 3)
+def test_kernels_and_steps_tell_the_same(
+    pods: list[tuple[int, PodLife]], deletions: dict[int, int], trouble: Trouble, seed: int
+) -> None:
     pods = sorted(pods, key=lambda pair: pair[0])
     deletions = {pod: time for pod, time in deletions.items() if pod < len(pods)}
-    kubelets, told = by_kernels(pods, deletions, seed)
-    node, stepped = by_steps(pods, deletions, int(kubelets.cluster.node_relist_us[0]))
+    kubelets, told = by_kernels(pods, deletions, seed, trouble)
+    node, stepped = by_steps(pods, deletions, int(kubelets.cluster.node_relist_us[0]), trouble)
     assert told == stepped
     for number, pod in enumerate(node.pods):
         if not pod.gone:

@@ -16,8 +16,6 @@ from kscale.engine.objects import FOREGROUND, ORPHAN
 from kscale.engine.requests import UPDATE, Request
 from kscale.errors import InputError
 from kscale.scenario import Happened, Script, plan, read
-from kscale.state.descriptions import NodeDescriptions
-from kscale.state.labels import Labels
 from tests.controllers.world import MINUTE, Hand
 from tests.scenario.stage import KINDS, Stage, gathered, workload, written
 
@@ -128,23 +126,23 @@ def test_an_owner_is_noted(tmp_path: Path) -> None:
     assert stage.cluster.object_dependents[owner] == 1
 
 
-def test_nodes_and_settings(tmp_path: Path) -> None:
+def test_settings(tmp_path: Path) -> None:
     stage = Stage(WEB)
-    text = yaml({"at": 1, "cordon": "node-1"}, {"at": 1, "registry": {"failing": True, "for": 1}},
-                {"at": 1, "load": {"target": "deploy/web", "cpu": 2}},
-                {"at": 1, "crash": {"target": "deploy/web", "perHour": 0.5, "for": 1}}, {"at": 2, "cordon": "node-1"},
-                {"at": 3, "uncordon": "node-1"})  # fmt: skip
+    text = yaml({"at": 1, "registry": {"failing": True, "for": 1}},
+                {"at": 1, "load": {"target": "deploy/web", "cpu": 2, "for": 2}},
+                {"at": 1, "crash": {"target": "deploy/web", "perHour": 0.5, "for": 1}})  # fmt: skip
     script, key = Script(stage.plan(tmp_path, text), stage.wanted), ("Deployment", "default", "web")
     script.apply_due(stage.world, 1_000_000)
-    assert stage.cluster.node_unschedulable[0] == 1
     assert stage.world.settings == {"registry_bandwidth": 1.0, "registry_failing": 1.0}
     assert stage.world.crashes == {key: (0.5, 0.0)}
-    assert stage.world.loads[key].cpu_milli.at(0) == 2000
+    # What the autoscaler reads: curves of many workloads at once.
+    rows = stage.world.loads.rows("test", "cpu", np.zeros(1, np.int64), lambda place: key)
+    assert stage.world.loads.at(rows, 0).tolist() == [2000]
     words = [one.words for one in script.apply_due(stage.world, 2_000_000)]
-    assert words == ["registry as before", "crash deployment/web ends", "cordon node-1 (nothing changed)"]
+    assert words == ["registry as before", "crash deployment/web ends"]
     assert (stage.world.settings["registry_failing"], stage.world.crashes) == (0.0, {})
     script.apply_due(stage.world, 3_000_000)
-    assert stage.cluster.node_unschedulable[0] == 0
+    assert not stage.world.loads
 
 
 def test_with_the_replicaset_controller(tmp_path: Path) -> None:
@@ -258,15 +256,86 @@ def test_with_all_controllers(tmp_path: Path) -> None:
     assert len(hand.active()) == 2
 
 
-def test_controllers_see_which_nodes_are_cordoned(tmp_path: Path) -> None:
-    stage = Stage(WEB)
-    script = Script(stage.plan(tmp_path, yaml({"at": 1, "cordon": "node-1"})), stage.wanted)
-    nodes = NodeDescriptions(("node-1", "node-2"), Labels([{}, {}]), ((),), np.zeros(2, np.int32), np.zeros(2, bool))
-    stage.world.describe(nodes, 0)
-    script.apply_due(stage.world, MINUTE)
-    assert stage.world.nodes is not None
-    assert stage.world.nodes.unschedulable.tolist() == [True, False]
-    assert nodes.unschedulable.tolist() == [False, False]
+def evicting(folder: Path, evict: Any) -> tuple[Hand, int, Script]:
+    """Four running pods of a ReplicaSet, of which three have to be available, and a script that evicts them."""
+    gathering = gathered(workload("ReplicaSet", "web", 4))
+    actions = plan(read([written(folder, yaml({"at": 1, "evict": evict}))]), gathering, KINDS, 0)
+    inventory, hand = gathering.inventory(), Hand("replicaset", "disruption")
+    selected = np.array([("app", "web") in one.labels for one in inventory.templates] + [False] * 60)
+    hand.world.selections = [selected] * max(len(gathering.workloads.selections), 1)
+    (made,) = gathering.workloads.made
+    columns = {**made.columns, "template": int(inventory.wanted[made.columns["template"]])}
+    web = hand.make("ReplicaSet", "web", **columns)
+    hand.make("PodDisruptionBudget", "web", selection=0, least=3)
+    hand.settle()
+    hand.run(*hand.pods(web))
+    hand.settle()
+    return hand, web, Script(actions, inventory.wanted)
+
+
+@pytest.mark.parametrize("evict", [{"pods": "app=web"}, "rs/web"])
+def test_an_eviction_that_is_refused_is_tried_again_until_it_is_granted(tmp_path: Path, evict: Any) -> None:
+    hand, web, script = evicting(tmp_path, evict)
+    first = set(hand.cluster.pod_trace_row[hand.pods(web)].tolist())
+    begin, called = "evict pods app=web" if isinstance(evict, dict) else "evict replicaset/web", []
+
+    def look(*, replaced: bool) -> None:
+        hand.now = script.due_us()
+        called.append([one.words.removeprefix(begin) for one in script.apply_due(hand.world, hand.now)])
+        hand.settle()
+        hand.stopped()
+        hand.settle()
+        if replaced:
+            hand.run(*[pod for pod in hand.active(web) if hand.cluster.life_ready[pod] == 0])
+            hand.settle()
+
+    look(replaced=False)
+    # Nobody is ready in its place: the others wait, and nothing is said.
+    assert script.due_us() == 6_000_000
+    look(replaced=True)
+    for _ in range(3):
+        look(replaced=True)
+    assert called == [
+        [" (4 pods, 3 refused)"], [], [", again (1 pod went, 2 refused)"], [", again (1 pod went, 1 refused)"],
+        [", again (1 pod went)"],
+    ]  # fmt: skip
+    assert (hand.now, script.due_us()) == (21_000_000, NEVER)
+    assert len(hand.active(web)) == 4
+    assert not first & set(hand.cluster.pod_trace_row[hand.active(web)].tolist())
+
+
+def test_what_has_gone_meanwhile_is_not_evicted_again(tmp_path: Path) -> None:
+    hand, web, script = evicting(tmp_path, "rs/web")
+    hand.now = script.due_us()
+    script.apply_due(hand.world, hand.now)
+    hand.settle()
+    for pod in hand.pods(web):
+        hand.delete(pod)
+    hand.stopped()
+    hand.settle()
+    hand.run(*hand.active(web))
+    hand.settle()
+    hand.now = script.due_us()
+    assert [one.words for one in script.apply_due(hand.world, hand.now)] == [
+        "evict replicaset/web, again (3 pods went)"
+    ]  # fmt: skip
+    assert script.due_us() == NEVER
+    assert len(hand.active(web)) == 4
+
+
+def test_a_workloads_eviction_reaches_the_pods_of_what_it_controls(tmp_path: Path) -> None:
+    gathering = gathered(WEB, kinds=controllers.kinds())
+    actions = plan(read([written(tmp_path, yaml({"at": 1, "evict": "deploy/web"}))]), gathering, controllers.kinds(), 0)
+    hand = Hand("deployment", "replicaset")
+    hand.world.selections = [np.zeros(64, bool) for _ in gathering.workloads.selections]
+    hand.make("Deployment", "web", **{**gathering.workloads.made[0].columns, "template": 0})
+    other = hand.make("ReplicaSet", "other", replicas=2, template=1)
+    for _ in range(5):
+        hand.settle()
+    before = hand.pods(other)
+    script = Script(actions, np.zeros(4, np.int64))
+    assert [one.words for one in script.apply_due(hand.world, 1_000_000)] == ["evict deployment/web (2 pods)"]
+    assert hand.pods() == before
 
 
 def test_a_plan_does_the_same_from_one_control_point_or_many(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kscale import controllers
 from kscale.errors import InputError
 from kscale.scenario import plan, read
 from kscale.scenario.changing import LAST_APPLIED, merged
-from kscale.scenario.effects import Cordon, Create, Delete, DeletePods, Set, Write
+from kscale.scenario.effects import Create, Delete, DeletePods, Evict, Set, Write
 from kscale.scenario.times import occurrences
 from kscale.state.manifests.workloads import HASH_LABEL
 from tests.scenario.stage import KINDS, gathered, planned, refusal, workload, written
@@ -255,11 +255,12 @@ def test_curves_count_from_the_action(tmp_path: Path) -> None:
     assert [effect.value.cpu_milli.at(at) for at in (0, minute - 1, minute)] == [100, 100, 1000]
 
 
-def test_nodes_are_cordoned_by_name(tmp_path: Path) -> None:
-    text = "- {at: 0, cordon: node-1}\n- {at: 1, uncordon: node/node-1}\n"
-    assert effects(tmp_path, text) == [Cordon(0, True), Cordon(0, False)]
-    (action,) = plan(read([written(tmp_path, "- {at: 0, cordon: b}")]), gathered(), KINDS, 0, nodes=["a", "b"])
-    assert action.effects == (Cordon(1, True),)
+def test_pods_are_evicted_by_labels_or_by_their_workload(tmp_path: Path) -> None:
+    text = yaml({"at": 0, "evict": {"pods": {"app": "web"}}}, {"at": 1, "evict": "deploy/web"},
+                {"at": 2, "evict": {"kind": "Deployment", "name": "web"}})  # fmt: skip
+    by_labels, *by_name = effects(tmp_path, text)
+    assert (by_labels.selection >= 0, by_labels.key) == (True, None)
+    assert by_name == [Evict(key=("Deployment", "default", "web"))] * 2
 
 
 def test_kinds_that_are_not_followed_are_counted(tmp_path: Path) -> None:
@@ -304,7 +305,8 @@ OWNED = workload("ReplicaSet", "a", metadata={
         ({"delete": {"target": "deploy/web", "cascade": "orphans"}},
          "field 'delete.cascade': 'orphans' is not known; did you mean 'orphan'?"),
         ({"delete": {"target": "deploy/web", "grace": 5}}, "field 'delete.grace': is stated"),
-        ({"crash": {"target": "deploy/web", "perHour": 2}}, "field 'crash.perHour': is 2.0; expected a probability"),
+        ({"crash": {"target": "deploy/web", "perHour": -1}}, "field 'crash.perHour': is -1.0; expected a number"),
+        ({"crash": {"target": "deploy/web", "perStart": 2}}, "field 'crash.perStart': is 2.0; expected a probability"),
         ({"crash": {"target": "deploy/web", "for": "x"}}, "field 'crash.for': 'x' is not a duration"),
         ({"registry": {"bandwidth": 0}}, "field 'registry.bandwidth': is 0; expected a factor above 0"),
         ({"load": {"target": "deploy/web"}}, "field 'load': has no curve"),
@@ -315,9 +317,13 @@ OWNED = workload("ReplicaSet", "a", metadata={
         ({"load": {"target": "deploy/web", "cpu": {"mean": 1}}}, "field 'load.cpu': is no whole curve"),
         ({"load": {"target": "deploy/web", "cpu": {"mean": 1, "amplitude": 1, "period": 0}}},
          "field 'load.cpu.period': is 0"),
+        ({"load": {"target": "deploy/web", "cpu": {"mean": 1, "amplitude": 1, "period": "60000d"}}},
+         "field 'load.cpu.period': is too long"),
         ({"load": {"target": "deploy/web", "cpu": {"mean": 1, "points": {"0": 1}}}}, "has both points and a wave"),
         ({"load": {"target": "deploy/web", "memory": "1Ei"}}, "field 'load.memory': '1Ei' is"),
-        ({"cordon": "node-2"}, "field 'cordon': there is no node 'node-2'; did you mean 'node-1'?"),
+        ({"evict": {"pods": "app=api"}}, "field 'evict.pods': selects no pod that may be there"),
+        ({"evict": {"target": "deploy/web", "pods": "app=web"}}, "field 'evict': names an object and pods"),
+        ({"evict": "deploy/api"}, "field 'evict': there is no Deployment 'api'"),
         ({"apply": {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}}},
          "item 1 (Pod): is a pod; expected a workload"),
         ({"apply": workload("Deployment", "")}, "item 1 (Deployment default), field 'metadata.name': is missing"),

@@ -74,6 +74,7 @@ def test_manifests_come_from_files_beside_it(tmp_path: Path) -> None:
         ("- {random: {between: [5m, 1m]}, pause: deploy/web}", "field 'random.between': has its end before its start"),
         ("- {random: {between: [5m]}, pause: deploy/web}", "field 'random.between'"),
         ("- {at: 5, apply: web.yaml}", "s.yaml, action 1, field 'apply': 'web.yaml' does not exist; expected a file"),
+        (f"- {{at: 5, apply: {'a' * 300}}}", "aaa' does not exist; expected a file"),
         ("- {at: 5, apply: [5]}", "field 'apply': is no manifest"),
         ("- {at: 5, apply: []}", "field 'apply': is empty"),
         ("- {at: 5, apply: {a: 1}}", "s.yaml, action 1, item 1: has no kind"),
@@ -102,7 +103,7 @@ SOUND: list[dict[str, Any]] = [
     {"at": "2h", "registry": {"bandwidth": 0.1, "failing": True, "for": "10m"}},
     {"at": "2h", "load": {"target": "deploy/web", "cpu": {"points": {"0": "1", "5m": 2}, "linear": True},
                           "memory": {"mean": "1Gi", "amplitude": "1Mi", "period": "1h"}}},
-    {"at": "3h", "cordon": "node-1"}, {"at": "3h", "uncordon": "node/node-1"},
+    {"at": "3h", "evict": {"pods": "app=web"}}, {"at": "3h", "evict": "deploy/web"},
     {"at": "4h", "pause": "deploy/web"}, {"at": "5h", "resume": {"target": "deployments.apps/web"}},
 ]  # fmt: skip
 

@@ -46,6 +46,7 @@ class Container:
     backoff_at: int = 0
     until: int = -1
     pulls: int = 0
+    fails: bool = False  # whether its pull does
     killed: int = -1  # when it was asked to stop by a probe
     results: dict[str, Results] = field(default_factory=dict)
     probed: dict[str, int] = field(default_factory=dict)
@@ -89,6 +90,10 @@ class Node:
         self.pods: list[Pod] = []
         self.there: set[str] = set()
         self.asked: set[str] = set()
+        #: Pulls whose pods are being deleted: when they are done, and their images.
+        self.left: list[tuple[int, str]] = []
+        #: Whether the registry fails, and the factor by which it is slower.
+        self.failing, self.slower = False, 1
         self.free = 0
         self.now = 0
         self.log: list[tuple[int, int, tuple[int, int] | str]] = []
@@ -98,10 +103,23 @@ class Node:
 
     def run(self, until: int) -> None:
         while self.now <= until:
+            self._pull_on()
             for number, pod in enumerate(self.pods):
                 if not pod.gone:
                     self._pass(number, pod)
             self.now += STEP
+
+    def _pull_on(self) -> None:
+        """Pulls go on whose pods are deleted: their layers are there when the last one is done."""
+        for pod in self.pods:
+            if 0 <= pod.deleted <= self.now:
+                for one in pod.containers:
+                    if one.state == "pulling":
+                        self.left += [] if one.fails else [(one.until, one.life.image)]
+                        one.state = "none"
+        if self.left and max(until for until, _ in self.left) <= self.now:
+            self.there |= {image for _, image in self.left}
+            self.left = []
 
     def _pass(self, number: int, pod: Pod) -> None:
         if pod.deleted >= 0:
@@ -218,7 +236,7 @@ class Node:
             elif one.state == "held" and one.until <= self.now:
                 self._begin(pod, place, one)
             elif one.state == "pulling" and one.until <= self.now:
-                if one.pulls < one.life.pull_failures:
+                if one.fails:
                     one.pulls += 1
                     one.state, one.until = "held", self.now + min(10_000_000 << (one.pulls - 1), 300_000_000)
                     if one.life.kind == REGULAR and pod.next == place:
@@ -238,9 +256,11 @@ class Node:
             self._start(pod, place, one, self.now)
             return
         self.free = max(self.free, self.now) + self.pull
-        if one.pulls >= one.life.pull_failures:
+        one.fails = self.failing or one.pulls < one.life.pull_failures
+        if not one.fails:
             if image not in self.there | self.asked:
-                self.free += sum(self.sizes[image] * 1_000_000 // rate for rate in self.rates)
+                rates = self.rates[0] // self.slower, self.rates[1]
+                self.free += sum(self.sizes[image] * 1_000_000 // rate for rate in rates)
             self.asked.add(image)
         one.state, one.until = "pulling", self.free
 

@@ -24,7 +24,7 @@ from kscale.state.manifests.kinds import PLAIN_FIELDS, READ_FIELDS
 from kscale.state.manifests.names import check_labels
 from kscale.state.manifests.selectors import keys_read, selector_of, selects
 from kscale.state.manifests.surroundings import Kept
-from kscale.state.manifests.workloads import Taking
+from kscale.state.manifests.workloads import Taking, Workloads
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 _ENDED = ("Succeeded", "Failed")
@@ -170,7 +170,7 @@ class Pods:
         row = Row(
             taking.name, taking.namespace, item.file, item.number, self._number(self.specs, spec), self._status(None),
             volumes or None, labels, owner if owner and owner[0] in _OWNERS else None, False, "", -1, -1,
-            life=self._life(raw, notes, taking.namespace),
+            controller=(item.kind, taking.name), life=self._life(raw, notes, taking.namespace),
         )  # fmt: skip
         self._look(spec, row)
         self.wanted.append(row)
@@ -293,8 +293,8 @@ def _terms(affinity: models.Affinity | None) -> list[models.PodAffinityTerm]:
 class Templates:
     """The second pass: templates of rows, each distinct one once."""
 
-    def __init__(self, pods: Pods, kept: Kept) -> None:
-        self._kept = kept
+    def __init__(self, pods: Pods, kept: Kept, workloads: Workloads) -> None:
+        self._kept, self._workloads = kept, workloads
         self._specs, self._statuses = list(pods.specs), list(pods.statuses)
         self._decode = msgspec.json.Decoder(models.PodSpec).decode
         self._keys = {
@@ -312,13 +312,14 @@ class Templates:
         """
         keys = self._keys[row.namespace]
         labels = tuple([pair for pair in row.labels.items() if pair[0] in keys]) if keys else ()
-        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating, row.life)
+        life = self._life_of(row)
+        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating, life)
         number = self._known.get((same, row.volumes))
         if number is None:
             try:
                 template = self._dry.get(same)
                 if template is None:
-                    template = self._dry[same] = self._make(row, dict(labels))
+                    template = self._dry[same] = self._make(row, dict(labels), life)
                 if row.volumes:
                     template = with_volumes(template, row.volumes)
             except InputError as error:
@@ -326,7 +327,15 @@ class Templates:
             number = self._known[same, row.volumes] = self.distinct.setdefault(template, len(self.distinct))
         return number
 
-    def _make(self, row: Row, labels: dict[str, str]) -> PodTemplate:
+    def _life_of(self, row: Row) -> PodLife | None:
+        """Return what a kubelet reads, and whose crashes concern the pods: others do not share their template."""
+        if row.controller is None or not self._workloads.crashing:
+            return row.life
+        kind, name = row.controller
+        crashing = self._workloads.crashing_above((kind, row.namespace, name))
+        return replace(row.life or PodLife(), crashing=crashing) if crashing else row.life
+
+    def _make(self, row: Row, labels: dict[str, str], life: PodLife | None) -> PodTemplate:
         allotment = _allotment(self._statuses[row.status])
         statuses = (*(allotment.container_statuses or ()), *(allotment.init_container_statuses or ()))
         spec = self._decode(self._specs[row.spec])
@@ -343,7 +352,7 @@ class Templates:
             device_claims,
         )
         template = template_of(spec, place)
-        return template if row.life is None else replace(template, life=row.life)
+        return template if life is None else replace(template, life=life)
 
     def _default_selector(self, row: Row, labels: Mapping[str, str]) -> Selector | None:
         """Return services' and the owner's selectors as one (kube-scheduler's DefaultSelector); None for no more."""

@@ -71,6 +71,8 @@ class Gathering:
         )  # fmt: skip
         created = microseconds(meta.creation_timestamp)
         self.workloads.made.append(Made(item.kind, namespace, name, columns, owner, created, item))
+        if owner is not None:
+            self.workloads.above[item.kind, namespace, name] = owner[0], namespace, owner[1]
 
     def take(self, item: Item, bound: bool | None = None) -> None:
         """Take one object. Raises InputError."""
@@ -150,7 +152,7 @@ class Gathering:
 
     def _columns(self, bound: list[Row], pending: list[Row]) -> tuple[PodColumns, np.ndarray, Templates]:
         rows = bound + pending
-        templates = Templates(self.pods, self.kept)
+        templates = Templates(self.pods, self.kept, self.workloads)
         node_of = {node.name: row for row, node in enumerate(self.kept.nodes)}
         start = np.array([row.start_us for row in rows], np.int64)
         split, place = len(bound), np.arange(len(rows), dtype=np.int64)

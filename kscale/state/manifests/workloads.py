@@ -21,6 +21,8 @@ from kscale.state.manifests.names import check_labels
 if TYPE_CHECKING:
     from kscale.state.manifests.taking import Gathering
 
+#: (kind, namespace, name).
+Key = tuple[str, str, str]
 #: The label that tells the pods of a Deployment's ReplicaSets apart.
 HASH_LABEL = "pod-template-hash"
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -85,6 +87,8 @@ class Workloads:
         selections: (selector, namespace) by handle; None selects nothing.
         references: (kind, namespace, name) by handle.
         texts: by handle.
+        above: the object that controls one.
+        crashing: objects whose crashes are set while a run goes on.
     """
 
     made: list[Made] = field(default_factory=list)
@@ -92,6 +96,17 @@ class Workloads:
     selections: list[tuple[Selector | None, str]] = field(default_factory=list)
     references: dict[tuple[str, str, str], int] = field(default_factory=dict)
     texts: dict[str, int] = field(default_factory=dict)
+    above: dict[Key, Key] = field(default_factory=dict)
+    crashing: set[Key] = field(default_factory=set)
+
+    def crashing_above(self, key: Key) -> tuple[Key, ...]:
+        """Return which of an object, and those that it is of in the end, are ``crashing``; the nearest first."""
+        chain: dict[Key, None] = {}
+        at: Key | None = key
+        while at is not None and at not in chain:
+            chain[at] = None
+            at = self.above.get(at)
+        return tuple(one for one in chain if one in self.crashing)
 
 
 @dataclass(frozen=True)
