@@ -66,7 +66,9 @@ BAD: dict[str, tuple[list[dict[str, Any]], Any, tuple[str, ...]]] = {
         ("scenario.json, action 1", "(ReplicaSet default/a), field 'metadata.ownerReferences'", "expected no cycle"),
     ),
     "a cycle at the start": (
-        CYCLE, [], ("objects.json", "(ReplicaSet default/", "field 'metadata.ownerReferences'", "expected no cycle")
+        CYCLE, [],
+        ("objects.json, item 2 (ReplicaSet default/a), field 'metadata.ownerReferences': go in a circle: ",
+         "ReplicaSet a -> ReplicaSet b -> ReplicaSet a"),
     ),
     "a negative count": (
         [workload("Deployment", "api", replicas=-1)], [],
