@@ -165,7 +165,11 @@ class Simulation:
     def kind(self) -> loop.Kind:
         """What the run needs of the loop."""
         return loop.Kind(
-            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class,
+            self.settings.inflate,
+            self.with_devices,
+            self.profile.preempts,
+            self.objects is not None,
+            self._by_class,
             self.living is not None,
         )
 

@@ -68,8 +68,11 @@ class Reporter:
         elif seen - self._last >= _LINE_EVERY:
             self._last = seen
             rate = arrived / (seen - self._began)
-            left = f", {(total - arrived) / rate:,.0f} s left" if rate else ""
-            pods = f"{arrived:,} of {total:,} pods, {rate:,.0f} pods/s"
+            # Pods that controllers make come on top of the total.
+            known = arrived < total
+            left = f", {(total - arrived) / rate:,.0f} s left" if rate and known else ""
+            pods = f"{arrived:,} of {total:,} pods" if known else f"{arrived:,} pods"
+            pods += f", {rate:,.0f} pods/s"
             tell(f"virtual time {format_duration(now_us)}: {pods}{left}", stderr=True)
 
     def _move_bar(self, now_us: int, arrived: int, total: int) -> None:
@@ -84,4 +87,5 @@ class Reporter:
             self._bar = Progress(*columns, console=self._console, transient=True, expand=True, refresh_per_second=8)
             self._task = self._bar.add_task("", total=total)
             self._bar.start()
-        self._bar.update(self._task, completed=arrived, description=f"at {format_duration(now_us)}")
+        told = f"at {format_duration(now_us)}"
+        self._bar.update(self._task, completed=arrived, total=max(total, arrived), description=told)

@@ -104,8 +104,11 @@ def _next(summary: Summary, folder: Path | None) -> list[str]:
 
 
 def next_command(summary: Summary) -> str | None:
-    """Return the run's own command with another load: more where it fits, less where it does not; None if unknown."""
-    if summary.verdict.kind == NOTHING or not summary.placed:
+    """Return the run's own command with another load: more where it fits, less where it does not; None if unknown.
+
+    Pods that controllers make are no load that could be changed: without a trace there is nothing to tell.
+    """
+    if summary.verdict.kind == NOTHING or not summary.placed or summary.run.configuration.get("trace", "") is None:
         return None
     load = _load(summary)
     try:

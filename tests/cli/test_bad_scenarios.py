@@ -63,10 +63,12 @@ BAD: dict[str, tuple[list[dict[str, Any]], Any, tuple[str, ...]]] = {
     ),
     "a cycle that is applied": (
         [], [{"at": "1m", "apply": [workload("ReplicaSet", "a", ("ReplicaSet", "a"))]}],
-        ("scenario.json, action 1", "(ReplicaSet default/a), field 'metadata.ownerReferences'", "go in a circle"),
+        ("scenario.json, action 1", "(ReplicaSet default/a), field 'metadata.ownerReferences'", "expected no cycle"),
     ),
     "a cycle at the start": (
-        CYCLE, [], ("objects.json", "(ReplicaSet default/", "field 'metadata.ownerReferences'", "go in a circle")
+        CYCLE, [],
+        ("objects.json, item 2 (ReplicaSet default/a), field 'metadata.ownerReferences': go in a circle: ",
+         "ReplicaSet a -> ReplicaSet b -> ReplicaSet a"),
     ),
     "a negative count": (
         [workload("Deployment", "api", replicas=-1)], [],

@@ -29,13 +29,13 @@ def mixed() -> tuple[list[Manifest], list[Manifest]]:
     new = {"containers": {"web": "web:2"}}
     actions = [
         {"at": 20, "load": {"target": "deployment/api", "cpu": {"mean": "300m", "amplitude": "250m", "period": "5m"}}},
-        {"at": 40, "crash": {"target": "deployment/web", "perStart": 0.4, "perHour": 6, "for": "3m"}},
+        {"at": 40, "crash": {"target": "deployment/web", "perStart": 0.4, "perHour": 20, "for": "3m"}},
         {"at": 60, "image": {"target": "deployment/web", **new}},
         {"at": 61, "image": {"target": "statefulset/db", **new}},
         {"at": 62, "restart": "daemonset/agent"},
         {"at": 70, "evict": "deployment/web"},
         {"at": 90, "scale": {"target": "statefulset/db", "replicas": 1}},
-        {"random": {"between": ["2m", "8m"], "times": 3}, "delete": {"pods": "app=api"}},
+        {"random": {"between": ["2m", "6m"], "times": 3}, "delete": {"pods": "app=api"}},
         {"at": 300, "rollback": "deployment/web"},
         {"at": 400, "delete": {"target": "daemonset/agent", "cascade": "foreground"}},
     ]
@@ -52,9 +52,9 @@ def fingerprint(made: Simulation) -> dict[str, str]:
 
 def test_two_runs_are_the_same_and_checks_change_nothing() -> None:
     objects, actions = mixed()
-    first = told(play(objects, actions, minutes=12))
+    first = told(play(objects, actions, minutes=8))
     for check in (False, True):
-        second = told(play(objects, actions, minutes=12, check=check))
+        second = told(play(objects, actions, minutes=8, check=check))
         for name, frame in first.items():
             assert frame.equals(second[name]), name
     # Something of everything happened.
@@ -64,21 +64,21 @@ def test_two_runs_are_the_same_and_checks_change_nothing() -> None:
 
 def test_another_seed_draws_other_times() -> None:
     objects, actions = mixed()
-    one, other = (play(objects, actions, minutes=9, seed=seed, check=False) for seed in (0, 1))
+    one, other = (play(objects, actions, minutes=6, seed=seed, check=False) for seed in (0, 1))
     assert not one.living.tables()["actions"]["time_us"].equals(other.living.tables()["actions"]["time_us"])
 
 
 def test_the_length_of_a_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     objects, actions = mixed()
-    whole, call = fingerprint(play(objects, actions, minutes=9, check=False)), Simulation._call
-    for budget in (1, 7, 1 << 40):
+    whole, call = fingerprint(play(objects, actions, minutes=6, check=False)), Simulation._call
+    for budget in (1, 1 << 40):
 
         def bounded(self: Simulation, entry: str, *arguments: Any, budget: int = budget) -> Any:
             return call(self, entry, arguments[0], budget) if entry == "run" else call(self, entry, *arguments)
 
         with monkeypatch.context() as patched:
             patched.setattr(Simulation, "_call", bounded)
-            assert fingerprint(play(objects, actions, minutes=9, check=False)) == whole
+            assert fingerprint(play(objects, actions, minutes=6, check=False)) == whole
 
 
 PLAIN = """
@@ -86,7 +86,7 @@ import json, os, sys
 from tests.living.test_same import fingerprint, mixed
 from tests.living.stage import live, simulation
 objects, actions = mixed()
-print(json.dumps(fingerprint(live(simulation(objects, actions, minutes=12, compiled=sys.argv[1] == "compiled")))))
+print(json.dumps(fingerprint(live(simulation(objects, actions, minutes=8, compiled=sys.argv[1] == "compiled")))))
 """
 
 
@@ -94,7 +94,7 @@ print(json.dumps(fingerprint(live(simulation(objects, actions, minutes=12, compi
 @pytest.mark.slow
 def test_compiled_and_plain_are_the_same_on_any_number_of_threads() -> None:
     objects, actions = mixed()
-    compiled = fingerprint(live(simulation(objects, actions, minutes=12, compiled=True)))
+    compiled = fingerprint(live(simulation(objects, actions, minutes=8, compiled=True)))
     # Another process reads the code from its cache.
     for how, threads, seed in (("plain", "1", "1"), ("compiled", "1", "2"), ("compiled", "2", "1")):
         environment = {

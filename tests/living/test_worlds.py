@@ -20,7 +20,7 @@ def staged(drawn: Drawn) -> Simulation:
         raise
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_every_workload_ends_complete_or_says_why_not(drawn: Drawn) -> None:
     made = live(staged(drawn))

@@ -52,6 +52,17 @@ def test_no_command_where_none_helps(summaries, name):
     assert terminal.next_command(summaries[name]) is None
 
 
+def test_pods_that_controllers_make_are_no_load(summaries):
+    run = summaries["fits"].run
+    before = run.configuration
+    try:
+        for trace, known in (("trace.csv", True), (None, False)):
+            run.configuration = {**before, "trace": trace}
+            assert (terminal.next_command(summaries["fits"]) is not None) == known
+    finally:
+        run.configuration = before
+
+
 def test_next_command_replaces_options(summaries):
     run = summaries["fits"].run
     before = run.command
