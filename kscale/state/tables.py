@@ -25,6 +25,7 @@ class Cluster:
         self.tables: dict[str, Table] = schema.load(extra)
         self.sizes = {"one": 1, **sizes}
         self._rows = schema.full_names(self.tables)
+        self._dimensions = {name: _dimensions(*row) for name, row in self._rows.items()}
         self.columns: dict[str, np.ndarray[Any, Any]] = {}
         self.generation = 0
         self._allocate(self._rows)
@@ -37,18 +38,15 @@ class Cluster:
             if self._by_row(name):
                 blocks.setdefault(table.name, []).append(name)
             else:
-                shape = tuple(map(self._size, self._dimensions(table, column)))
+                shape = tuple(map(self._size, self._dimensions[name]))
                 self.columns[name] = np.full(shape, column.default, column.numpy_dtype)
         for table_name, members in blocks.items():
             for name, array in side_by_side({name: self._rows[name][1] for name in members}, self._size(table_name)):
                 self.columns[name] = array
 
     def _by_row(self, name: str) -> bool:
-        table, column = self._rows[name]
-        return table.by_row and self._dimensions(table, column) == (table.name,)
-
-    def _dimensions(self, table: Table, column: Column) -> tuple[str, ...]:
-        return column.dims or (("one",) if table.name == "cluster" else (table.name,))
+        table = self._rows[name][0]
+        return table.by_row and self._dimensions[name] == (table.name,)
 
     def _size(self, dimension: str) -> int:
         if dimension not in self.sizes:
@@ -72,7 +70,7 @@ class Cluster:
         self.sizes[dimension] = size
         self.generation += 1
         grown = {
-            name: self.columns[name] for name, row in self._rows.items() if dimension in self._dimensions(*row)
+            name: self.columns[name] for name, dimensions in self._dimensions.items() if dimension in dimensions
         }  # fmt: skip
         self._allocate(grown)
         for name, old in grown.items():
@@ -92,6 +90,10 @@ class Cluster:
     def nbytes(self) -> int:
         """Return the memory that all columns take, in bytes."""
         return sum(array.nbytes for array in self.columns.values())
+
+
+def _dimensions(table: Table, column: Column) -> tuple[str, ...]:
+    return column.dims or (("one",) if table.name == "cluster" else (table.name,))
 
 
 def side_by_side(columns: Mapping[str, Column], size: int) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
