@@ -39,6 +39,7 @@ class Composer:
         self._apart: dict[str, tuple[list[str], list[ast.stmt]]] = {}
         self._entries: list[str] = []
         self._functions: dict[str, ast.FunctionDef] = {}
+        self._named: dict[str, frozenset[str]] = {}
         self._inlined = 0
 
     def use(
@@ -55,6 +56,7 @@ class Composer:
         if names[len(names) - len(needs) :] != needs:
             raise ValueError(f"{plain(function).__qualname__}: columns must come last, in {names}")
         self._functions.clear()
+        self._named.clear()
         place = f"{plain(function).__module__}.{plain(function).__qualname__}"
         if self._places.setdefault(name, place) != place:
             raise ValueError(f"'{name}' is {self._places[name]} already, and cannot be {place}")
@@ -72,6 +74,7 @@ class Composer:
         """
         parsed = _Folder().visit(ast.parse(body)).body
         self._functions.clear()
+        self._named.clear()
         driver = ([a.strip() for a in arguments.split(",") if a.strip()], parsed)
         if apart and self._kinds is not None:
             self._apart[name], self._kernels[name] = driver, ["_table"]
@@ -85,7 +88,7 @@ class Composer:
 
         In one table they are those of all entries.
         """
-        return self._needs(self._written(entry)) if self._kinds is None else self._table()
+        return self._needs(entry) if self._kinds is None else self._table()
 
     def source(self) -> str:
         """Return the module's text."""
@@ -113,7 +116,7 @@ class Composer:
         found: dict[str, None] = {}
         left = list(self._entries)
         while left:
-            for name in sorted(_names(self._written(left.pop())) & self._apart.keys() - found.keys()):
+            for name in sorted(self._names(left.pop()) & self._apart.keys() - found.keys()):
                 found[name] = None
                 left.append(name)
         return list(found)
@@ -121,12 +124,12 @@ class Composer:
     def _used(self) -> list[str]:
         """Return the kernels that some entry calls, by name."""
         functions = [*self._parts(), *self._entries]
-        return sorted({name for one in functions for name in _names(self._written(one)) & self._places.keys()})
+        return sorted({name for one in functions for name in self._names(one) & self._places.keys()})
 
     def _table(self) -> list[str]:
         """Return the columns of the one table that all entries take: what they name, and what their kernels do."""
         functions = [*self._parts(), *self._entries]
-        named = {name for one in functions for name in self._needs(self._written(one))}
+        named = {name for one in functions for name in self._needs(one)}
         return sorted(named.union(*(self._tabled.get(name, {}).values() for name in self._used())))
 
     def _rows(self, name: str, table: Mapping[str, int]) -> str:
@@ -136,8 +139,15 @@ class Composer:
         rows = {parameter: (self._kinds[column], table[column]) for parameter, column in self._tabled[name].items()}
         return f", {rows}"
 
-    def _needs(self, function: ast.FunctionDef) -> list[str]:
-        return sorted(_names(function) & self._columns)
+    def _needs(self, entry: str) -> list[str]:
+        return sorted(self._names(entry) & self._columns)
+
+    def _names(self, entry: str) -> frozenset[str]:
+        """Return what an entry names when its drivers are written out."""
+        if entry not in self._named:
+            nodes = ast.walk(self._written(entry))
+            self._named[entry] = frozenset(node.id for node in nodes if isinstance(node, ast.Name))
+        return self._named[entry]
 
     def _written(self, entry: str) -> ast.FunctionDef:
         """Return an entry with its drivers written out, without the columns among its arguments."""
@@ -153,7 +163,7 @@ class Composer:
     def _with_columns(self, entry: str, table: Mapping[str, int]) -> ast.FunctionDef:
         function = copy.copy(self._written(entry))
         own = (self._apart[entry] if entry in self._apart else self._drivers[entry])[0]
-        needs = self._needs(function)
+        needs = self._needs(entry)
         if self._kinds is None:
             function.args = _arguments([*own, *needs])
             return function
@@ -208,10 +218,6 @@ class Composer:
             end: ast.stmt = ast.Return(last.value) if returns else ast.Assign(targets=[target], value=last.value)  # type: ignore[list-item]
             lines += self._expand([ast.fix_missing_locations(end)], name)
         return lines
-
-
-def _names(function: ast.FunctionDef) -> set[str]:
-    return {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
 
 
 def _arguments(names: list[str]) -> ast.arguments:

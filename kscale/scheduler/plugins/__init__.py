@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -173,11 +174,13 @@ class Plugin:
         return [point for point, function in filled.items() if function]
 
 
+@cache
 def found() -> dict[str, Plugin]:
     """Return every plug-in of the shelf by name."""
     return shelf.declared(__name__, Plugin)
 
 
+@cache
 def columns() -> list[Addition]:
     """Return the columns and tables that the leaves of this shelf add to the schema."""
     return [module.COLUMNS for module in shelf.modules(__name__) if hasattr(module, "COLUMNS")]
