@@ -14,10 +14,11 @@ from kscale.controllers.common.bounds import Bounds
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
 from kscale.engine.history import History
+from kscale.engine.kinds import THERE
 from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
-from kscale.engine.world import THERE, World
+from kscale.engine.world import World
 from kscale.node import columns as node_columns
 from kscale.node import filling
 from kscale.node.surroundings import Surroundings

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale import kernels
-from kscale.composition import compose
 from kscale.engine.clock import NEVER
 from kscale.engine.pods import UNKNOWN_START
 from kscale.errors import InputError
@@ -169,16 +167,9 @@ def choose_form(inventory: Inventory, settings: Settings, *, given: bool = False
     seconds = plain_seconds(inventory, tries)
     if not settings.compiled or seconds >= _PLAIN_SECONDS or not inventory.nodes:
         return settings
-    if seconds >= _LOAD_SECONDS and _cached(inventory, settings, given=given):
+    if seconds >= _LOAD_SECONDS and simulation_of(inventory, settings, given=given).is_compiled():
         return settings
     return replace(settings, compiled=False)
-
-
-def _cached(inventory: Inventory, settings: Settings, *, given: bool) -> bool:
-    """Return whether the loop of a run is compiled already."""
-    simulation = simulation_of(inventory, settings, given=given)
-    names = simulation.cluster.kinds()
-    return kernels.cached(compose(names, simulation.profile, settings.memo, simulation.indexed, simulation.kind)[0])
 
 
 def run(simulation: Simulation, progress: Callable[[int, int], None] | None = None) -> None:

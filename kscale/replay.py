@@ -39,6 +39,8 @@ NOT_MODELLED_LIVING = (
 )
 #: How long a run with controllers goes on after the last that is known to come, where nobody says.
 _REST_US = 3_600_000_000
+#: Seconds: runs with controllers that plain Python is estimated to take so long are not compiled, which takes longer.
+_PLAIN_SECONDS = 20.0
 
 
 #: Options that stand first in a command line.
@@ -276,6 +278,13 @@ def scheduler_us(rate: str | None, nodes: int) -> int:
     return max(round(1e6 / pods_per_second), 1)
 
 
+def _loading(simulation: Simulation) -> str:
+    """Return what is told while the loop is made ready."""
+    if not simulation.settings.compiled:
+        return "making the loop as plain Python, which a small run is done with before the loop is compiled"
+    return "loading the compiled loop (the first run of its kind compiles it: half a minute to a minute)"
+
+
 def replay(
     plan: Plan, stages: Stages | None = None, progress: Callable[[int, int, int], None] | None = None
 ) -> tuple[Run, Any]:
@@ -306,7 +315,9 @@ def replay(
                 work.trace, work.nodes, settings, work.typical, scratch=scratch,
                 objects=staged.objects if staged else None, cast=staged.cast if staged else None,
             )  # fmt: skip
-        with stages.stage("compile", "loading the compiled loop (the first run of its kind compiles it: 20 to 40 s)"):
+        if staged and casting.plain_seconds(staged) < _PLAIN_SECONDS and not simulation.is_compiled():
+            simulation.settings = replace(simulation.settings, compiled=False)
+        with stages.stage("compile", _loading(simulation)):
             simulation.compile()
         with stages.stage("simulate", "simulating"):
             total = work.trace.rows.height

@@ -165,7 +165,11 @@ class Simulation:
     def kind(self) -> loop.Kind:
         """What the run needs of the loop."""
         return loop.Kind(
-            self.settings.inflate, self.with_devices, self.profile.preempts, self.objects is not None, self._by_class,
+            self.settings.inflate,
+            self.with_devices,
+            self.profile.preempts,
+            self.objects is not None,
+            self._by_class,
             self.living is not None,
         )
 
@@ -208,6 +212,11 @@ class Simulation:
         cluster.cluster_initial_backoff_us[0] = self.configuration.initial_backoff_us
         cluster.cluster_max_backoff_us[0] = self.configuration.max_backoff_us
         cluster.cluster_scheduler_us[0] = 0 if settings.inflate else settings.scheduler_us
+
+    def is_compiled(self) -> bool:
+        """Return whether the loop was compiled by an earlier run."""
+        names = self.cluster.kinds()
+        return kernels.cached(compose(names, self.profile, self.settings.memo, self.indexed, self.kind)[0])
 
     def compile(self) -> None:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""

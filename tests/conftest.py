@@ -25,9 +25,14 @@ LONGEST = (
     "test_benchmarks.py", "test_fgd.py", "test_replay.py", "test_machine.py", "test_shelves.py", "test_wheel.py",
     "test_budget.py", "test_classes.py", "test_invariants.py", "test_cohorts.py",
 )  # fmt: skip
+#: Folders whose tests look at columns and call kernels as plain Python: compiling them would prove nothing more.
+PLAIN = ("controllers", "living", "node", "scenario")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name in PLAIN and not item.get_closest_marker("compiled"):
+            item.add_marker(pytest.mark.plain)
     if not os.environ.get("KSCALE_DATA"):
         # Small cases made by hand stand beside each of these, and always run.
         absent = pytest.mark.skip(reason="KSCALE_DATA does not name the folder of foreign data, which is not kept here")

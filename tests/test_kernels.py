@@ -178,7 +178,8 @@ def test_a_text_is_loaded_once_compiled_and_each_time_plain() -> None:
 @pytest.mark.compiled
 def test_a_loaded_text_is_compiled() -> None:
     text = (
-        "from kscale import kernels\n\n_entry, _form, _part = kernels.forms(True)\n\n\n@_entry\ndef go(x):\n    return x + 2\n"
+        "from kscale import kernels\n\n_entry, _form, _part = kernels.forms(True)\n\n\n"
+        "@_entry\ndef go(x):\n    return x + 2\n"
     )
     module = kernels.load(text)
     assert plain(module.go) is not module.go

@@ -87,6 +87,5 @@ class Reporter:
             self._bar = Progress(*columns, console=self._console, transient=True, expand=True, refresh_per_second=8)
             self._task = self._bar.add_task("", total=total)
             self._bar.start()
-        self._bar.update(
-            self._task, completed=arrived, total=max(total, arrived), description=f"at {format_duration(now_us)}"
-        )
+        told = f"at {format_duration(now_us)}"
+        self._bar.update(self._task, completed=arrived, total=max(total, arrived), description=told)

@@ -14,8 +14,8 @@ from __future__ import annotations
 from functools import cache
 
 from kscale import shelf
+from kscale.engine.kinds import Kind
 from kscale.engine.reconcile import Controller
-from kscale.engine.world import Kind
 from kscale.state.schema import Addition
 
 __all__ = ["Controller", "Kind", "columns", "found", "kinds"]

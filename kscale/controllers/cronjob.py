@@ -11,9 +11,10 @@ from kscale.controllers.common.cron import MINUTE
 from kscale.controllers.common.cron_times import MANY_MISSED, NONE_MISSED, most_recent, nexts
 from kscale.controllers.common.cronjob_manifest import FORBID, MANIFEST, REPLACE
 from kscale.controllers.common.jobs import COMPLETE, FAILED_JOB, SPEC, UNFINISHED
+from kscale.engine.kinds import THERE, Kind
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import THERE, Kind, World
+from kscale.engine.world import World
 from kscale.state.schema import Column, NewTable
 
 Rows = np.ndarray[Any, Any]

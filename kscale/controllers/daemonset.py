@@ -18,10 +18,11 @@ import numpy as np
 
 from kscale.controllers.common import daemonsets as reading
 from kscale.controllers.common import progressing, sets
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import FAILED, SUCCEEDED, pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import SECOND, Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.descriptions import NodeDescriptions, PodDescription
 from kscale.state.labels import Requirement, Taint
 from kscale.state.schema import Column, NewTable

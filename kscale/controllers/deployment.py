@@ -15,10 +15,11 @@ from kscale.controllers.common import progress, progressing, rollout
 from kscale.controllers.common.family import RECREATE, Family
 from kscale.controllers.common.progress import Progress
 from kscale.controllers.common.replicated import DeploymentManifest, take_deployment
+from kscale.engine.kinds import Kind
 from kscale.engine.pods import GONE, REMOVED
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.schema import Column, NewTable
 

@@ -13,10 +13,11 @@ import numpy as np
 from kscale.controllers.common.budgets import PodDisruptionBudget, take
 from kscale.controllers.common.covering import KIND, TABLE, Counts, covering, there_are
 from kscale.controllers.common.scale import replicas_of
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import FAILED, PENDING, SUCCEEDED
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.schema import Column, NewTable
 

@@ -14,9 +14,10 @@ import numpy as np
 from kscale.controllers.common import services
 from kscale.controllers.common.services import SERVICE, endpoints_of
 from kscale.engine import members
+from kscale.engine.kinds import Kind
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.schema import Column, NewTable
 
 __all__ = ["COLUMNS", "CONTROLLER", "ENDPOINTS", "SERVICE"]

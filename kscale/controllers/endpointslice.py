@@ -15,9 +15,10 @@ from kscale.controllers.common import services
 from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
 from kscale.controllers.common.services import SERVICE, endpoints_of
 from kscale.engine import members
+from kscale.engine.kinds import Kind
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import SECOND, Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.schema import Column, NewTable
 
 __all__ = ["COLUMNS", "ENDPOINTSLICE", "SERVICE", "SLICE"]

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from kscale.engine.kinds import GONE, THERE
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN, pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import GONE, THERE, World
+from kscale.engine.world import World
 from kscale.errors import InputError
 from kscale.state.manifests.workloads import Made
 

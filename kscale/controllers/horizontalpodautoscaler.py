@@ -14,9 +14,10 @@ from kscale.controllers.common import pacing, progressing, recommending
 from kscale.controllers.common.autoscalers import HorizontalPodAutoscaler, take
 from kscale.controllers.common.pacing import NO_TIME, History, Rules
 from kscale.controllers.common.scale import replicas_of
+from kscale.engine.kinds import THERE, Kind
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import THERE, Kind, World
+from kscale.engine.world import World
 from kscale.state.manifests.workloads import Manifest
 from kscale.state.schema import Column, NewTable
 

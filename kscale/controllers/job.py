@@ -26,10 +26,11 @@ from kscale.controllers.common.jobs import (
     SUSPENDED,
     finished,
 )
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import COUNTED, LET_GO
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.schema import Column, NewTable
 
 Rows = np.ndarray[Any, Any]

@@ -14,10 +14,11 @@ from kscale.controllers.common.replicated import (
     take_controller,
     take_replica_set,
 )
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.manifests.workloads import Manifest, content_hash
 from kscale.state.schema import Column, NewTable
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from kscale.controllers.common import progressing, sets
 from kscale.controllers.common import statefulsets as reading
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import FAILED, RUNNING_PHASE, SUCCEEDED, pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.state.schema import Column, NewTable
 
 Rows = np.ndarray[Any, Any]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kscale.engine.world import FREE, GONE, Kind, World
+from kscale.engine.kinds import FREE, GONE, Kind
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 #: What a kind's ``progress`` tells of its objects; -1 where that says nothing of its kind.

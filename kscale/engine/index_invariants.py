@@ -59,7 +59,7 @@ def _touched(cluster: Cluster, expect: Expect) -> None:
         row = int(cluster.counter_touched[counter])
         while row >= 0:
             listed.append(row)
-            row = int(cluster.tally_next[row])
+            row = int(cluster.tally_next[row]) - 1
     single = np.zeros(cluster.sizes["tally"], bool)
     for counter in np.flatnonzero(cluster.counter_single).tolist():
         first = int(cluster.counter_first[counter])

@@ -12,6 +12,7 @@ from typing import Any
 
 from kscale.composer import Composer
 from kscale.engine.clock import FREE, NEVER
+from kscale.engine.kinds import CREATE, DELETE, THERE, TRACK
 from kscale.engine.objects import FAILED, KEEPS, SUCCEEDED
 from kscale.engine.pods import (
     FINISHED,
@@ -28,7 +29,6 @@ from kscale.engine.pods import (
     UNKNOWN_START,
     UNUSED,
 )
-from kscale.engine.world import CREATE, DELETE, THERE, TRACK
 from kscale.kernels import inlined, kernel, plain
 from kscale.vectors import natural
 

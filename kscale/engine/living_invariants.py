@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kscale.engine.clock import NEVER
+from kscale.engine.kinds import FREE
 from kscale.engine.objects import RUNNING_PHASE, SUCCEEDED
 from kscale.engine.pods import FINISHED, GONE, REMOVED, RUNNING, UNUSED
-from kscale.engine.world import FREE
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]

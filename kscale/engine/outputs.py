@@ -160,9 +160,7 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("ready", pl.Int64, "Ready pods.", "pods"),
         Output("available", pl.Int64, "Available pods: ready for long enough.", "pods"),
         Output("most", pl.Int64, "The most pods that the rollout may have; of an autoscaler, maxReplicas.", "pods"),
-        Output(
-            "least", pl.Int64, "The fewest available pods that it may have; of an autoscaler, minReplicas.", "pods"
-        ),
+        Output("least", pl.Int64, "The fewest available pods that it may have; of an autoscaler, minReplicas.", "pods"),
         Output("load", pl.Int64, "What an autoscaler's target was asked to do.", "milli cpu"),
     ),
     "objects": (

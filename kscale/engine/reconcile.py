@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from kscale.engine.clock import NEVER
+from kscale.engine.kinds import GONE, THERE
 from kscale.engine.pods import REMOVED
 from kscale.engine.requests import SECOND, UPDATE, Client, Request, Requests
-from kscale.engine.world import GONE, THERE, World
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 #: Keys that are looked at beside those whose calls can pass: most keys ask for nothing.

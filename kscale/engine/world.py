@@ -11,80 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from kscale.engine import requests
+from kscale.engine import carrying
+from kscale.engine.carrying import make_room
+from kscale.engine.kinds import FREE, GONE, THERE, Kind
 from kscale.engine.load import Loads
 from kscale.engine.members import Members
 from kscale.engine.objects import TRACKS
 from kscale.engine.parts import Parts
-from kscale.engine.pods import GONE as POD_GONE
-from kscale.engine.pods import REMOVED, UNUSED
 from kscale.engine.requests import Request
 from kscale.engine.selected import Holders, Selected
 from kscale.state.descriptions import NodeDescriptions, PodTemplate
-from kscale.state.manifests.workloads import Manifest
 from kscale.state.schema import full_names
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
 #: 2026-01-01T00:00:00Z.
 EPOCH_US = 1_767_225_600_000_000
-#: Values of ``object_live``.
-FREE, THERE, GONE = range(3)
-#: Values of ``request_verb``.
-CREATE, DELETE, ORPHAN_POD, TRACK = range(4)
-#: What a request says beside columns of its kind's table.
-_NO_COLUMNS = ("owner", "object", "object_owner", "uid", "members_first", "members_count")
-_NOBODY = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of objects.
-
-    Attributes:
-        name: as Kubernetes calls it.
-        table: of its columns; it has a row for each object.
-        pods: whether its objects control pods.
-        keeps: whether pods of it that have finished stay until they are deleted.
-        tracks: whether they stay, also those that others delete, until their controller lets go of them.
-        called: names of new objects that their controller creates, from the world and their rows; None where only
-            people make them.
-        progress: what its objects have come to, by the names of ``kscale.engine.history.PROGRESS``: what was asked
-            for, what there is (updated: of the latest template), and the most pods and the fewest available ones that
-            there may be. None where there is nothing to tell.
-        scale: the column of its table that says how many pods are asked for.
-        ordinals: whether its pods are called by their ordinals.
-        manifest: how it is read; None where people do not write it.
-        min_ready: the column of its table that says how long its pods are ready before they are available, in
-            microseconds; empty where they are so at once.
-        parts: the table in which each of its objects has as many rows in a row as the column ``part_count`` of its
-            table says; the column ``part_first`` says where they begin, ``part_room`` how many there is room for.
-            Empty where it has none.
-        members: the table of its members, where it has some (kscale.engine.members).
-        blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
-        collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
-        by_node: whether its objects are looked at anew when nodes are described anew.
-        evicts: decides, as the API server does, which of some pods (rows, each once) may be evicted at a time, and
-            notes it in its objects; None where the kind has no say.
-    """
-
-    name: str
-    table: str
-    pods: bool = False
-    keeps: bool = False
-    tracks: bool = False
-    called: Callable[[World, Rows], list[str]] | None = None
-    min_ready: str = ""
-    progress: Callable[[World, Rows], dict[str, Rows]] | None = None
-    scale: str = ""
-    ordinals: bool = False
-    manifest: Manifest | None = None
-    parts: str = ""
-    members: str = ""
-    blocks: bool = True
-    collected: bool = True
-    by_node: bool = False
-    evicts: Callable[[World, Rows, int], Rows] | None = None
 
 
 @dataclass
@@ -193,7 +135,7 @@ class World:
             if not column.dims or column.dims[0] == of.table:
                 cluster.columns[f"{of.table}_{name}"][rows] = column.default
                 if name in columns:
-                    self._write(f"{of.table}_{name}", rows, columns[name])
+                    self.write(f"{of.table}_{name}", rows, columns[name])
         self.versions[kind] += 1
         cluster.object_kind[objects], cluster.object_row[objects] = self.codes[kind], rows
         cluster.object_live[objects], cluster.object_created_us[objects] = THERE, now_us
@@ -220,11 +162,11 @@ class World:
         if kind in self._parts:
             self._parts[kind].fit(self.cluster.object_row[objects])
 
-    def _write(self, name: str, rows: Rows, values: Rows) -> None:
+    def write(self, name: str, rows: Rows, values: Rows) -> None:
         """Write rows of a column; one of two dimensions becomes as wide as what is written, and is filled up."""
         column = self._columns[name][1]
         if values.ndim > 1:
-            _make_room(self.cluster, column.dims[1], values.shape[1])
+            make_room(self.cluster, column.dims[1], values.shape[1])
             self.cluster.columns[name][rows, values.shape[1] :] = column.default
             self.cluster.columns[name][rows, : values.shape[1]] = values
         else:
@@ -273,7 +215,7 @@ class World:
         cluster.object_owner[objects] = owners
         np.add.at(cluster.object_dependents, owners, 1)
 
-    def _unlink(self, objects: Rows) -> None:
+    def disown(self, objects: Rows) -> None:
         """Make objects dependents of nobody."""
         cluster = self.cluster
         following, preceding = cluster.object_next_dependent, cluster.object_previous_dependent
@@ -312,14 +254,14 @@ class World:
         objects = _from_freed(self._objects_freed, count)
         fresh = np.arange(self._objects, self._objects + count - len(objects))
         self._objects += len(fresh)
-        _make_room(self.cluster, "object", self._objects)
+        make_room(self.cluster, "object", self._objects)
         return np.concatenate([objects, fresh])
 
     def _take_rows(self, kind: str, count: int) -> Rows:
         rows = _from_freed(self._freed[kind], count)
         fresh = np.arange(self._used[kind], self._used[kind] + count - len(rows))
         self._used[kind] += len(fresh)
-        _make_room(self.cluster, self.kinds[kind].table, self._used[kind])
+        make_room(self.cluster, self.kinds[kind].table, self._used[kind])
         return np.concatenate([rows, fresh])
 
     def note(self, objects: Rows, now_us: int) -> None:
@@ -356,7 +298,7 @@ class World:
             self._objects_freed.append(dead)
             owners = cluster.object_owner[dead]
             owners = np.unique(owners[owners >= 0])
-            self._unlink(dead)
+            self.disown(dead)
             dead = owners[
                 (cluster.object_live[owners] == GONE) & (cluster.object_pods[owners] == 0)
                 & (cluster.object_dependents[owners] == 0)
@@ -367,117 +309,15 @@ class World:
 
         What it names and is not there any more is passed over.
         """
-        if request.verb == requests.EVICT_PODS:
-            return self._evict(request, now_us)
-        if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS, requests.TRACK_PODS):
-            self._apply_to_pods(request, now_us)
-        elif request.verb == requests.CREATE_OBJECTS:
-            self._create(request, now_us)
-        elif request.verb == requests.DELETE_OBJECTS:
-            self._delete(request, now_us)
-        else:
-            self._update(request, now_us)
-        return _NOBODY
+        return carrying.apply(self, request, now_us)
 
-    def _evict(self, request: Request, now_us: int) -> Rows:
-        """Delete pods that may be evicted; return the places of the others."""
-        cluster = self.cluster
-        pods = request.columns["pod"]
-        there = np.flatnonzero(
-            (cluster.pod_trace_row[pods] == request.columns["serial"])
-            & ~np.isin(cluster.pod_state[pods], (UNUSED, POD_GONE, REMOVED))
-        )
-        # What is asked twice at once is granted or refused once.
-        there = there[np.unique(pods[there], return_index=True)[1]]
-        there.sort()
-        granted = np.ones(len(there), bool)
-        for kind in self.kinds.values():
-            if kind.evicts is not None:
-                granted[granted] = kind.evicts(self, pods[there[granted]], now_us)
-        going = request.some(there[granted])
-        going.verb = requests.DELETE_PODS
-        self._apply_to_pods(going, now_us)
-        return there[~granted]
+    def kind_by_code(self, code: int) -> Kind:
+        """Return the kind that ``object_kind`` calls by this code."""
+        return self._by_code[code]
 
-    def _apply_to_pods(self, request: Request, now_us: int) -> None:
-        cluster, count = self.cluster, len(request)
-        if request.verb == requests.CREATE_PODS:
-            # A pod of an owner that is gone would be collected at once.
-            request = request.some(cluster.object_live[request.columns["owner"]] == THERE)
-            count = len(request)
-        _make_room(cluster, "request", count)
-        verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD,
-                 requests.TRACK_PODS: TRACK}  # fmt: skip
-        cluster.request_verb[:count] = verbs[request.verb]
-        for name, values in request.columns.items():
-            cluster.columns[f"request_{name}"][:count] = values
-        cluster.cluster_requests[0], cluster.cluster_requests_cursor[0] = count, 0
-        self.carry_out(now_us)
-
-    def _create(self, request: Request, now_us: int) -> None:
-        owner = request.columns["owner"]
-        kept = (owner < 0) | (self.cluster.object_live[owner] == THERE)
-        request = request.some(kept)
-        if len(request):
-            columns = {name: values for name, values in request.columns.items() if name not in _NO_COLUMNS}
-            made = self.create(request.kind, columns, now_us, owner=request.columns["owner"])
-            self._put_members(request, self.kinds[request.kind], made)
-
-    def _put_members(self, request: Request, kind: Kind, objects: Rows) -> None:
-        if "members_first" in request.columns:
-            source = request.columns["members_first"], request.columns["members_count"]
-            self.members.put(kind.table, kind.members, self.cluster.object_row[objects], source, request.members)
-
-    def _delete(self, request: Request, now_us: int) -> None:
-        cluster = self.cluster
-        objects = request.columns["object"]
-        there = (cluster.object_uid[objects] == request.columns["uid"]) & (cluster.object_live[objects] == THERE)
-        objects, policy = objects[there], request.columns["policy"][there]
-        waits = policy > 0
-        cluster.object_finalizer[objects[waits]] = policy[waits]
-        fresh = objects[waits][cluster.object_deleted_us[objects[waits]] < 0]
-        cluster.object_deleted_us[fresh] = now_us
-        gone = objects[~waits]
-        cluster.object_deleted_us[gone] = np.where(
-            cluster.object_deleted_us[gone] < 0, now_us, cluster.object_deleted_us[gone]
-        )
-        cluster.object_live[gone] = GONE
-        for code in np.unique(cluster.object_kind[gone]).tolist():
-            self.versions[self._by_code[code].name] += 1
-        self.note(objects, now_us)
-
-    def _update(self, request: Request, now_us: int) -> None:
-        cluster = self.cluster
-        kind, _, spec = request.kind.partition(".")
-        objects = request.columns["object"]
-        there = cluster.object_live[objects] == THERE
-        if "uid" in request.columns:
-            there &= cluster.object_uid[objects] == request.columns["uid"]
-        table = self.kinds[kind].table
-        for name in [name for name in request.columns if name.startswith(requests.GIVEN)]:
-            column = cluster.columns[f"{table}_{name.removeprefix(requests.GIVEN)}"]
-            there &= column[cluster.object_row[objects]] == request.columns[name]
-        objects = objects[there]
-        if "part" in request.columns:
-            self._parts[kind].write(cluster.object_row[objects], {n: v[there] for n, v in request.columns.items()})
-            return
-        if "object_owner" in request.columns:
-            self.note(objects, now_us)
-            self._unlink(objects)
-            owners = request.columns["object_owner"][there]
-            self._link(objects[owners >= 0], owners[owners >= 0])
-        self._put_members(request.some(there), self.kinds[kind], objects)
-        for name, values in request.columns.items():
-            if name in _NO_COLUMNS or name.startswith(requests.GIVEN):
-                continue
-            rows = objects if name.startswith("object_") else cluster.object_row[objects]
-            full = name if name.startswith("object_") else f"{table}_{name}"
-            self._write(full, rows, values[there])
-        if spec:
-            self.fit_parts(kind, objects)
-            self.versions[kind] += 1
-            cluster.object_generation[objects] += 1
-        self.note(objects, now_us)
+    def parts_of(self, kind: str) -> Parts:
+        """Return the parts of a kind's objects."""
+        return self._parts[kind]
 
 
 def _from_freed(freed: list[Rows], count: int) -> Rows:
@@ -490,8 +330,3 @@ def _from_freed(freed: list[Rows], count: int) -> Rows:
         taken.append(last)
         count -= len(last)
     return np.concatenate(taken)
-
-
-def _make_room(cluster: Cluster, dimension: str, size: int) -> None:
-    if size > cluster.sizes[dimension]:
-        cluster.resize(dimension, max(size, 2 * cluster.sizes[dimension]))

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN
-from kscale.engine.world import Kind
 from kscale.errors import InputError
 from kscale.scenario import models
 from kscale.scenario.changing import RESTARTED, changed, part, template_path, with_images

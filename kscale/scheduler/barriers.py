@@ -34,7 +34,7 @@ def open_barriers(
         while row >= 0:
             node = topology_node[counter_topology[counter], row - counter_first[counter]]
             spot_barriers[node_spot[node], lane] += np.int16(1)
-            row = tally_next[row]
+            row = tally_next[row] - 1
 
 
 @hot

@@ -16,18 +16,18 @@ def touch(
     """Keep the list of a counter's rows that are not 0, when a row goes from ``before`` by ``sign``."""
     if before == 0:
         first = counter_touched[counter]
-        tally_next[row], tally_previous[row] = np.int32(first), np.int32(-1)
+        tally_next[row], tally_previous[row] = np.int32(first + 1), np.int32(0)
         if first >= 0:
-            tally_previous[first] = np.int32(row)
+            tally_previous[first] = np.int32(row + 1)
         counter_touched[counter] = row
     elif before + sign == 0:
-        after, ahead = tally_next[row], tally_previous[row]
+        after, ahead = tally_next[row] - 1, tally_previous[row] - 1
         if ahead >= 0:
-            tally_next[ahead] = after
+            tally_next[ahead] = np.int32(after + 1)
         else:
             counter_touched[counter] = after
         if after >= 0:
-            tally_previous[after] = ahead
+            tally_previous[after] = np.int32(ahead + 1)
 
 
 @inlined

@@ -40,7 +40,7 @@ def gather_groups(
         topology, row = counter_topology[counter], counter_touched[counter]
         while row >= 0:
             node = topology_node[topology, row - counter_first[counter]]
-            row = tally_next[row]
+            row = tally_next[row] - 1
             spot = node_spot[node]
             if spot_stamp[spot] != stamp:
                 if groups == kinds + most:

@@ -38,7 +38,9 @@ class Cluster:
                 blocks.setdefault(table.name, []).append(name)
             else:
                 shape = tuple(map(self._size, self._dimensions(table, column)))
-                self.columns[name] = np.full(shape, column.default, column.numpy_dtype)
+                # What is 0 everywhere takes memory where it is written to.
+                dtype, default = column.numpy_dtype, column.default
+                self.columns[name] = np.full(shape, default, dtype) if default else np.zeros(shape, dtype)
         for table_name, members in blocks.items():
             for name, array in side_by_side({name: self._rows[name][1] for name in members}, self._size(table_name)):
                 self.columns[name] = array

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kscale.engine.kinds import FREE
 from kscale.engine.objects import FOREGROUND
-from kscale.engine.world import FREE
 from tests.controllers.services import one, pods_made, selecting
 from tests.controllers.test_garbage import delete
 from tests.controllers.world import Hand

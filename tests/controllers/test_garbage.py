@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.controllers.garbage import check_owners, default_policy
+from kscale.engine.kinds import FREE, GONE, THERE
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN
 from kscale.engine.requests import Requests
-from kscale.engine.world import FREE, GONE, THERE
 from kscale.errors import InputError
 from kscale.state.manifests.faults import Item
 from kscale.state.manifests.workloads import Made

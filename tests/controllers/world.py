@@ -8,10 +8,11 @@ import numpy as np
 
 from kscale import controllers
 from kscale.engine import living, objects, pods
+from kscale.engine.kinds import CREATE, DELETE, THERE, TRACK
 from kscale.engine.objects import FAILED, SUCCEEDED
 from kscale.engine.pods import FINISHED, QUEUED, REMOVED, RUNNING, UNUSED
 from kscale.engine.reconcile import Manager
-from kscale.engine.world import CREATE, DELETE, THERE, TRACK, World
+from kscale.engine.world import World
 from kscale.kernels import parameters, plain_form
 from kscale.state import schema
 from kscale.state.descriptions import NodeDescriptions, PodTemplate

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kscale.engine.kinds import FREE, GONE, THERE
 from kscale.engine.living_invariants import living_violations
 from kscale.engine.objects import FOREGROUND, pods_of
 from kscale.engine.requests import Requests
-from kscale.engine.world import FREE, GONE, THERE
 from tests.controllers.world import Hand
 
 

@@ -14,9 +14,10 @@ from kscale.controllers.common.progress import (
     PROGRESS_DEADLINE_EXCEEDED,
     PROGRESSING,
 )
+from kscale.engine.kinds import THERE
 from kscale.engine.objects import RUNNING_PHASE
 from kscale.engine.pods import EVICTED, GONE, REMOVED, UNUSED
-from kscale.engine.world import THERE, World
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 

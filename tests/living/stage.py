@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kscale import casting, scenario
-from kscale.engine.world import THERE, World
+from kscale.engine.kinds import THERE
+from kscale.engine.world import World
 from kscale.simulation import Settings, Simulation
 from kscale.state.manifests import ReadOptions
 from kscale.traces import Options

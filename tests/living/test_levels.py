@@ -40,7 +40,7 @@ def sleeping(made: Simulation, name: str, point: int, seconds: int) -> Callable[
     return look
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds(rough=False), st.sampled_from(sorted(controllers.found())), st.integers(1, 150), st.integers(1, LAST))
 def test_a_stop_changes_nothing_in_the_end(drawn: Drawn, name: str, point: int, seconds: int) -> None:
     drawn = settled(drawn)

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from kscale import controllers
-from kscale.engine.world import Kind, World
+from kscale.engine.kinds import Kind
+from kscale.engine.world import World
 from kscale.errors import InputError
 from kscale.scenario import Action, plan, read
 from kscale.state.manifests import models

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from kscale.controllers.common.progress import AVAILABILITY, PROGRESSING
+from kscale.engine.kinds import THERE
 from kscale.engine.pods import GONE, REMOVED, UNUSED
 from kscale.engine.requests import CREATE_OBJECTS, DELETE_OBJECTS, UPDATE, Request, Requests
-from kscale.engine.world import THERE, World
+from kscale.engine.world import World
 
 Columns = dict[str, Any]
 COUNTS = ("status_replicas", "updated_replicas", "ready_replicas", "available_replicas", "unavailable_replicas")

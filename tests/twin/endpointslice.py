@@ -84,8 +84,7 @@ def reconcile(slices: list[Slice], ports: int, wanted: list[Endpoint], most: int
 
 
 def addresses(pods: list[tuple[int, bool, bool]], publish: bool, most: int) -> tuple[list[tuple[int, int]], bool]:
-    """Return (serial, ready) of pods (serial, ready, terminating) that have an address, and whether some are left out.
-    """
+    """Return (serial, ready) of pods (serial, ready, terminating) with an address, and whether some are left out."""
     named = [(serial, publish or ready) for serial, ready, terminating in pods if publish or not terminating]
     first = sorted(serial for serial, ready in named if ready)
     then = sorted(serial for serial, ready in named if not ready)

@@ -14,8 +14,9 @@ import numpy as np
 from kscale.controllers.common.covering import KIND as BUDGET
 from kscale.controllers.common.covering import TABLE as BUDGET_TABLE
 from kscale.controllers.common.family import Family
+from kscale.engine.kinds import THERE
 from kscale.engine.pods import GONE, REMOVED, UNUSED
-from kscale.engine.world import THERE, World
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 

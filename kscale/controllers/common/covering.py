@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from kscale.engine.kinds import THERE
 from kscale.engine.objects import pods_of
 from kscale.engine.pods import GONE, REMOVED, UNUSED
-from kscale.engine.world import THERE, World
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 KIND, TABLE = "PodDisruptionBudget", "poddisruptionbudget"

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from kscale.controllers.common.rollout import fenceposts, most_unavailable, sums
-from kscale.engine.world import THERE, World
+from kscale.engine.kinds import THERE
+from kscale.engine.world import World
 
 Rows = np.ndarray[Any, Any]
 #: Values of ``deployment_strategy``.

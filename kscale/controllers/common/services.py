@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from kscale.engine.kinds import Kind
 from kscale.engine.objects import RUNNING_PHASE, UNKNOWN_PHASE
-from kscale.engine.world import Kind, World
+from kscale.engine.world import World
 from kscale.errors import InputError
 from kscale.state.manifests import models
 from kscale.state.manifests.faults import need, one_of

@@ -115,7 +115,21 @@ def _field(place: int) -> st.SearchStrategy[str]:
 
 
 SCHEDULES = st.tuples(*map(_field, range(5))).map(" ".join)
-ZONES = st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu"])
+ZONES = st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "America/Havana"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1-1/2 0 * * *", "59/1 0 * * *", "0 23/1 * * *", "0 0 5-5/3 * *", "0 0 31/1 * ?", "0 0 4,* * 1", "0 0 4 * 2,?",
+        "0 0 */2 * 1", "0 0 4 * */2", "0 0 */1 * 1", "0 0 4 * */01", "0 0 * * 1/3", "0 0 * * 6/1", "0 0 * * Sat/2",
+        "0 0 * * 6-6/1", "0 0 * * Mon-1/2", "0 0 * * Mon-fri/2", "0 0 * 1-JUL *", "0 0 * dec/1 *", "0 0 * 12-12/5 *",
+    ],
+)  # fmt: skip
+def test_what_libraries_read_otherwise(text: str) -> None:
+    for day in range(1, 29):
+        after = at(f"2016-12-{day:02}T00:00+00:00")
+        assert cron.next_after(text, "UTC", after) == twin.next_after(text.lower(), "UTC", after, 40)
 
 
 @settings(max_examples=60, deadline=None)
