@@ -139,7 +139,8 @@ _WORLDS: dict[str, dict[str, Any]] = {}
 
 def parameters(function: Callable[..., Any]) -> list[str]:
     """Return the names of a kernel's parameters, in order."""
-    return list(inspect.signature(plain(function)).parameters)
+    code = plain(function).__code__
+    return list(code.co_varnames[: code.co_argcount])
 
 
 @cache

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import pwd
 import shutil
@@ -25,13 +26,15 @@ LONGEST = (
     "test_benchmarks.py", "test_fgd.py", "test_replay.py", "test_machine.py", "test_shelves.py", "test_wheel.py",
     "test_budget.py", "test_classes.py", "test_invariants.py", "test_cohorts.py",
 )  # fmt: skip
+TESTS = Path(__file__).parent
 #: Folders whose tests look at columns and call kernels as plain Python: compiling them would prove nothing more.
 PLAIN = ("controllers", "living", "node", "scenario")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.parent.name in PLAIN and not item.get_closest_marker("compiled"):
+        folder = item.path.relative_to(TESTS).parts[0] if TESTS in item.path.parents else ""
+        if folder in PLAIN and not item.get_closest_marker("compiled"):
             item.add_marker(pytest.mark.plain)
     if not os.environ.get("KSCALE_DATA"):
         # Small cases made by hand stand beside each of these, and always run.
@@ -41,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(absent)
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    # What was imported stays: looking through it for garbage again and again takes a third of the time otherwise.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def kinds() -> dict[str, Kind]:
     return shelf.declared(__name__, Kind)
 
 
+@cache
 def columns() -> list[Addition]:
     """Return the tables and columns that leaves declare."""
     return [module.COLUMNS for module in shelf.modules(__name__) if hasattr(module, "COLUMNS")]

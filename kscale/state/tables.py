@@ -25,6 +25,7 @@ class Cluster:
         self.tables: dict[str, Table] = schema.load(extra)
         self.sizes = {"one": 1, **sizes}
         self._rows = schema.full_names(self.tables)
+        self._dimensions = {name: _dimensions(*row) for name, row in self._rows.items()}
         self.columns: dict[str, np.ndarray[Any, Any]] = {}
         self.generation = 0
         self._allocate(self._rows)
@@ -37,7 +38,7 @@ class Cluster:
             if self._by_row(name):
                 blocks.setdefault(table.name, []).append(name)
             else:
-                shape = tuple(map(self._size, self._dimensions(table, column)))
+                shape = tuple(map(self._size, self._dimensions[name]))
                 # What is 0 everywhere takes memory where it is written to.
                 dtype, default = column.numpy_dtype, column.default
                 self.columns[name] = np.full(shape, default, dtype) if default else np.zeros(shape, dtype)
@@ -46,11 +47,8 @@ class Cluster:
                 self.columns[name] = array
 
     def _by_row(self, name: str) -> bool:
-        table, column = self._rows[name]
-        return table.by_row and self._dimensions(table, column) == (table.name,)
-
-    def _dimensions(self, table: Table, column: Column) -> tuple[str, ...]:
-        return column.dims or (("one",) if table.name == "cluster" else (table.name,))
+        table = self._rows[name][0]
+        return table.by_row and self._dimensions[name] == (table.name,)
 
     def _size(self, dimension: str) -> int:
         if dimension not in self.sizes:
@@ -74,7 +72,7 @@ class Cluster:
         self.sizes[dimension] = size
         self.generation += 1
         grown = {
-            name: self.columns[name] for name, row in self._rows.items() if dimension in self._dimensions(*row)
+            name: self.columns[name] for name, dimensions in self._dimensions.items() if dimension in dimensions
         }  # fmt: skip
         self._allocate(grown)
         for name, old in grown.items():
@@ -94,6 +92,10 @@ class Cluster:
     def nbytes(self) -> int:
         """Return the memory that all columns take, in bytes."""
         return sum(array.nbytes for array in self.columns.values())
+
+
+def _dimensions(table: Table, column: Column) -> tuple[str, ...]:
+    return column.dims or (("one",) if table.name == "cluster" else (table.name,))
 
 
 def side_by_side(columns: Mapping[str, Column], size: int) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:

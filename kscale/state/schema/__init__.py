@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 
@@ -86,7 +88,7 @@ def load(extra: Iterable[Addition] = ()) -> dict[str, Table]:
     Raises ValueError when a column is declared twice or added to an unknown table.
     """
     tables: dict[str, Table] = {}
-    for module in shelf.modules(__name__):
+    for module in _leaves():
         name = module.__name__.rpartition(".")[2]
         doc = (module.__doc__ or "").strip()
         tables[name] = Table(name, doc, {}, getattr(module, "BY_ROW", False))
@@ -107,6 +109,11 @@ def load(extra: Iterable[Addition] = ()) -> dict[str, Table]:
                 raise ValueError(f"columns are added to the unknown table '{name}'")
             _add(tables, name, columns, "a leaf")
     return tables
+
+
+@cache
+def _leaves() -> tuple[ModuleType, ...]:
+    return tuple(shelf.modules(__name__))
 
 
 def _add(tables: dict[str, Table], table: str, columns: Iterable[Column], where: str) -> None:
