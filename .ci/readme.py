@@ -1,7 +1,7 @@
 """Runs the commands of the README's console blocks and compares what they print; ``--write`` puts the output in.
 
 Each block is a command behind ``$ `` and its output on stdout. Figures that depend on the machine (pods/s) are not
-compared. The commands run in an empty folder that sees ``traces/`` and ``tests/``.
+compared. The commands run in an empty folder that sees ``docs/``, ``traces/`` and ``tests/``.
 """
 
 import os
@@ -30,7 +30,7 @@ def main() -> int:
         "COLUMNS": "80",
     }
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("traces", "tests"):
+        for name in ("docs", "traces", "tests"):
             (Path(folder) / name).symlink_to(ROOT / name)
         for found in BLOCK.finditer(text):
             command, expected = found[1], found[2]

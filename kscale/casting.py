@@ -21,10 +21,13 @@ from kscale.scenario.effects import Create, Write
 from kscale.simulation import Objects
 from kscale.state.descriptions import DisruptionBudget, NodeDescriptions
 from kscale.state.intake import describe_nodes, describe_template
+from kscale.state.lives import NEVER_RESTART, ContainerLife, PodLife
 from kscale.state.manifests import Inventory, ReadOptions
 from kscale.state.manifests.taking import Gathering, gather_objects, no_collection
 from kscale.traces import PODS, Trace
 
+#: How a pod of a trace lives: it runs as long as recorded, once.
+_TRACED = PodLife((ContainerLife(restart=NEVER_RESTART),), NEVER_RESTART)
 #: Seconds of plain Python per pod's life, and per node that is scored for it (measured on small runs, kubelets, their
 #: controllers and the recording included); and how many pods come in the place of one.
 _PER_LIFE, _PER_NODE, _LIVES = 20e-3, 30e-6, 4
@@ -79,7 +82,7 @@ def stage(
     if trace is not None:
         pods = pl.concat([pods, _moved(trace.pods, count)])
         specs = pl.concat([specs, trace.specs], how="diagonal")
-        templates += [describe_template(row) for row in trace.specs.iter_rows(named=True)]
+        templates += [replace(describe_template(row), life=_TRACED) for row in trace.specs.iter_rows(named=True)]
     added = pods.height - len(inventory.pods)
     described: NodeDescriptions = taken.objects.nodes
     if nodes is not None:
@@ -118,4 +121,4 @@ def plain_seconds(staged: Staged) -> float:
 
 
 def _moved(pods: pl.DataFrame, count: int) -> pl.DataFrame:
-    return pods.select(PODS).with_columns(spec=(pl.col("spec") + count).cast(pl.UInt32))
+    return pods.select(*PODS).with_columns(spec=(pl.col("spec") + count).cast(pl.UInt32))

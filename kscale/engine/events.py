@@ -28,7 +28,8 @@ _KIND_BITS = 3
 _TEXTS: Any = {"object": pl.String, "node": pl.UInt32, "reason": pl.Categorical}
 #: What each time of a pod is the time of: by the status that it has at last, or of all others.
 _STAMPS = {
-    "ended_us": {"failed": "Deleted", "evicted": "Evicted", "": "Succeeded"}, "arrived_us": {"": "Arrived"},
+    "ended_us": {"failed": "Deleted", "deleted": "Deleted", "evicted": "Evicted", "": "Succeeded"},
+    "arrived_us": {"": "Arrived"},
     "first_failed_us": {"refused": "Refused", "": "FailedScheduling"}, "bound_us": {"": "Scheduled"},
     "started_us": {"": "Started"},
 }  # fmt: skip
