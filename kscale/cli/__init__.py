@@ -41,6 +41,7 @@ COMMANDS = (
             "kscale replay openb_pods.csv --nodes openb_nodes.csv --inflate --policy FGD --seed 42 --out run",
             "kscale replay jobs.swf --nodes '64cpu,256Gi:500' --until 7d --load 1.5 --out run",
             "kscale replay pods.csv --nodes nodes.csv --config scheduler.yaml --out run",
+            "kscale replay -f manifests/ --nodes '8cpu,32Gi:20' --scenario day.yaml --out run",
         ),
     ),
     Command(

@@ -24,10 +24,10 @@ def replay(
     /,
     *,
     out: Path,
-    filename: Objects = (),
-    scenario: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    filename: Annotated[Objects, Parameter(show_default=False)] = (),
+    scenario: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     nodes: str | None = None,
-    client_limits: bool = True,
+    client_limits: Annotated[bool, Parameter(show_default=False)] = True,
     format: str | None = None,
     policy: str = "default",
     inflate: Flag = False,
@@ -63,8 +63,8 @@ def replay(
         controllers and kubelets are at work, for an hour after the last that is known to come. May be given several
         times.
     scenario
-        Scenario file: timed or random actions on the objects (apply, scale, image, pause, rollback, delete, crash,
-        registry, load); see docs/scenarios.md. May be given several times.
+        Scenario file: timed or random actions on the objects (apply, scale, image, pause, rollback, delete, evict,
+        crash, registry, load …); see docs/scenarios.md. May be given several times.
     nodes
         Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``.
     client_limits
