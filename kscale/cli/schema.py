@@ -40,7 +40,7 @@ def _type(dtype: object) -> str:
 
 
 def _state() -> dict[str, pl.DataFrame]:
-    from kscale import controllers
+    from kscale import living
     from kscale.scheduler import plugins
     from kscale.state.schema import load
 
@@ -59,5 +59,5 @@ def _state() -> dict[str, pl.DataFrame]:
             ],
             schema=dict.fromkeys(("column", "type", "shape", "unit", "manifest", "meaning"), pl.String),
         )
-        for name, table in load([*plugins.columns(), *controllers.columns()]).items()
+        for name, table in load([*plugins.columns(), *living.columns()]).items()
     }

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from kscale import living
 from kscale.cli import COMMANDS, overview
-from kscale.engine.outputs import OUTPUTS
+from kscale.engine.outputs import LIVING_OUTPUTS, OUTPUTS
 from kscale.scheduler import plugins
 from kscale.state.schema import load
 
@@ -97,14 +98,14 @@ def test_the_headline_is_the_same_in_the_file_and_in_the_terminal(cli, play, wor
 
 def test_schema_lists_every_column(cli):
     shown = json.loads(cli("schema", "--outputs", "-o", "json").out)
-    assert shown.keys() == {f"{table}.parquet" for table in OUTPUTS}
-    for table, columns in OUTPUTS.items():
+    assert shown.keys() == {f"{table}.parquet" for table in OUTPUTS | LIVING_OUTPUTS}
+    for table, columns in (OUTPUTS | LIVING_OUTPUTS).items():
         rows = shown[f"{table}.parquet"]
         assert [row["column"] for row in rows] == [column.name for column in columns]
         assert all(row["type"] and row["meaning"] for row in rows)
         assert all(row["unit"] for row in rows if row["column"].endswith(("_us", "_milli", "*")))
     state = json.loads(cli("schema", "-o", "json").out)
-    tables = load(plugins.columns())
+    tables = load([*plugins.columns(), *living.columns()])
     assert state.keys() == tables.keys()
     for name, table in tables.items():
         assert [row["column"] for row in state[name]] == [f"{name}_{column}" for column in table.columns]
