@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import gc
+import email.parser
 import os
 import pwd
 import shutil
@@ -54,7 +55,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def users_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder of somebody who may not write everywhere: what root tests, it tests as nobody."""
+    """A folder of somebody who may not write everywhere: what root tests, it tests as nobody.
+
+    Nobody may not read root's Python either: what is imported late (the parser of packages' versions) is there before.
+    """
+    assert email.parser
     if os.geteuid() != 0:
         yield tmp_path
         return
