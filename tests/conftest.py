@@ -1,7 +1,7 @@
 """What all tests share."""
 
-import gc
 import email.parser
+import gc
 import os
 import pwd
 import shutil
