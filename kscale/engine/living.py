@@ -341,3 +341,54 @@ while cluster_requests_cursor[0] < cluster_requests[0]:
                 take_owner(pod, now_us)
 return 0
 """
+
+# In the place of what the loop does where pods start when bound, and end by their durations.
+ARRIVE = """
+fresh_life(pod, arrival_owner[cluster_arrivals_cursor[0] - 1], arrival_number[cluster_arrivals_cursor[0] - 1], -1)
+adopt(pod)
+count_owned(pod, 1)
+note_pod(pod, now_us)
+"""
+
+# What was bound before the run is taken to be running, and ready.
+RESUME = """
+    count_owned(pod, -1)
+    kubelet_resume(pod, node, now_us)
+    become_available(pod, now_us)
+    count_owned(pod, 1)
+    wake(pod)"""
+
+FREE_LEFT = f"""
+if life_changed[pod] != 0:
+    pod_state[pod] = {REMOVED}
+else:
+    free_row(pod)
+"""
+
+SUCCEED = """
+bind(pod, node, now_us)
+pod_started_us[pod] = -1
+begin_life(pod, node, now_us)
+if life_deleted_us[pod] >= 0:
+    kubelet_stop(pod, now_us)
+    wake(pod)
+note_event(pod_template[pod], 1)
+"""
+
+EVICT = """
+note_event(pod_template[pod], 0)
+count_owned(pod, -1)
+depart(pod)
+note_pod(pod, now_us)
+"""
+
+CONTROL_PHASE = """
+    if cluster_phase[0] == 2:
+        if cluster_control_us[0] <= now_us:
+            return CONTROL_CODE
+        cluster_phase[0] = 3"""
+
+TRY_THERE = f"""if pod_state[pod] == {GONE}:
+                    free_left(pod)
+                else:
+                    try_pod(pod, now_us)"""

@@ -30,7 +30,6 @@ from kscale.engine.pods import (
     HELD,
     IN_FLIGHT,
     QUEUED,
-    REMOVED,
     RESTING_STATE,
     RUNNING,
     STATUS_EVICTED,
@@ -69,27 +68,27 @@ def define(composer: Composer, kind: Kind) -> None:
     """Add the loop's drivers; the entries are ``run`` and ``sample``. ``define_moves`` comes first."""
     waits = not kind.inflate
     composer.define("come", "pod, now_us", _COME)
-    sort = _SORT_OBJECTS.replace("START", _RESUME if kind.living else _START)
-    arrive = _ARRIVE + (_ARRIVE_ALIVE if kind.living else _ARRIVE_WITH_END)
+    sort = _SORT_OBJECTS.replace("START", living.RESUME if kind.living else _START)
+    arrive = _ARRIVE + (living.ARRIVE if kind.living else _ARRIVE_WITH_END)
     composer.define("arrive", "now_us", arrive + (sort if kind.objects else "come(pod, now_us)"))
     composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
     back = _JOIN_COHORT if kind.cohorts else _COME_BACK
     composer.define("come_back", "pod, now_us", back if waits else _REFUSE)
     if kind.living:
         composer.define("give_up", "pod", _LEAVE_NOMINATED if kind.preempts else "pass")
-        composer.define("free_left", "pod", _FREE_LEFT)
+        composer.define("free_left", "pod", living.FREE_LEFT)
         living.define(composer)
     else:
         composer.define("free_left", "pod", "free_row(pod)")
     end = _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
     end = end.replace("LEAVE", _LEAVE_NOMINATED if kind.preempts else "pass")
     composer.define("end", "pod, now_us", end)
-    succeed = _SUCCEED_ALIVE if kind.living else _SUCCEED
+    succeed = living.SUCCEED if kind.living else _SUCCEED
     bound = succeed + ("denominate(pod)" if kind.preempts else "") if waits else "bind(pod, node, now_us)"
     composer.define("succeed", "pod, node, now_us", bound)
     composer.define("finish_try", "pod, now_us", _FINISH_TRY)
     if kind.preempts:
-        gone = _EVICT_ALIVE if kind.living else _EVICT_IN_TIME if waits else _EVICT_AT_ONCE
+        gone = living.EVICT if kind.living else _EVICT_IN_TIME if waits else _EVICT_AT_ONCE
         composer.define("evict", "pod, now_us", _EVICT + gone)
     tries.define(
         composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts, pins=kind.living and not kind.cohorts
@@ -103,10 +102,12 @@ def define(composer: Composer, kind: Kind) -> None:
     text = text.replace("DUES_WANTED", f"if {living.DUES_FULL}: return {DUES}" if kind.living else "pass")
     text = text.replace("AFTER_TIMERS", "2" if kind.living else "3")
     text = text.replace("NEXT_LIVING", "due = next_living(due)" if kind.living else "pass")
-    text = text.replace("CONTROL_PHASE", _CONTROL if kind.living else "pass")
+    text = text.replace(
+        "CONTROL_PHASE", living.CONTROL_PHASE.replace("CONTROL_CODE", str(CONTROL)) if kind.living else "pass"
+    )
     looks = living.LOOK_DUE.replace("FULL_CODE", str(FULL)).replace("DUES_CODE", str(DUES))
     text = text.replace("END_DUE", looks if kind.living else _END_DUE if waits else "pass")
-    line = _TAKE_LINE.replace("TRY_LINE", _TRY_THERE if kind.living else "try_pod(pod, now_us)")
+    line = _TAKE_LINE.replace("TRY_LINE", living.TRY_THERE if kind.living else "try_pod(pod, now_us)")
     text = text.replace("TAKE", line if kind.cohorts else _TAKE).replace(
         "LINES_WANTED", _LINES_WANTED if kind.cohorts else "pass"
     )
@@ -210,54 +211,9 @@ if pod_end_us[pod] >= 0:
     calendar_push(pod, max(pod_end_us[pod], now_us))
 """
 
-_ARRIVE_ALIVE = """
-fresh_life(pod, arrival_owner[cluster_arrivals_cursor[0] - 1], arrival_number[cluster_arrivals_cursor[0] - 1], -1)
-adopt(pod)
-count_owned(pod, 1)
-note_pod(pod, now_us)
-"""
-
 _START = """
     if ends_us >= 0 and pod_end_us[pod] < 0:
         calendar_push(pod, ends_us)"""
-
-# What was bound before the run is taken to be running, and ready.
-_RESUME = """
-    count_owned(pod, -1)
-    kubelet_resume(pod, node, now_us)
-    become_available(pod, now_us)
-    count_owned(pod, 1)
-    wake(pod)"""
-
-_FREE_LEFT = f"""
-if life_changed[pod] != 0:
-    pod_state[pod] = {REMOVED}
-else:
-    free_row(pod)
-"""
-
-_SUCCEED_ALIVE = """
-bind(pod, node, now_us)
-pod_started_us[pod] = -1
-begin_life(pod, node, now_us)
-if life_deleted_us[pod] >= 0:
-    kubelet_stop(pod, now_us)
-    wake(pod)
-note_event(pod_template[pod], 1)
-"""
-
-_EVICT_ALIVE = """
-note_event(pod_template[pod], 0)
-count_owned(pod, -1)
-depart(pod)
-note_pod(pod, now_us)
-"""
-
-_CONTROL = f"""
-    if cluster_phase[0] == 2:
-        if cluster_control_us[0] <= now_us:
-            return {CONTROL}
-        cluster_phase[0] = 3"""
 
 _COME = f"""
 pod_state[pod] = {QUEUED}
@@ -370,11 +326,6 @@ _TAKE_LINE = f"""elif queue_size[{ACTIVE}] + queue_size[{WOKEN}] > 0:
             cluster_work[0] += 1
             if pod >= 0:
                 TRY_LINE"""
-
-_TRY_THERE = f"""if pod_state[pod] == {GONE}:
-                    free_left(pod)
-                else:
-                    try_pod(pod, now_us)"""
 
 _TAKE = f"""elif queue_size[{ACTIVE}] + queue_size[{BACKOFF}] > 0:
             pod = take_next(now_us)
