@@ -14,7 +14,7 @@ import numpy as np
 from kscale.composer import Composer
 from kscale.engine.lists import link, unlink
 from kscale.engine.pods import GONE, REMOVED, UNUSED
-from kscale.kernels import kernel, plain
+from kscale.kernels import inlined, kernel, plain
 from kscale.state.tables import Cluster
 from kscale.vectors import natural
 
@@ -34,19 +34,31 @@ _FEW, _LOOKED_AT = 64, 1000
 Rows = np.ndarray[Any, Any]
 
 
+@inlined
+def _log(row: int, changed: Any, log: Any, count: Any) -> None:
+    """Put a row into a log of what changed, where it does not stand there yet."""
+    if changed[row] == 0:
+        changed[row] = 1
+        log[natural(count[0])] = row
+        count[0] += 1
+
+
+@inlined
+def _call_controllers(now_us: int, cluster_control_us: Any, cluster_watch_us: Any) -> None:
+    """Let controllers look at the next multiple of ``cluster_watch_us``."""
+    due = (now_us // cluster_watch_us[0] + 1) * cluster_watch_us[0]
+    if due < cluster_control_us[0]:
+        cluster_control_us[0] = due
+
+
 @kernel
 def note_object(
     object_: int, now_us: int, object_changed: Any, object_log: Any, cluster_objects_changed: Any,
     cluster_control_us: Any, cluster_watch_us: Any,
 ) -> None:  # fmt: skip
     """Log that an object changed: controllers see it at the next multiple of ``cluster_watch_us``."""
-    if object_changed[object_] == 0:
-        object_changed[object_] = 1
-        object_log[natural(cluster_objects_changed[0])] = object_
-        cluster_objects_changed[0] += 1
-    due = (now_us // cluster_watch_us[0] + 1) * cluster_watch_us[0]
-    if due < cluster_control_us[0]:
-        cluster_control_us[0] = due
+    _log(object_, object_changed, object_log, cluster_objects_changed)
+    _call_controllers(now_us, cluster_control_us, cluster_watch_us)
 
 
 @kernel
@@ -55,18 +67,10 @@ def note_pod(
     object_changed: Any, object_log: Any, cluster_objects_changed: Any, cluster_control_us: Any, cluster_watch_us: Any,
 ) -> None:  # fmt: skip
     """Log that a pod changed, and its owner with it."""
-    if life_changed[pod] == 0:
-        life_changed[pod] = 1
-        life_log[natural(cluster_pods_changed[0])] = pod
-        cluster_pods_changed[0] += 1
-    owner = life_owner[pod]
-    if owner >= 0 and object_changed[owner] == 0:
-        object_changed[owner] = 1
-        object_log[natural(cluster_objects_changed[0])] = owner
-        cluster_objects_changed[0] += 1
-    due = (now_us // cluster_watch_us[0] + 1) * cluster_watch_us[0]
-    if due < cluster_control_us[0]:
-        cluster_control_us[0] = due
+    _log(pod, life_changed, life_log, cluster_pods_changed)
+    if life_owner[pod] >= 0:
+        _log(life_owner[pod], object_changed, object_log, cluster_objects_changed)
+    _call_controllers(now_us, cluster_control_us, cluster_watch_us)
 
 
 @kernel
