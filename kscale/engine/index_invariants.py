@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kscale.state.schema.segment import BITS
 from kscale.state.tables import Cluster
 
 Array = np.ndarray[Any, Any]
@@ -48,24 +49,29 @@ def _barriers(cluster: Cluster, lanes: Array, expect: Expect) -> None:
         wanted = np.zeros(cluster.sizes["node"], np.int64)
         for counter in cluster.barrier_counter[cluster.ask_barrier_first[ask] : cluster.ask_barrier_last[ask]]:
             domain = cluster.topology_domain[cluster.counter_topology[counter]]
-            wanted += (domain >= 0) & (cluster.tally_count[cluster.counter_first[counter] + domain] > 0)
+            wanted += (domain >= 0) & (cluster.tally_count[_rows(cluster, int(counter), np.maximum(domain, 0))] > 0)
         found = cluster.spot_barriers[cluster.node_spot, lane]
         expect(np.array_equal(found, wanted), "spot_barriers is not the number of barriers with pods")
 
 
+def _rows(cluster: Cluster, counter: int, domains: Array) -> Array:
+    """Return the rows of tally in which a counter's domains are counted."""
+    segments = cluster.counter_first[counter] + (domains >> BITS)
+    rows: Array = cluster.segment_place[segments] + (domains & ((1 << BITS) - 1))
+    return rows
+
+
 def _touched(cluster: Cluster, expect: Expect) -> None:
-    listed: list[int] = []
     for counter in np.flatnonzero(cluster.counter_single).tolist():
-        row = int(cluster.counter_touched[counter])
-        while row >= 0:
-            listed.append(row)
-            row = int(cluster.tally_next[row]) - 1
-    single = np.zeros(cluster.sizes["tally"], bool)
-    for counter in np.flatnonzero(cluster.counter_single).tolist():
-        first = int(cluster.counter_first[counter])
-        single[first : first + int(cluster.counter_domains[counter])] = True
-    counted = np.flatnonzero((cluster.tally_count != 0) & single)
-    expect(sorted(listed) == counted.tolist(), "the lists of touched nodes are not those with pods")
+        domains = np.arange(int(cluster.counter_domains[counter]))
+        rows = _rows(cluster, counter, domains)
+        listed: list[int] = []
+        domain = int(cluster.counter_touched[counter])
+        while domain >= 0 and len(listed) <= len(domains):
+            listed.append(domain)
+            domain = int(cluster.tally_next[rows[domain]]) - 1
+        counted = np.flatnonzero(cluster.tally_count[rows] != 0)
+        expect(sorted(listed) == counted.tolist(), "the lists of touched nodes are not those with pods")
 
 
 def _plot(cluster: Cluster, plot: int, expect: Expect) -> None:

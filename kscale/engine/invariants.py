@@ -12,6 +12,7 @@ from kscale.engine.index_invariants import index_violations
 from kscale.engine.living_invariants import living_violations
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING, UNUSED
 from kscale.engine.queue_invariants import queue_violations
+from kscale.state.schema.segment import BITS
 from kscale.state.tables import Cluster
 
 Array = np.ndarray[Any, Any]
@@ -111,10 +112,23 @@ def _counters(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> No
     domain = cluster.topology_domain[cluster.counter_topology[counter], node]
     counts, masked = domain >= 0, nodemask >= 0
     counts[masked] &= cluster.nodemask_node[nodemask[masked], node[masked]] != 0
-    tally = np.bincount((cluster.counter_first[counter] + domain)[counts], minlength=cluster.sizes["tally"])
+    segment, place = cluster.counter_first[counter] + (domain >> BITS), domain & ((1 << BITS) - 1)
+    rows = (cluster.segment_place[np.where(counts, segment, 0)] + place)[counts]
+    tally = np.bincount(rows, minlength=cluster.sizes["tally"])
     expect(np.array_equal(tally, cluster.tally_count), "tally_count is not what the pods come to")
+    _segments(cluster, expect)
     total = np.bincount(counter[counts], minlength=cluster.sizes["counter"])
     expect(np.array_equal(total, cluster.counter_total), "counter_total is not what the pods come to")
+
+
+def _segments(cluster: Cluster, expect: Expect) -> None:
+    """Places are given to one segment each, or are free."""
+    places = cluster.segment_place[cluster.segment_place != 0] >> BITS
+    free = cluster.segment_free[: cluster.cluster_free_places[0]] >> BITS
+    given = np.sort(np.concatenate([places, free]))
+    expect(np.array_equal(given, np.arange(1, cluster.cluster_places[0] + 1)), "places of segments are not one each")
+    used = np.count_nonzero(cluster.tally_count.reshape(-1, 1 << BITS), axis=1)
+    expect(np.array_equal(used[cluster.segment_place >> BITS], cluster.segment_used), "segment_used is miscounted")
 
 
 def _ports(cluster: Cluster, pods: Array, nodes: Array, expect: Expect) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kscale.kernels import hot, kernel
+from kscale.scheduler.counting import counted
 from kscale.scheduler.profile import Profile
 from kscale.state.tables import Cluster
 
@@ -22,7 +23,8 @@ Array = npt.NDArray[Any]
 def open_barriers(
     template: int, lane: int,
     template_ask: Any, ask_barrier_first: Any, ask_barrier_last: Any, barrier_counter: Any, counter_topology: Any,
-    counter_first: Any, counter_touched: Any, tally_next: Any, topology_node: Any, node_spot: Any, spot_barriers: Any,
+    counter_first: Any, counter_touched: Any, segment_place: Any, tally_next: Any, topology_node: Any, node_spot: Any,
+    spot_barriers: Any,
 ) -> None:  # fmt: skip
     """Count, for the lane of the template's ask, the barriers on every node."""
     for spot in range(len(spot_barriers)):
@@ -30,11 +32,11 @@ def open_barriers(
     ask = template_ask[template]
     for entry in range(ask_barrier_first[ask], ask_barrier_last[ask]):
         counter = barrier_counter[entry]
-        row = counter_touched[counter]
-        while row >= 0:
-            node = topology_node[counter_topology[counter], row - counter_first[counter]]
+        domain = counter_touched[counter]
+        while domain >= 0:
+            node = topology_node[counter_topology[counter], domain]
             spot_barriers[node_spot[node], lane] += np.int16(1)
-            row = tally_next[row] - 1
+            domain = counted(counter_first[counter], domain, segment_place, tally_next) - 1
 
 
 @hot

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import inlined, kernel
+from kscale.scheduler.counting import counted
 from kscale.scheduler.lanes import FAN, best_in_kind
 
 
@@ -19,10 +20,10 @@ from kscale.scheduler.lanes import FAN, best_in_kind
 def gather_groups(
     template: int, lane: int,
     template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any, counter_touched: Any,
-    counter_first: Any, counter_topology: Any, topology_node: Any, topology_domain: Any, tally_next: Any,
-    node_spot: Any, node_kind: Any, kind_domain: Any, kind_best: Any, kind_fitting: Any, spot_score: Any,
-    spot_stamp: Any, block_stamp: Any, bank_stamp: Any, group_kind: Any, group_spot: Any, group_domain: Any,
-    group_share: Any, group_sums: Any, cluster_search: Any, cluster_alone: Any,
+    counter_first: Any, counter_topology: Any, topology_node: Any, topology_domain: Any, segment_place: Any,
+    tally_next: Any, node_spot: Any, node_kind: Any, kind_domain: Any, kind_best: Any, kind_fitting: Any,
+    spot_score: Any, spot_stamp: Any, block_stamp: Any, bank_stamp: Any, group_kind: Any, group_spot: Any,
+    group_domain: Any, group_share: Any, group_sums: Any, cluster_search: Any, cluster_alone: Any,
 ) -> int:  # fmt: skip
     """Gather the groups; return how many, -1 where more than ``cluster_alone`` nodes would stand by themselves."""
     kinds, most = len(kind_best), cluster_alone[0]
@@ -37,10 +38,10 @@ def gather_groups(
     stamp = cluster_search[0]
     for entry in range(template_hosted_first[template], template_hosted_last[template]):
         counter = hosted_counter[entry]
-        topology, row = counter_topology[counter], counter_touched[counter]
-        while row >= 0:
-            node = topology_node[topology, row - counter_first[counter]]
-            row = tally_next[row] - 1
+        topology, domain = counter_topology[counter], counter_touched[counter]
+        while domain >= 0:
+            node = topology_node[topology, domain]
+            domain = counted(counter_first[counter], domain, segment_place, tally_next) - 1
             spot = node_spot[node]
             if spot_stamp[spot] != stamp:
                 if groups == kinds + most:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import hot, inlined, kernel
+from kscale.scheduler.counting import counted
 from kscale.scheduler.lanes import FAN
 
 #: Groups of a plot at most; a template with more is scanned.
@@ -28,9 +29,9 @@ NONE = -1
 @kernel
 def patch_of(
     plot: int, kind: int, node: int, template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any,
-    counter_first: Any, counter_topology: Any, topology_domain: Any, tally_count: Any, plot_template: Any,
-    plot_patches: Any, plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any, plot_best: Any,
-    plot_member: Any, node_spot: Any, scan_count: Any,
+    counter_first: Any, counter_topology: Any, topology_domain: Any, segment_place: Any, tally_count: Any,
+    plot_template: Any, plot_patches: Any, plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any,
+    plot_best: Any, plot_member: Any, node_spot: Any, scan_count: Any,
 ) -> int:  # fmt: skip
     """Return the group that a node belongs to, a new one where it is the first; -1 where there are too many."""
     template = plot_template[plot]
@@ -39,7 +40,9 @@ def patch_of(
     for entry in range(first, last):
         counter = hosted_counter[entry]
         domain = topology_domain[counter_topology[counter], node]
-        count = tally_count[counter_first[counter] + domain] if domain >= 0 else np.int32(0)
+        count = np.int32(0)
+        if domain >= 0:
+            count = counted(counter_first[counter], domain, segment_place, tally_count)
         scan_count[entry - first] = count
         code = code * np.uint64(0x9E3779B1) + np.uint64(count)
     place: Any = np.int64((code ^ (code >> np.uint64(17))) & np.uint64(PLACES - 1))
@@ -109,11 +112,11 @@ def free_plot(
 def lay_plot(
     plot: int, template: int, lane: int,
     template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any, counter_first: Any,
-    counter_topology: Any, topology_domain: Any, tally_count: Any, plot_template: Any, plot_patches: Any,
-    plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any, plot_best: Any, plot_member: Any,
-    node_spot: Any, scan_count: Any, plot_used_at: Any, plot_spot_patch: Any, plot_spot_score: Any, spot_node: Any,
-    spot_score: Any, node_kind: Any, template_scanned_until: Any, template_plot: Any, cluster_log_head: Any,
-    cluster_plots: Any,
+    counter_topology: Any, topology_domain: Any, segment_place: Any, tally_count: Any, plot_template: Any,
+    plot_patches: Any, plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any, plot_best: Any,
+    plot_member: Any, node_spot: Any, scan_count: Any, plot_used_at: Any, plot_spot_patch: Any, plot_spot_score: Any,
+    spot_node: Any, spot_score: Any, node_kind: Any, template_scanned_until: Any, template_plot: Any,
+    cluster_log_head: Any, cluster_plots: Any,
 ) -> bool:  # fmt: skip
     """Give the template a plot; tell whether its groups are few enough."""
     clear_plot(plot, plot_template, plot_patches, plot_place)
@@ -126,8 +129,8 @@ def lay_plot(
             continue
         patch = patch_of(
             plot, node_kind[node], node, template_hosted_first, template_hosted_last, hosted_counter, counter_first,
-            counter_topology, topology_domain, tally_count, plot_template, plot_patches, plot_kind, plot_count,
-            plot_place, plot_fitting, plot_best, plot_member, node_spot, scan_count,
+            counter_topology, topology_domain, segment_place, tally_count, plot_template, plot_patches, plot_kind,
+            plot_count, plot_place, plot_fitting, plot_best, plot_member, node_spot, scan_count,
         )  # fmt: skip
         if patch < 0:
             clear_plot(plot, plot_template, plot_patches, plot_place)
@@ -158,10 +161,11 @@ def _look_again(plot: int, patch: int, bank: int, plot_spot_patch: Any, plot_spo
 def settle_plots(
     node: int, since: int, counter_moved_at: Any,
     template_ask: Any, ask_lane: Any, template_hosted_first: Any, template_hosted_last: Any, hosted_counter: Any,
-    counter_first: Any, counter_topology: Any, topology_domain: Any, tally_count: Any, plot_template: Any,
-    plot_patches: Any, plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any, plot_best: Any,
-    plot_member: Any, node_spot: Any, scan_count: Any, plot_used_at: Any, plot_spot_patch: Any, plot_spot_score: Any,
-    spot_score: Any, node_kind: Any, template_scanned_until: Any, cluster_log_head: Any, cluster_plots: Any,
+    counter_first: Any, counter_topology: Any, topology_domain: Any, segment_place: Any, tally_count: Any,
+    plot_template: Any, plot_patches: Any, plot_kind: Any, plot_count: Any, plot_place: Any, plot_fitting: Any,
+    plot_best: Any, plot_member: Any, node_spot: Any, scan_count: Any, plot_used_at: Any, plot_spot_patch: Any,
+    plot_spot_score: Any, spot_score: Any, node_kind: Any, template_scanned_until: Any, cluster_log_head: Any,
+    cluster_plots: Any,
 ) -> None:  # fmt: skip
     """Bring every plot up to date with a node that has changed, at the position ``since`` of the log or later."""
     spot, kind, now = node_spot[node], node_kind[node], cluster_log_head[0]
@@ -184,13 +188,14 @@ def settle_plots(
             if counter_moved_at[counter] < since:
                 continue
             domain = topology_domain[counter_topology[counter], node]
-            if domain >= 0 and tally_count[counter_first[counter] + domain] != plot_count[plot, patch, entry - first]:
-                moved = True
+            if domain >= 0:
+                count = counted(counter_first[counter], domain, segment_place, tally_count)
+                moved = moved or count != plot_count[plot, patch, entry - first]
         if moved:
             patch = patch_of(
                 plot, kind, node, template_hosted_first, template_hosted_last, hosted_counter, counter_first,
-                counter_topology, topology_domain, tally_count, plot_template, plot_patches, plot_kind, plot_count,
-                plot_place, plot_fitting, plot_best, plot_member, node_spot, scan_count,
+                counter_topology, topology_domain, segment_place, tally_count, plot_template, plot_patches, plot_kind,
+                plot_count, plot_place, plot_fitting, plot_best, plot_member, node_spot, scan_count,
             )  # fmt: skip
             if patch < 0:
                 clear_plot(plot, plot_template, plot_patches, plot_place)

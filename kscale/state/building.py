@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kscale.state.descriptions import NodeDescriptions, PodDescription, PodTemplate, Selector
 from kscale.state.labels import Labels
+from kscale.state.schema.segment import BITS
 from kscale.state.tables import Cluster
 
 #: Rows of ``topology`` that are no label: the whole cluster is one domain, and every node is a domain of its own.
@@ -52,8 +53,9 @@ class Building:
         self._namespaces: dict[Selector, set[str]] = {}
         self._marks: dict[str, dict[int, int]] = {}
         self._sizes: dict[str, int] = {}
-        self._selected: dict[tuple[Selector, tuple[str, ...] | None], Mask] = {}
+        self._selected: dict[tuple[Selector, tuple[str, ...] | None], npt.NDArray[np.int64]] = {}
         self._hosted: list[tuple[int, dict[str, int]]] = []
+        self._seen: dict[tuple[int, int], Mask] = {}
         self._barring: set[str] = set()
 
     def configuration(self, template: PodTemplate) -> Any:
@@ -110,17 +112,21 @@ class Building:
 
     def selected(self, selector: Selector | None, namespaces: Collection[str] | None) -> Mask:
         """Return which templates a selector selects in these namespaces (None is all of them)."""
-        if selector is None:
-            return np.zeros(len(self.templates), bool)
+        found = np.zeros(len(self.templates), bool)
+        if selector is not None:
+            found[self._rows(selector, namespaces)] = True
+        return found
+
+    def _rows(self, selector: Selector, namespaces: Collection[str] | None) -> npt.NDArray[np.int64]:
+        # Kept as rows: of 100,000 selectors and as many templates, masks would take 10 GB.
         key = (selector, None if namespaces is None else tuple(sorted(namespaces)))
         found = self._selected.get(key)
         if found is None:
-            found = np.ones(len(self.templates), bool)
-            for requirement in selector.requirements:
-                found &= self.labels.matches((requirement,))
+            term = selector.requirements
+            found = self.labels.rows(term) if term else np.arange(len(self.templates))
             if namespaces is not None:
                 codes = [self._codes[name] for name in namespaces if name in self._codes]
-                found &= self.namespace == codes[0] if len(codes) == 1 else np.isin(self.namespace, codes)
+                found = found[np.isin(self.namespace[found], codes)]
             self._selected[key] = found
         return found
 
@@ -174,12 +180,17 @@ class Building:
         """Return the lengths of the dimensions that it decides; ``tables`` are those of the plug-ins."""
         sizes = {table: self._sizes.get(table, len(self._lists.get(table, ()))) for table in tables}
         domains = [int(d.max(initial=-1)) + 1 for d in self._domains]
-        topologies = [topology for topology, _, _ in self._counters]
+        # One domain more than there are, never counted in: what nodes without any of the pods have.
+        segments = sum((domains[topology] >> BITS) + 1 for topology, _, _ in self._counters)
+        for topology, _, nodemask in self._counters:
+            if (topology, nodemask) not in self._seen:
+                self._seen[topology, nodemask] = self._eligible(topology, nodemask)
         self._hosted = self._list_hosted()
         return sizes | {
             "topology": len(self._domains), "nodemask": len(self._mask_rows), "peers": len(self._peer_rows),
             "counter": len(self._counted),
-            "tally": sum(domains[t] + 1 for t in topologies), "counting": sum(len(c) for c in self._counted),
+            "segment": segments, "tally": (segments + 1) << BITS, "seen": sum(map(len, self._seen.values())),
+            "counting": sum(len(c) for c in self._counted),
             "domain": max([*domains, 1]) + 1, "hosted": len(self._hosted),
         }  # fmt: skip
 
@@ -193,7 +204,7 @@ class Building:
 
         Those that do no more than bar come last.
         """
-        singles = {topology for topology, _, _ in self._counters if self.single(topology)}
+        singles = {topology for topology in {topology for topology, _, _ in self._counters} if self.single(topology)}
         hosted = [row for row, (topology, _, _) in enumerate(self._counters) if topology in singles]
         known = np.zeros(len(self._counters), bool)
         known[hosted] = True
@@ -227,25 +238,34 @@ class Building:
             _fill_list(cluster, "hosted", self._hosted)
 
     def _fill_counters(self, cluster: Cluster) -> None:
+        seen_first, first = {}, 0
+        for key, eligible in self._seen.items():
+            seen_first[key] = first
+            cluster.seen_eligible[first : first + len(eligible)] = eligible
+            first += len(eligible)
+        good = {key: int(eligible.sum()) for key, eligible in self._seen.items()}
         first = 0
         for row, (topology, _, nodemask) in enumerate(self._counters):
-            domain = self._domains[topology]
-            count = int(domain.max(initial=-1)) + 1
-            counts = domain >= 0 if nodemask < 0 else (domain >= 0) & (self._mask_rows[nodemask] != 0)
-            cluster.counter_topology[row], cluster.counter_nodemask[row] = topology, nodemask
-            cluster.counter_first[row], cluster.counter_domains[row] = first, count
+            key = (topology, nodemask)
+            cluster.counter_topology[row], cluster.counter_nodemask[row] = key
+            cluster.counter_first[row], cluster.counter_domains[row] = first, len(self._seen[key])
+            cluster.counter_seen_first[row], cluster.counter_eligible[row] = seen_first[key], good[key]
             cluster.counter_single[row] = cluster.topology_single[topology]
-            eligible = cluster.tally_eligible[first : first + count]
-            eligible[domain[counts]] = 1
-            cluster.counter_eligible[row] = int(eligible.sum())
-            # One more row, never counted in: what nodes without any of the pods have.
-            first += count + 1
+            first += (len(self._seen[key]) >> BITS) + 1
         if self._counted:
             templates = np.concatenate(self._counted)
             counters = np.repeat(np.arange(len(self._counted)), [len(c) for c in self._counted])
             order = np.argsort(templates, kind="stable")
             cluster.counting_counter[:] = counters[order]
             _fill_bounds(cluster, "counting", templates[order])
+
+    def _eligible(self, topology: int, nodemask: int) -> Mask:
+        """Return which domains of a topology have a node whose pods count."""
+        domain = self._domains[topology]
+        counts = domain >= 0 if nodemask < 0 else (domain >= 0) & (self._mask_rows[nodemask] != 0)
+        eligible = np.zeros(int(domain.max(initial=-1)) + 1, bool)
+        eligible[domain[counts]] = True
+        return eligible
 
 
 def _fill_list(cluster: Cluster, table: str, rows: list[tuple[int, dict[str, int]]]) -> None:

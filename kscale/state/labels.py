@@ -181,6 +181,9 @@ def integer(text: str) -> int | None:
     return value if -_INT64 <= value < _INT64 else None
 
 
+Rows = npt.NDArray[np.int64]
+
+
 class Labels:
     """Interned label keys and values, and the label columns of the nodes.
 
@@ -196,6 +199,7 @@ class Labels:
         for node, labels in enumerate(nodes):
             for key, value in labels.items():
                 self.columns[self.keys[key], node] = self.values[value]
+        self._sorted: dict[int, tuple[Rows, npt.NDArray[np.int32]]] = {}
         integers = [integer(value) for value in values]
         self._integers = np.array([0 if value is None else value for value in integers], np.int64)
         self._is_integer = np.array([value is not None for value in integers], bool)
@@ -215,12 +219,35 @@ class Labels:
         """
         result = np.full(self.columns.shape[1], bool(term))
         for requirement in term:
-            result &= self._matches(requirement)
+            result &= self._matches(requirement, slice(None))
         return result
 
-    def _matches(self, requirement: Requirement) -> npt.NDArray[np.bool_]:
+    def rows(self, term: Term) -> Rows:
+        """Return the nodes that match ``term``, ascending; costs by how many have a value that the term names."""
+        named = next((requirement for requirement in term if requirement.operator == "In"), None)
+        if named is None:
+            return np.flatnonzero(self.matches(term))
+        rows = self._having(named)
+        for requirement in term:
+            if requirement is not named:
+                rows = rows[self._matches(requirement, rows)]
+        return rows
+
+    def _having(self, requirement: Requirement) -> Rows:
         key = self.keys.get(requirement.key)
-        column = self.columns[key] if key is not None else np.full(self.columns.shape[1], -1, np.int32)
+        if key is None:
+            return np.empty(0, np.int64)
+        if key not in self._sorted:
+            order = np.argsort(self.columns[key], kind="stable")
+            self._sorted[key] = (order, self.columns[key][order])
+        order, values = self._sorted[key]
+        codes = np.array([self.values[v] for v in set(requirement.values) if v in self.values], np.int32)
+        bounds = zip(np.searchsorted(values, codes), np.searchsorted(values, codes, "right"), strict=True)
+        return np.sort(np.concatenate([np.empty(0, np.int64), *(order[first:last] for first, last in bounds)]))
+
+    def _matches(self, requirement: Requirement, rows: Rows | slice) -> npt.NDArray[np.bool_]:
+        key = self.keys.get(requirement.key)
+        column = (self.columns[key] if key is not None else np.full(self.columns.shape[1], -1, np.int32))[rows]
         if requirement.operator == "Exists":
             return column >= 0
         if requirement.operator == "DoesNotExist":

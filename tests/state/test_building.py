@@ -16,6 +16,7 @@ from kscale.state.descriptions import PodTemplate, Selector, Surroundings
 from kscale.state.intake import Sizes, gather, take_in
 from kscale.state.labels import Requirement
 from kscale.state.schema import Column, NewTable
+from kscale.state.schema.segment import BITS
 from kscale.state.tables import Cluster
 from kscale.traces import NODES, SPECS
 from tests.engine.columns import call
@@ -96,16 +97,58 @@ def test_counters_are_made_once_for_topology_templates_and_nodes() -> None:
     assert cluster.counter_topology.tolist() == [zone, zone, NODE, zone, CLUSTER]
     assert cluster.counter_nodemask.tolist() == [-1, -1, -1, some, -1]
     assert cluster.counter_domains.tolist() == [2, 2, 4, 2, 1]
-    # Each has one row more, in which nothing is ever counted.
-    assert cluster.counter_first.tolist() == [0, 3, 6, 11, 14]
+    # Each has one domain more, in which nothing is ever counted; 64 are a segment.
+    assert cluster.counter_first.tolist() == [0, 1, 2, 3, 4] and cluster.sizes["segment"] == 5
     assert cluster.counter_eligible.tolist() == [2, 2, 4, 2, 1]
-    assert len(cluster.tally_count) == 16 and cluster.tally_eligible.sum() == 11
+    # Counters of one topology and one set of nodes share what they see.
+    assert cluster.seen_eligible.tolist() == [1] * 9 and cluster.counter_seen_first.tolist() == [0, 0, 2, 6, 8]
     assert cluster.counter_single.tolist() == [0, 0, 1, 0, 0]
     counting = [
         cluster.counting_counter[first:last].tolist()
         for first, last in zip(cluster.template_counting_first, cluster.template_counting_last, strict=True)
     ]
     assert counting == [[0, 2, 3], [1, 4], [0, 2, 3]]
+
+
+def counts_of(cluster: Cluster, counter: int) -> list[int]:
+    """What a counter counted, by domain."""
+    first = int(cluster.counter_first[counter])
+    domains = range(int(cluster.counter_domains[counter]))
+    rows = [int(cluster.segment_place[first + (domain >> BITS)]) + domain % (1 << BITS) for domain in domains]
+    counts: list[int] = cluster.tally_count[rows].tolist()
+    return counts
+
+
+def test_places_are_given_while_they_are_used_and_used_again() -> None:
+    building = made()
+    two = mask(0, 2, length=3)
+    building.counter(NODE, two)
+    building.counter(NODE, mask(1, length=3))
+    cluster = filled(building)
+    place = cluster.segment_place
+    assert place.tolist() == [0, 0] and len(cluster.tally_count) == 3 << BITS
+    call(count_pod, cluster, 1, 2, 1)
+    call(count_pod, cluster, 0, 1, 1)
+    assert place.tolist() == [128, 64] and cluster.segment_used.tolist() == [1, 1]
+    call(count_pod, cluster, 1, 2, -1)
+    assert place.tolist() == [128, 0] and counts_of(cluster, 1) == [0, 0, 0, 0]
+    call(count_pod, cluster, 1, 3, 1)
+    assert place.tolist() == [128, 64] and counts_of(cluster, 1) == [0, 0, 0, 1] and cluster.cluster_places[0] == 2
+
+
+def test_a_trial_gives_no_place_up() -> None:
+    building = made()
+    building.counter(NODE, mask(0, length=3))
+    cluster = filled(building)
+    call(count_pod, cluster, 0, 1, 1)
+    cluster.cluster_trial[0] = 1
+    call(count_pod, cluster, 0, 1, -1)
+    assert cluster.segment_place.tolist() == [64] and counts_of(cluster, 0) == [0, 0, 0, 0]
+    call(count_pod, cluster, 0, 1, 1)
+    cluster.cluster_trial[0] = 0
+    assert counts_of(cluster, 0) == [0, 1, 0, 0] and cluster.segment_used.tolist() == [1]
+    call(count_pod, cluster, 0, 1, -1)
+    assert cluster.segment_place.tolist() == [0] and cluster.counter_touched.tolist() == [-1]
 
 
 def test_pods_are_counted_where_their_domain_is() -> None:
@@ -118,13 +161,13 @@ def test_pods_are_counted_where_their_domain_is() -> None:
     b, a = cluster.topology_domain[zone, [0, 1]].tolist()
     for template, node in ((0, 0), (2, 3), (0, 1), (0, 2), (1, 0)):
         call(count_pod, cluster, template, node, 1)
-    counts = cluster.tally_count.tolist()
-    assert (counts[a], counts[b]) == (1, 2)  # n2 has no zone, and template 1 does not count
-    assert (counts[3 + a], counts[3 + b]) == (1, 1)  # n3 is not among the nodes that count
-    assert counts[6:] == [1, 1, 1, 1, 0]
+    by_zone, some_by_zone, by_node = (counts_of(cluster, counter) for counter in range(3))
+    assert (by_zone[a], by_zone[b]) == (1, 2)  # n2 has no zone, and template 1 does not count
+    assert (some_by_zone[a], some_by_zone[b]) == (1, 1)  # n3 is not among the nodes that count
+    assert by_node == [1, 1, 1, 1]
     assert cluster.counter_total.tolist() == [3, 2, 4]
     call(count_pod, cluster, 2, 3, -1)
-    assert cluster.tally_count.tolist()[b] == 1 and cluster.counter_total.tolist() == [2, 2, 3]
+    assert counts_of(cluster, 0)[b] == 1 and cluster.counter_total.tolist() == [2, 2, 3]
 
 
 def test_domains_without_a_node_that_counts_are_not_eligible() -> None:
@@ -132,8 +175,8 @@ def test_domains_without_a_node_that_counts_are_not_eligible() -> None:
     zone = building.topology("zone")
     building.counter(zone, mask(0, length=3), building.nodemask(mask(1, 2)))
     cluster = filled(building)
-    assert cluster.tally_eligible[cluster.topology_domain[zone, 1]] == cluster.counter_eligible[0] == 1
-    assert cluster.tally_eligible.sum() == 1
+    assert cluster.seen_eligible[cluster.topology_domain[zone, 1]] == cluster.counter_eligible[0] == 1
+    assert cluster.seen_eligible.sum() == 1
 
 
 def test_a_watched_counter_is_listed_for_trials_once() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kscale.kernels import kernel
+from kscale.scheduler.counting import counted
 from kscale.scheduler.plugins import Plugin
 from kscale.state.building import Building, Mask
 from kscale.state.descriptions import PodTemplate, PodTerm, Selector
@@ -183,7 +184,8 @@ def unwelcome(
     template: int, first: int, last: int, reason: int, sums: Any,
     template_together_first: Any, template_together_last: Any, template_together_itself: Any, together_counter: Any,
     template_apart_first: Any, template_apart_last: Any, apart_counter: Any, apart_existing: Any,
-    counter_topology: Any, counter_first: Any, counter_total: Any, topology_domain: Any, tally_count: Any,
+    counter_topology: Any, counter_first: Any, counter_total: Any, topology_domain: Any, segment_place: Any,
+    tally_count: Any,
 ) -> None:  # fmt: skip
     """Reject by required affinity (bit 0), own anti-affinity (bit 1), anti-affinity of pods that are there (bit 2).
 
@@ -200,7 +202,8 @@ def unwelcome(
             domain_of, start = topology_domain[counter_topology[counter]], counter_first[counter]
             for node in range(first, last):
                 if sums[node] >= 0 and (
-                    domain_of[node] < 0 or (not alone and tally_count[start + domain_of[node]] <= 0)
+                    domain_of[node] < 0
+                    or (not alone and counted(start, domain_of[node], segment_place, tally_count) <= 0)
                 ):
                     sums[node] = np.int32(-1 - (1 << reason))
     for existing in range(2):
@@ -210,7 +213,11 @@ def unwelcome(
                 continue
             domain_of, start = topology_domain[counter_topology[counter]], counter_first[counter]
             for node in range(first, last):
-                if sums[node] >= 0 and domain_of[node] >= 0 and tally_count[start + domain_of[node]] > 0:
+                if (
+                    sums[node] >= 0
+                    and domain_of[node] >= 0
+                    and counted(start, domain_of[node], segment_place, tally_count) > 0
+                ):
                     sums[node] = np.int32(-1 - (1 << (reason + 1 + existing)))
 
 
@@ -232,14 +239,14 @@ def has_no_company(
 def company(
     template: int, sums: Any,
     template_preference_first: Any, template_preference_last: Any, preference_counter: Any, preference_weight: Any,
-    counter_topology: Any, counter_first: Any, counter_total: Any, topology_domain: Any, tally_count: Any,
-    scan_wide: Any,
+    counter_topology: Any, counter_first: Any, counter_total: Any, topology_domain: Any, segment_place: Any,
+    tally_count: Any, scan_wide: Any,
 ) -> bool:  # fmt: skip
     """Sum, per feasible node, the weights of the terms by the pods that share its domains."""
-    counted = False
+    any_there = False
     for entry in range(template_preference_first[template], template_preference_last[template]):
-        counted = counted or counter_total[preference_counter[entry]] > 0
-    if not counted:
+        any_there = any_there or counter_total[preference_counter[entry]] > 0
+    if not any_there:
         return False
     for node in range(len(sums)):
         scan_wide[node] = 0
@@ -249,7 +256,7 @@ def company(
             domain_of, start = topology_domain[counter_topology[counter]], counter_first[counter]
             for node in range(len(sums)):
                 if domain_of[node] >= 0:
-                    scan_wide[node] += weight * tally_count[start + domain_of[node]]
+                    scan_wide[node] += weight * counted(start, domain_of[node], segment_place, tally_count)
     return True
 
 

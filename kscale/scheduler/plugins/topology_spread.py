@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kscale.kernels import inlined, kernel
+from kscale.scheduler.counting import counted
 from kscale.scheduler.plugins import Plugin
 from kscale.scheduler.plugins.node_affinity import matches_required
 from kscale.scheduler.plugins.taints import untolerated
@@ -136,27 +137,27 @@ def skewed(
     template: int, first: int, last: int, reason: int, sums: Any,
     template_spread_hard_first: Any, template_spread_hard_last: Any, spread_hard_counter: Any,
     spread_hard_max_skew: Any, spread_hard_min_domains: Any, spread_hard_itself: Any, counter_topology: Any,
-    counter_first: Any, counter_domains: Any, counter_eligible: Any, topology_domain: Any, tally_count: Any,
-    tally_eligible: Any,
+    counter_first: Any, counter_domains: Any, counter_eligible: Any, counter_seen_first: Any, seen_eligible: Any,
+    topology_domain: Any, segment_place: Any, tally_count: Any,
 ) -> None:  # fmt: skip
     """Reject where a hard constraint's skew would pass its limit (bit 0), or its label is missing (bit 1)."""
     for entry in range(template_spread_hard_first[template], template_spread_hard_last[template]):
         counter = spread_hard_counter[entry]
         start = counter_first[counter]
-        counts = tally_count[start : start + counter_domains[counter]]
-        eligible = tally_eligible[start : start + counter_domains[counter]]
+        eligible = seen_eligible[counter_seen_first[counter] : counter_seen_first[counter] + counter_domains[counter]]
         lowest = np.int32(0)
         if counter_eligible[counter] >= spread_hard_min_domains[entry]:
             lowest = np.int32(2147483647)
-            for domain in range(len(counts)):
-                lowest = min(lowest, counts[domain] if eligible[domain] != 0 else np.int32(2147483647))
+            for domain in range(len(eligible)):
+                count = counted(start, domain, segment_place, tally_count)
+                lowest = min(lowest, count if eligible[domain] != 0 else np.int32(2147483647))
         limit = spread_hard_max_skew[entry] + lowest - spread_hard_itself[entry]
         domain_of = topology_domain[counter_topology[counter]]
         for node in range(first, last):
             if sums[node] >= 0:
                 if domain_of[node] < 0:
                     sums[node] = np.int32(-1 - (1 << (reason + 1)))
-                elif tally_count[start + domain_of[node]] > limit:
+                elif counted(start, domain_of[node], segment_place, tally_count) > limit:
                     sums[node] = np.int32(-1 - (1 << reason))
 
 
@@ -178,8 +179,8 @@ def soft_skew(
     template: int, sums: Any,
     template_spread_all_keys: Any, template_spread_soft_first: Any, template_spread_soft_last: Any,
     spread_soft_counter: Any, spread_soft_max_skew: Any, spread_soft_topology: Any, spread_soft_by_node: Any,
-    counter_first: Any, topology_domain: Any, tally_count: Any, scan_stamp: Any, cluster_stamp: Any, scan_place: Any,
-    scan_share: Any, scan_double: Any, scan_wide: Any,
+    counter_first: Any, topology_domain: Any, segment_place: Any, tally_count: Any, scan_stamp: Any,
+    cluster_stamp: Any, scan_place: Any, scan_share: Any, scan_double: Any, scan_wide: Any,
 ) -> bool:  # fmt: skip
     """Score the soft constraints: per constraint its count times ln(domains + 2), plus maxSkew - 1.
 
@@ -223,7 +224,9 @@ def soft_skew(
             node = scan_place[place]
             domain = domain_of[node]
             if domain >= 0:
-                count = tally_count[start + (topology_domain[NODE, node] if by_node else domain)]
+                if by_node:
+                    domain = topology_domain[NODE, node]
+                count = counted(start, domain, segment_place, tally_count)
                 scan_double[node] += float(count) * weight + more
     for place in range(looked_at):
         value = scan_double[scan_place[place]]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kscale.kernels import kernel
+from kscale.scheduler.counting import counted
 from kscale.scheduler.plugins import Bar, Plugin
 from kscale.state.building import NODE, Building
 from kscale.state.descriptions import Disk, NodeDescriptions, PodDescription
@@ -105,7 +106,7 @@ def restricted(
     template: int, first: int, last: int, reason: int, sums: Any,
     template_disk_against_first: Any, template_disk_against_last: Any, disk_against_counter: Any,
     template_sole_first: Any, template_sole_last: Any, sole_counter: Any, template_names_disks: Any,
-    counter_first: Any, counter_total: Any, tally_count: Any,
+    counter_first: Any, counter_total: Any, segment_place: Any, tally_count: Any,
 ) -> None:  # fmt: skip
     """Reject where a pod has a conflicting disk (bit 0), and everywhere when a claim for one pod is taken (bit 1).
 
@@ -114,12 +115,12 @@ def restricted(
     for entry in range(template_disk_against_first[template], template_disk_against_last[template]):
         start = counter_first[disk_against_counter[entry]]
         for node in range(first, last):
-            if sums[node] >= 0 and tally_count[start + node] > 0:
+            if sums[node] >= 0 and counted(start, node, segment_place, tally_count) > 0:
                 sums[node] = np.int32(-1 - (1 << reason))
     taken, conflicts = 0, 0
     for entry in range(template_sole_first[template], template_sole_last[template]):
         counter = sole_counter[entry]
-        tried = tally_count[counter_first[counter]] - counter_total[counter]
+        tried = counted(counter_first[counter], 0, segment_place, tally_count) - counter_total[counter]
         if counter_total[counter] - tried > 0:
             taken += 1
         conflicts += tried

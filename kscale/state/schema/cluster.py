@@ -29,6 +29,8 @@ COLUMNS = (
         "next_flush_us", "int64", "When the back-off queue is flushed next; the largest int64 when it is empty.", "us"
     ),
     Column("next_leftover_us", "int64", "When long-resting pods are looked at next.", "us"),
+    Column("places", "int64", "Places in tally that segments were ever given; the first is nobody's."),
+    Column("free_places", "int64", "Places that were given up."),
     Column("first_cohort", "int64", "The cohort whose last try is the longest ago.", default=-1),
     Column("last_cohort", "int64", "The cohort that was tried last.", default=-1),
     Column("free_cohort", "int64", "First of the rows of cohorts that were given up.", default=-1),
