@@ -58,6 +58,17 @@ NODES = {
     "unschedulable": pl.Boolean,
 }
 
+#: Columns of ``Trace.node_events``, in the order of time; what is null stays as it is.
+NODE_EVENTS = {
+    "time_us": pl.Int64,
+    "node": pl.String,  # of the trace's own nodes, or a new one
+    "event": pl.String,  # one of NODE_EVENT_KINDS
+    "cpu_milli": pl.Int64,
+    "memory_bytes": pl.Int64,
+}
+#: A node joins (again), leaves with all that runs on it, changes its capacity, takes no new pods, or takes some again.
+NODE_EVENT_KINDS = ("join", "leave", "update", "cordon", "uncordon")
+
 #: kubelet's default for the most pods on a node (facts of Kubernetes: --max-pods).
 DEFAULT_PODS_PER_NODE = 110
 
@@ -85,11 +96,12 @@ class Trace:
         format: name of the reader.
         pods: one row a pod, in the order of the file.
         specs: one row a distinct spec, in the order of first appearance.
-        nodes: the format's own nodes, or None.
+        nodes: the format's own nodes, or None; those that join later are among them.
         notes: what the reader maps, drops and assumes, a sentence each.
         dropped: rows left out under ``lenient``, by reason.
         timed: False when the format has no times (``arrival_us`` is then the row number, and nothing ends).
         stream: the pods of a file that is read again where they are needed; ``pods`` is then empty.
+        node_events: what happens to nodes, with the columns of ``NODE_EVENTS``; None where the format does not say.
     """
 
     format: str
@@ -100,6 +112,7 @@ class Trace:
     dropped: dict[str, int] = field(default_factory=dict)
     timed: bool = True
     stream: Stream | None = None
+    node_events: pl.DataFrame | None = None
 
     @property
     def rows(self) -> Framed | Stream:
@@ -114,6 +127,7 @@ class Reader:
     Attributes:
         name: the format's name, as ``--format`` takes it.
         doc: one sentence.
+        detects_folder: whether a folder holds the tables of this format; ``read`` then takes it as its path.
         detects: whether a file is of this format, from its path and its first bytes (decompressed, at most 64 KiB).
         read: reads pods; raises InputError on bad input.
         stream: reads a file that may be larger than memory, with a place for its numbers; gives None where the file
@@ -126,5 +140,6 @@ class Reader:
     detects: Callable[[Path, bytes], bool]
     read: Callable[[Path, Options], Trace]
     read_nodes: Callable[[Path, Options], pl.DataFrame] | None = None
+    detects_folder: Callable[[Path], bool] = lambda path: False
     detects_nodes: Callable[[Path, bytes], bool] = lambda path, head: False
     stream: Callable[[Path, Options, Scratch], Trace | None] | None = None

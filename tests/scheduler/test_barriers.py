@@ -107,7 +107,9 @@ def test_few_pods_stay_with_the_groups() -> None:
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_pods_come_and_go(compiled: bool) -> None:
-    cluster = small(node=3, spot=4, guarded=4, lane=2, ask=2, counter=2, segment=2, tally=192, topology=1, barrier=2, barring=2)
+    cluster = small(
+        node=3, spot=4, guarded=4, lane=2, ask=2, counter=2, segment=2, tally=192, topology=1, barrier=2, barring=2
+    )
     cluster.topology_domain[0], cluster.topology_node[0, :3] = range(3), range(3)
     cluster.counter_first[:], cluster.counter_single[:], cluster.counter_nodemask[:] = [0, 1], 1, -1
     cluster.template_counting_first[:2], cluster.template_counting_last[:2] = [0, 1], [1, 2]

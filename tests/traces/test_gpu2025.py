@@ -16,6 +16,12 @@ ROWS = (
     "i3,HN,app_1,12,12,1,1,25,25,120.0,120.0,640.0,800.0,8,10,12,20\n"
 )
 
+#: What a file of the format begins with.
+HEAD = (
+    "instance_sn,role,app_name,cpu_request,gpu_request,rdma_request,memory_request,disk_request"
+    ",creation_time,scheduled_time,deletion_time\ni,HN,a,1,0,0,1,1,,,\n"
+)
+
 
 def test_rows_are_mapped(write):
     trace = READER.read(write("t.csv.gz", HEADER + ROWS), Options())

@@ -4,6 +4,9 @@ from kscale.errors import InputError
 from kscale.traces import PODS, Options
 from kscale.traces.jobs2017 import READER
 
+#: What a file of the format begins with.
+HEAD = ",submit_time,duration,cpu,memory,job_id,task_id,instances_num,disk\n0,1,1,1,0.1,1,1,1,0\n"
+
 HEADER = ",submit_time,duration,cpu,memory,job_id,task_id,instances_num,disk\n"
 ROWS = "0,539,116.3816254,1.0,0.005,1,1,3,0\n1,7448,73.5,0.57,0.01,9,23,1,0\n2,10,1,1.0,0.005,9,24,0,0\n"
 

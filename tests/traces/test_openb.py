@@ -17,6 +17,9 @@ ROWS = (
     "d,64200,1024,8,1000,T4,LS,Running,7,90,8\n"
     "e,12000,16384,1,1000,,LS,Running,9,99,9\n"
 )
+
+#: What a file of the format begins with.
+HEAD = "name,cpu_milli,memory_mib,num_gpu,gpu_milli\na,1,1,0,0\n"
 BAD = {
     "negative": ("a,-1,1,0,0,,LS,R,0,1,0\n", "row 1, field 'cpu_milli': '-1' is negative; expected an integer"),
     "nan": ("a,NaN,1,0,0,,LS,R,0,1,0\n", "row 1, field 'cpu_milli': 'NaN' is not an integer"),

@@ -23,6 +23,9 @@ CSV = (
     "b,,web,3,0,,0,0,2,,A|B,5,,,,,,0\n"
 )
 
+#: What a file of the format begins with.
+HEAD = "name,arrival_us,cpu\na,1,2\n"
+
 
 def test_every_column_of_csv(write):
     trace = READER.read(write("t.csv", CSV), Options())

@@ -15,6 +15,9 @@ JOBS = (
     "  4   9      0   20    0  -1 -1  -1  500    -1 5 9 -1 3 1 -1 -1 -1\n"
 )
 
+#: What a file of the format begins with.
+HEAD = "1 0 0 1 1 0 0 1 1 1 1 1 1 1 1 1 1 1\n"
+
 
 def test_a_job_is_one_pod_where_the_header_says_nothing(write):
     trace = READER.read(write("log.swf", JOBS), Options())

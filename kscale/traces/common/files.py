@@ -11,6 +11,7 @@ import contextlib
 import csv
 import gzip
 import io
+import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -129,18 +130,43 @@ def csv_columns(data: bytes) -> set[str]:
     return {name.strip().strip('"') for name in line.decode(errors="replace").rstrip("\r").split(",")}
 
 
-def csv_table(path: Path, options: Options, dropped: dict[str, int]) -> pl.DataFrame:
-    """Return a whole CSV file as texts, with ``ROW``. Raises InputError; counts ragged rows when lenient."""
+def parts(folder: Path, table: str) -> list[Path]:
+    """Return the files of a folder that hold a table, in the order of their names.
+
+    A table is a file (``machine_meta.csv``, ``.gz``, ``.json``), several (``instance_events-000000000001.json.gz``), or
+    a folder of parts (``task_events/part-00000-of-00500.csv.gz``).
+    """
+    inner = folder / table
+    if inner.is_dir():
+        return sorted(path for path in inner.iterdir() if path.is_file() and not path.name.startswith("."))
+    name = re.compile(re.escape(table) + r"(?:[-_.]?\d+)?(?:\.\w+)*")
+    return sorted(path for path in folder.iterdir() if path.is_file() and name.fullmatch(path.name))
+
+
+def csv_table(
+    path: Path, options: Options, dropped: dict[str, int], names: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Return a whole CSV file as texts, with ``ROW``; without a header where ``names`` are given.
+
+    Raises InputError; counts ragged rows when lenient.
+    """
     data = whole(path, options)
+    if names is not None:
+        return _parse(data.rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
     names = header(data, path)
     return _parse(data.partition(b"\n")[2].rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
 
 
-def csv_batches(path: Path, options: Options, dropped: dict[str, int]) -> Iterator[pl.DataFrame]:
-    """Yield a CSV file in batches of texts, with ``ROW``; the first one always, also without rows."""
+def csv_batches(
+    path: Path, options: Options, dropped: dict[str, int], names: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield a CSV file in batches of texts, with ``ROW``; without a header where ``names`` are given.
+
+    The first batch comes always, also without rows.
+    """
     with opened(path) as file:
-        first = file.readline(BATCH_BYTES)
-        names = header(first, path)
+        if names is None:
+            names = header(file.readline(BATCH_BYTES), path)
         yield _parse(b"", names, 1, path, options, dropped)[0]
         rest, row = b"", 1
         while part := file.read(BATCH_BYTES):

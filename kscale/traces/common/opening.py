@@ -23,12 +23,14 @@ def readers() -> dict[str, Reader]:
 
 
 def reader_of(path: Path, format: str | None = None) -> Reader:
-    """Return the reader for a pod file: the one named ``format``, else the one that knows the file.
+    """Return the reader for a file or a folder: the one named ``format``, else the one that knows it.
 
     Raises InputError when there is none, or when several know it.
     """
     known = readers()
-    files.check_file(path)
+    folder = path.is_dir()
+    if not folder:
+        files.check_file(path)
     if format is not None:
         if format not in known:
             raise InputError(
@@ -37,13 +39,15 @@ def reader_of(path: Path, format: str | None = None) -> Reader:
                 expected=f"one of {', '.join(known)}",
             )
         return known[format]
-    head = files.head(path)
-    found = [reader for reader in known.values() if reader.detects(path, head)]
+    head = b"" if folder else files.head(path)
+    found = [one for one in known.values() if (one.detects_folder(path) if folder else one.detects(path, head))]
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(reader.name for reader in found)
         raise InputError("could be of several formats", file=path, expected=f"--format with one of {names}")
+    if folder:
+        raise InputError("is a directory", file=path, expected="a file, or a folder with the tables of a known format")
     nodes = [reader.name for reader in known.values() if reader.detects_nodes(path, head)]
     seen = f" (it looks like a node list of the format {nodes[0]})" if nodes else ""
     raise InputError(f"is of no known format{seen}", file=path, expected=f"one of {', '.join(known)}; or --format")

@@ -124,3 +124,25 @@ def test_heads_are_unpacked(write):
     assert files.head(write("a.csv.gz", "name,x\n")) == b"name,x\n"
     assert files.csv_columns(b'\xef\xbb\xbf"name", x\r\n1,2') == {"name", "x"}
     assert files.csv_columns(b"PAR1\x00\x01") == set()
+
+
+def test_tables_without_a_header(write):
+    path = write("t.csv", "a,1\nb\n")
+    for frame in (
+        files.csv_table(path, Options(), {}, ["name", "cpu"]),
+        pl.concat(files.csv_batches(path, Options(), {}, ["name", "cpu"])),
+    ):
+        assert frame.rows() == [("a", "1", 1), ("b", None, 2)]
+
+
+def test_parts_of_a_table(tmp_path):
+    for name in ("task_events-0002.csv.gz", "task_events-0001.csv.gz", "task_events_old.csv", "job_events.csv", "task"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "usage").mkdir()
+    for name in ("part-1", "part-0", ".hidden"):
+        (tmp_path / "usage" / name).write_text("x")
+    told = {table: [path.name for path in files.parts(tmp_path, table)] for table in ("task_events", "usage", "none")}
+    assert told == {
+        "task_events": ["task_events-0001.csv.gz", "task_events-0002.csv.gz"], "usage": ["part-0", "part-1"],
+        "none": [],
+    }  # fmt: skip
