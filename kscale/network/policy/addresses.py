@@ -68,4 +68,4 @@ def given_out(block: Network, taken: Iterable[Address]) -> Iterator[Address]:
     used = {int(address) for address in taken if address.version == block.version}
     for value in range(int(block.network_address) + 1, int(block.broadcast_address)):
         if value not in used:
-            yield type(block.network_address)(value)  # type: ignore[call-overload]
+            yield type(block.network_address)(value)

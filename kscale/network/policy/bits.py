@@ -74,11 +74,7 @@ def alike(bits: Bits) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 def unions(bits: Bits, members: Bits) -> Bits:
     """Return for each row of ``members``, a set of rows of ``bits``, the union of those rows."""
     result = np.zeros((members.shape[0], bits.shape[1]), np.uint64)
-    for first, last in stripes(members.shape[0], max(bits.shape[0], 8 * bits.shape[1])):
-        row, member = np.nonzero(unpacked(members[first:last], bits.shape[0]))
-        # Rows in a stripe may name many sets each: again in stripes, of whole rows.
-        begins = np.flatnonzero(np.r_[True, row[1:] != row[:-1]]) if len(row) else np.zeros(0, np.int64)
-        ends = np.r_[begins[1:], len(row)]
-        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            result[first + row[begin]] = np.bitwise_or.reduce(bits[member[begin:end]], axis=0)
+    for first, last in stripes(members.shape[0], bits.shape[0]):
+        for row, chosen in enumerate(unpacked(members[first:last], bits.shape[0]), first):
+            result[row] = np.bitwise_or.reduce(bits[chosen], axis=0)
     return result

@@ -88,6 +88,7 @@ class Ends:
     group_ports: list[tuple[Port, ...]]
     _pod_labels: Labels
     _namespace_labels: Labels
+    _namespace_row: dict[str, int]
     _labelled: dict[Selector, Flags] = field(default_factory=dict)
     _within: dict[Selector | str, Flags] = field(default_factory=dict)
 
@@ -107,10 +108,10 @@ class Ends:
             self._labelled[pods] = _matches(self._pod_labels, pods)
         if namespaces not in self._within:
             if isinstance(namespaces, str):
-                within = np.array([name == namespaces for name in self.namespaces], bool)
+                within = self.group_namespace == self._namespace_row.get(namespaces, -1)
             else:
-                within = _matches(self._namespace_labels, namespaces)
-            self._within[namespaces] = within[self.group_namespace]
+                within = _matches(self._namespace_labels, namespaces)[self.group_namespace]
+            self._within[namespaces] = within
         return self.of_groups(self._labelled[pods] & self._within[namespaces]) & self.seen
 
     def matched(self, peer: Peer, namespace: str) -> Flags:
@@ -172,6 +173,7 @@ def ends_of(
         group_ports=[key[2] for key in groups],
         _pod_labels=Labels([dict(key[1]) for key in groups]),
         _namespace_labels=Labels([dict(namespaces.get(name, {})) for name in spaces]),
+        _namespace_row=space_of,
     )
 
 

@@ -1,4 +1,4 @@
-"""NetworkPolicies, checked and with their defaults (Kubernetes 1.34, pkg/apis/networking: defaulting and validation)."""
+"""NetworkPolicies, checked and with their defaults (Kubernetes 1.34, ``pkg/apis/networking``)."""
 
 from __future__ import annotations
 
@@ -107,7 +107,11 @@ def policy_of(found: models.NetworkPolicy, namespace: str, name: str) -> Policy:
     ingress = tuple(_rule(rule, f"spec.ingress[{i}]", "from") for i, rule in enumerate(spec.ingress or ()))
     egress = tuple(_rule(rule, f"spec.egress[{i}]", "to") for i, rule in enumerate(spec.egress or ()))
     return Policy(
-        namespace, name, selector, ingress if DIRECTIONS[0] in types else None, egress if DIRECTIONS[1] in types else None
+        namespace,
+        name,
+        selector,
+        ingress if DIRECTIONS[0] in types else None,
+        egress if DIRECTIONS[1] in types else None,
     )
 
 
@@ -136,7 +140,9 @@ def _block(block: models.IpBlock, field: str) -> Peer:
         where = f"{field}.except[{place}]"
         part = network_of(text, where)
         if part.version != whole.version or part == whole or not part.subnet_of(whole):  # type: ignore[arg-type]
-            raise InputError(f"'{text[:80]}' is no part of {whole}", field=where, expected="a smaller block within cidr")
+            raise InputError(
+                f"'{text[:80]}' is no part of {whole}", field=where, expected="a smaller block within cidr"
+            )
         excepted.append(part)
     return Peer(block=whole, excepted=tuple(excepted))
 

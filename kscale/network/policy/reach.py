@@ -85,7 +85,7 @@ class Reach:
         kinds = self.ingress.peers.shape[0]
         there = bit.packed(self.there)
         for begin, end in bit.stripes(len(first), len(self.ends)):
-            ingress = bit.packed(bit.unpacked(let_in[begin:end], kinds)[:, self.ingress.kind])
+            ingress = bit.packed(np.take(bit.unpacked(let_in[begin:end], kinds), self.ingress.kind, axis=1))
             result[begin:end] = self.egress.peers[self.egress.kind[first[begin:end]]] & ingress & there
         result[~self.ends.addressed[first]] = 0
         return result
@@ -147,7 +147,7 @@ class Reach:
         both, many = np.unique(kind[counted] * groups + of[counted], return_counts=True)
         of_kind, group = np.divmod(both, groups)
         for begin, end in bit.stripes(self._shared.shape[0], 3 * len(self.ends)):
-            flags = bit.unpacked(self._shared[begin:end], len(self.ends))[:, order]
+            flags = np.take(bit.unpacked(self._shared[begin:end], len(self.ends)), order, axis=1)
             by_group = np.zeros((end - begin, groups), np.int64)
             by_group[:, present] = np.add.reduceat(flags, begins, axis=1, dtype=np.int64)
             here = slice(*np.searchsorted(of_kind, (begin, end)))

@@ -8,7 +8,7 @@ NetworkPolicy's rules only allow: rules with an order and other actions can be h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from kscale.network.policy.bits import Bits, Flags, packed, words
 from kscale.network.policy.ends import Ends, Port
-from kscale.network.policy.policies import Policy, Ports
+from kscale.network.policy.policies import Peer, Policy, Ports
 
 INGRESS, EGRESS = 0, 1
 
@@ -111,30 +111,27 @@ def rules_of(policies: Sequence[Policy], ends: Ends) -> Rules:
         subjects[number] = known[key]
         for direction, rules in enumerate(policy.rules):
             for place, rule in enumerate(rules or ()):
-                peers = everybody
-                if rule.peers is not None:
-                    whose = (rule.peers, policy.namespace)
-                    if whose not in known:
-                        known[whose] = _union(sets, known, ends, *whose)
-                    peers = known[whose]
-                ports = lists.setdefault(rule.ports, len(lists))
-                rows.append((direction, number, place, known[key], peers, ports))
-    columns = np.array(rows, np.int32).reshape(-1, 6).T
+                others = everybody if rule.peers is None else _union(sets, known, ends, rule.peers, policy.namespace)
+                listed = lists.setdefault(rule.ports, len(lists))
+                rows.append((direction, number, place, known[key], others, listed))
+    column = np.array(rows, np.int32).reshape(-1, 6).T
+    isolates = np.array([[rules is not None for rules in policy.rules] for policy in policies], bool).reshape(-1, 2)
     return Rules(
-        columns[0].astype(np.uint8), *columns[1:], sets=sets.bits(), port_lists=tuple(lists), policy_subjects=subjects,
-        isolates=np.array([[rules is not None for rules in policy.rules] for policy in policies], bool).reshape(-1, 2),
+        column[0].astype(np.uint8), column[1], column[2], column[3], column[4], column[5], sets.bits(), tuple(lists),
+        subjects, isolates,
     )  # fmt: skip
 
 
-def _union(sets: Sets, known: dict[Any, int], ends: Ends, peers: Iterable[Any], namespace: str) -> int:
-    """Return the row of the set of all that are one of several peers."""
-    union = np.zeros(words(len(ends)), np.uint64)
-    for peer in peers:
-        key = (peer, namespace)
-        if key not in known:
-            known[key] = sets.of(ends.matched(peer, namespace))
-        union |= sets.row(known[key])
-    return sets.of_bits(union)
+def _union(sets: Sets, known: dict[Any, int], ends: Ends, peers: tuple[Peer, ...], namespace: str) -> int:
+    """Return the row of the set of all that are one of several peers, and keep each in ``known``."""
+    if (peers, namespace) not in known:
+        union = np.zeros(words(len(ends)), np.uint64)
+        for peer in peers:
+            if (peer, namespace) not in known:
+                known[peer, namespace] = sets.of(ends.matched(peer, namespace))
+            union |= sets.row(known[peer, namespace])
+        known[peers, namespace] = sets.of_bits(union)
+    return known[peers, namespace]
 
 
 def asked_ports(ends: Ends, question: Question) -> npt.NDArray[np.int32]:
