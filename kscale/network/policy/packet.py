@@ -1,8 +1,8 @@
 """What a packet passes on its way, in order: conntrack, kube-proxy's translation, policies, masquerading.
 
 The order is netfilter's: PREROUTING (of a process of the node: OUTPUT), routing, FORWARD, POSTROUTING. kube-proxy
-translates a Service's address in the first, so that policies, which stand in FORWARD, see the endpoint's own address and
-port, and never a ClusterIP. It masquerades in the last, behind the policies of the source's node.
+translates a Service's address in the first, so that policies, which stand in FORWARD, see the endpoint's own address
+and port, and never a ClusterIP. It masquerades in the last, behind the policies of the source's node.
 """
 
 from __future__ import annotations
