@@ -28,11 +28,12 @@ def test_every_pair_as_the_plain_evaluator_has_it(seed: int, asked: tuple[str, i
     assert np.array_equal(flags(found), expected)
     sources, targets = (side.ravel() for side in np.indices(expected.shape))
     assert np.array_equal(found.reaches(sources, targets), expected.ravel())
-    spaces = np.array([SPACES.index(p["metadata"]["namespace"]) for p in plain.pods] + [-1] * len(OUTSIDE))
-    reached, pairs = found.counts(spaces, len(SPACES))
-    for i in range(3):
-        for j in range(3):
-            here = [(s, t) for s in np.flatnonzero(spaces == i) for t in np.flatnonzero(spaces == j) if s != t]
+    spaces = np.array([SPACES.index(p["metadata"]["namespace"]) for p in plain.pods] + [3] * len(OUTSIDE))
+    one, other = (np.where(np.random.default_rng(seed + side).random(len(ends)) < 0.2, -1, spaces) for side in (0, 1))
+    reached, pairs = found.counts(one, other, 4)
+    for i in range(4):
+        for j in range(4):
+            here = [(s, t) for s in np.flatnonzero(one == i) for t in np.flatnonzero(other == j) if s != t]
             assert (reached[i, j], pairs[i, j]) == (sum(bool(expected[pair]) for pair in here), len(here))
 
 
