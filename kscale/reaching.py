@@ -113,11 +113,17 @@ class Reaching:
         ]  # fmt: skip
 
     def path(self, proxy: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return what a packet from the first source to the first destination passes; ``proxy``: kube-proxy's steps."""
+        """Return what a packet from the first source to the first destination passes; ``proxy``: kube-proxy's steps.
+
+        Empty where the two can have no connection, whatever policies say.
+        """
         source, destination = int(self.sources[0]), int(self.destinations[0])
-        asked = int(self.reach.asked[destination])
-        port = f"{asked if asked >= 0 else self.question.port}/{self.question.protocol}"
-        return packet_path(self.ends, source, destination, port, proxy)
+        if not (self.reach.ends.addressed[source] and self.reach.there[destination]):
+            return ()
+        reason = why(self.reach, self.cluster.policies, source, destination)
+        dropped = next((side.direction for side in reason.sides if not side.passes), "")
+        port = f"{self.reach.asked[destination]}/{self.question.protocol}"
+        return packet_path(self.ends, source, destination, port, proxy, dropped)
 
     def by_namespace(self) -> list[tuple[str, str, int, int]]:
         """Return (from, to, pairs that reach each other, pairs) by namespaces and by addresses; none without pairs."""

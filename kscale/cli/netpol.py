@@ -212,9 +212,10 @@ def _one(found: Reaching, form: Form) -> None:
             tell(f"    allowed by: {', '.join(side.allowed_by) or 'no rule'}")
         if side.nearest:
             tell(f"    nearest: {side.nearest}")
-    tell("a packet passes:" if reason.reached else "a packet would pass:")
+    if path:
+        tell("  a packet, in order:")
     for number, step in enumerate(path, 1):
-        tell(f"  {number}. {step}")
+        tell(f"    {number}. {step}")
 
 
 def _side(side: Side) -> dict[str, Any]:
