@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 _ABOUT = "A Kubernetes cluster simulated as columns of numbers."
-_GROUPS = {"trace": "Look at, convert and make workload traces."}
+_GROUPS = {
+    "trace": "Look at, convert and make workload traces.",
+    "netpol": "Look at what NetworkPolicies allow, and what they cost.",
+}
 _HELP = ("-h", "--help")
 
 
@@ -114,6 +117,23 @@ COMMANDS = (
             "kscale check run --budget budget.yaml --junit check.xml",
             "kscale check run --budget budget.yaml --against before -o json",
         ),
+    ),
+    Command(
+        "netpol reach",
+        "kscale.cli.netpol:reach",
+        "Tell who reaches whom under NetworkPolicies, and why not.",
+        (
+            "kscale netpol reach -f dump/ --port 80/TCP  # of kubectl get pods,namespaces,networkpolicies -A -o json",
+            "kscale netpol reach -f dump/ --from shop/web-0 --to shop/db-0 --port 5432",
+            "kscale netpol reach -f dump/ --from app=web --to tier=db -n shop --port postgres -o wide",
+            "kscale netpol reach -f dump/ --from 192.0.2.7 --to shop/web-0 --port http -o json",
+        ),
+    ),
+    Command(
+        "netpol rules",
+        "kscale.cli.netpol:rules",
+        "Tell what chains, rules and IP sets policies put on each node.",
+        ("kscale netpol rules -f dump/", "kscale netpol rules -f dump/ -o csv"),
     ),
     Command(
         "trace info",

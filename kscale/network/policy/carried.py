@@ -1,4 +1,4 @@
-"""What each node carries for the policies of its pods: chains, rules and IP sets, in the form of Calico's iptables mode.
+"""What each node carries for the policies of its pods: chains, rules and IP sets, as Calico's iptables mode has them.
 
 A node carries a policy where it selects one of the node's pods. Each such pod has a chain for what comes to it and one
 for what comes from it, which jump to the chain of each of its policies in turn; a policy's chain has a rule for each

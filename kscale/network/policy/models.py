@@ -124,3 +124,17 @@ class Node(Part, frozen=True):
 
     metadata: Meta | None = None
     status: NodeStatus | None = None
+
+
+class ServiceSpec(Part, frozen=True):
+    """v1.ServiceSpec."""
+
+    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
+    cluster_ips: tuple[str, ...] | None = msgspec.field(default=None, name="clusterIPs")
+
+
+class Service(Part, frozen=True):
+    """v1.Service."""
+
+    metadata: Meta | None = None
+    spec: ServiceSpec | None = None

@@ -132,23 +132,29 @@ class Reach:
         first, place = np.unique(sources, return_inverse=True)
         return bit.has(self.rows(first), place, destinations)
 
-    def counts(self, of: npt.NDArray[Any], groups: int) -> tuple[Rows, Rows]:
+    def counts(
+        self, sources: npt.NDArray[Any], destinations: npt.NDArray[Any], groups: int
+    ) -> tuple[Rows, Rows]:  # fmt: skip
         """Return for groups of ends how many pairs reach each other and how many there are, (groups, groups) each.
 
-        ``of`` is the group of each end; -1 is in none. An end and itself are no pair.
+        ``sources`` and ``destinations`` are the group of each end as the one and as the other; -1 is in none. An end
+        and itself are no pair.
         """
-        counted = np.flatnonzero(of >= 0)
-        total = np.bincount(of[counted], minlength=groups).astype(np.int64)
-        pairs = total[:, None] * total[None, :] - np.diag(total)
-        reached = np.zeros((groups, groups), np.int64)
-        if not len(counted):
+        reached, pairs = np.zeros((groups, groups), np.int64), np.zeros((groups, groups), np.int64)
+        ends = np.flatnonzero(sources >= 0)
+        others = np.flatnonzero(destinations >= 0)
+        if not len(ends) or not len(others):
             return reached, pairs
+        total = np.bincount(destinations[others], minlength=groups)
+        pairs += np.bincount(sources[ends], minlength=groups)[:, None] * total[None, :]
+        own = np.flatnonzero((sources >= 0) & (destinations >= 0))
+        np.subtract.at(pairs, (sources[own], destinations[own]), 1)
         _, kind, _ = self._sources
-        order = counted[np.argsort(of[counted], kind="stable")]
+        order = others[np.argsort(destinations[others], kind="stable")]
         present = np.flatnonzero(total)
-        begins = np.searchsorted(of[order], present)
+        begins = np.searchsorted(destinations[order], present)
         # Each kind of sources, by the groups that its ends are in: as many as there are ends at most.
-        both, many = np.unique(kind[counted] * groups + of[counted], return_counts=True)
+        both, many = np.unique(kind[ends] * groups + sources[ends], return_counts=True)
         of_kind, group = np.divmod(both, groups)
         for begin, end in bit.stripes(self._shared.shape[0], 3 * len(self.ends)):
             flags = np.take(bit.unpacked(self._shared[begin:end], len(self.ends)), order, axis=1)
@@ -156,12 +162,15 @@ class Reach:
             by_group[:, present] = np.add.reduceat(flags, begins, axis=1, dtype=np.int64)
             here = slice(*np.searchsorted(of_kind, (begin, end)))
             np.add.at(reached, group[here], many[here, None] * by_group[of_kind[here] - begin])
-        # Pairs that are always let through count once more where policies would part them; own pairs never.
-        source, destination = self._always
-        within = (of[source] >= 0) & (of[destination] >= 0)
-        source, destination = source[within], destination[within]
-        shared = bit.has(self._shared, kind[source], destination)
-        own = source == destination
-        np.add.at(reached, (of[source[~own & ~shared]], of[destination[~own & ~shared]]), 1)
-        np.subtract.at(reached, (of[source[own & shared]], of[destination[own & shared]]), 1)
+        self._correct(reached, sources, destinations)
         return reached, pairs
+
+    def _correct(self, reached: Rows, sources: npt.NDArray[Any], destinations: npt.NDArray[Any]) -> None:
+        """Count pairs that are let through whatever policies say, and no end with itself."""
+        source, destination = self._always
+        within = (sources[source] >= 0) & (destinations[destination] >= 0)
+        source, destination = source[within], destination[within]
+        shared = bit.has(self._shared, self._sources[1][source], destination)
+        own = source == destination
+        np.add.at(reached, (sources[source[~own & ~shared]], destinations[destination[~own & ~shared]]), 1)
+        np.subtract.at(reached, (sources[source[own & shared]], destinations[destination[own & shared]]), 1)

@@ -29,6 +29,7 @@ _KINDS = {
     "Pod": ("", msgspec.json.Decoder(models.Pod).decode),
     "Namespace": ("", msgspec.json.Decoder(Plain).decode),
     "Node": ("", msgspec.json.Decoder(models.Node).decode),
+    "Service": ("", msgspec.json.Decoder(models.Service).decode),
     "NetworkPolicy": ("networking.k8s.io", msgspec.json.Decoder(models.NetworkPolicy).decode),
 }
 #: Kinds of other policies, by the ends of their names: what they do is not in the answer.
@@ -42,6 +43,7 @@ class Cluster:
     Attributes:
         namespaces: labels by name; each has its name as a label, as the API server sees to.
         nodes: addresses by name.
+        services: ``namespace/name`` by the addresses of Services, which no policy ever sees.
         ended: pods that have run, and have no network any more.
         unnumbered: rows of pods that had no address, and were given one.
         ignored: how many objects of other kinds of policies there are.
@@ -50,6 +52,7 @@ class Cluster:
     pods: list[Pod] = field(default_factory=list)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     nodes: dict[str, tuple[Address, ...]] = field(default_factory=dict)
+    services: dict[Address, str] = field(default_factory=dict)
     policies: list[Policy] = field(default_factory=list)
     ended: int = 0
     unnumbered: list[int] = field(default_factory=list)
@@ -85,7 +88,7 @@ def cluster_of(items: Iterable[Item], block: Network) -> Cluster:
             continue
         found = item.decode(decode)
         meta = getattr(found, "metadata", None) or Meta()
-        namespaced = item.kind in ("Pod", "NetworkPolicy")
+        namespaced = item.kind in ("Pod", "NetworkPolicy", "Service")
         namespace = (meta.namespace or "default") if namespaced else ""
         try:
             name = check_name(need(meta.name, "metadata.name", "a name"))
@@ -112,6 +115,12 @@ def _take(cluster: Cluster, found: object, namespace: str, name: str) -> None:
     elif isinstance(found, Plain):
         labels = (found.metadata.labels if found.metadata else None) or {}
         cluster.namespaces[name] = {**labels, NAMESPACE_LABEL: name}
+    elif isinstance(found, models.Service):
+        spec = found.spec or models.ServiceSpec()
+        for i, text in enumerate((spec.cluster_ip, *(spec.cluster_ips or ()))):
+            if text and text != "None":
+                where = f"spec.clusterIPs[{i - 1}]" if i else "spec.clusterIP"
+                cluster.services[address_of(text, where)] = f"{namespace}/{name}"
     elif isinstance(found, models.Pod):
         pod = pod_of(found, namespace, name)
         if pod is None:
