@@ -28,6 +28,8 @@ _NUMBERED = {6: "TCP", 17: "UDP", 132: "SCTP", 1: "ICMP", 58: "ICMPv6", 136: "UD
 _PORTED = ("TCP", "UDP", "SCTP")
 _LAST = math.inf
 EVERYTHING = Always()
+#: Every pod has this label in Calico's eyes, and a Kubernetes policy sees only what has it: no set of addresses.
+ORCHESTRATOR = ("projectcalico.org/orchestrator", "k8s")
 
 
 @dataclass(frozen=True)
@@ -248,8 +250,13 @@ def from_kubernetes(policy: kubernetes.Policy) -> Policy:
     ]
     return Policy(
         f"{policy.namespace}/knp.default.{policy.name}", "default", values()["kubernetes_policy_order"],
-        _labels(policy.selector), policy.namespace, None, *both,
+        _pods(policy.selector), policy.namespace, None, *both,
     )  # fmt: skip
+
+
+def _pods(selector: Selector) -> Expression:
+    ours = Compare(ORCHESTRATOR[0], "in", (ORCHESTRATOR[1],))
+    return Both((ours, _labels(selector))) if selector.requirements else ours
 
 
 def _labels(selector: Selector) -> Expression:
@@ -283,4 +290,4 @@ def _peer(peer: kubernetes.Peer, namespace: str) -> Entity:
     if peer.block is not None:
         return Entity(nets=(peer.block,), not_nets=peer.excepted)
     assert peer.pods is not None
-    return Entity(_labels(peer.pods), namespaces=namespace if peer.namespaces is None else _labels(peer.namespaces))
+    return Entity(_pods(peer.pods), namespaces=namespace if peer.namespaces is None else _labels(peer.namespaces))

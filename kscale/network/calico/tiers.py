@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kscale.network.calico.manifests import Calico
-from kscale.network.calico.policies import Entity, Policy, Rule, Tier, from_kubernetes
+from kscale.network.calico.policies import ORCHESTRATOR, Entity, Policy, Rule, Tier, from_kubernetes
 from kscale.network.calico.selectors import Expression, LabelColumns
 from kscale.network.policy import bits as bit
 from kscale.network.policy import policies as kubernetes
@@ -28,7 +28,6 @@ from kscale.network.policy.rules import INGRESS, Question, asked_ports
 
 NAMESPACE = "projectcalico.org/namespace"
 ACCOUNT = "projectcalico.org/serviceaccount"
-_ORCHESTRATOR = {"projectcalico.org/orchestrator": "k8s"}
 
 
 class Endpoints:
@@ -42,7 +41,7 @@ class Endpoints:
         names = [f"{pod.namespace}/{pod.name}" for pod in pods]
         accounts = [calico.account_of.get(name, "default") for name in names]
         labels = [
-            {**pod.labels, **_ORCHESTRATOR, NAMESPACE: pod.namespace, ACCOUNT: account}
+            {**pod.labels, ORCHESTRATOR[0]: ORCHESTRATOR[1], NAMESPACE: pod.namespace, ACCOUNT: account}
             for pod, account in zip(pods, accounts, strict=True)
         ]
         of_accounts = [
