@@ -1,4 +1,4 @@
-"""Reads what is Calico's of a dump: policies, tiers, sets of addresses, and who has which service account."""
+"""Reads what is Calico's of a dump: policies, tiers, sets of addresses, and labels of service accounts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from kscale.network.calico.policies import (
     tier_of,
 )  # fmt: skip
 from kscale.network.policy.addresses import Network
+from kscale.network.policy.reading import CALICO_GROUPS
 from kscale.state.manifests.faults import Item, full_name, need
 from kscale.state.manifests.kinds import group_of
 from kscale.state.manifests.models import Meta
+from kscale.state.manifests.others import Plain
 
-#: The API's own group, and that of the objects below it.
-GROUPS = ("projectcalico.org", "crd.projectcalico.org")
 _POLICY = msgspec.json.Decoder(models.Policy).decode
 _SET = msgspec.json.Decoder(models.NetworkSet).decode
-_ACCOUNTED = msgspec.json.Decoder(models.Accounted).decode
+_ACCOUNT = msgspec.json.Decoder(Plain).decode
 _KINDS = {
     "GlobalNetworkPolicy": _POLICY, "NetworkPolicy": _POLICY, "Tier": msgspec.json.Decoder(models.Tier).decode,
     "GlobalNetworkSet": _SET, "NetworkSet": _SET,
@@ -39,8 +39,7 @@ _LEFT_OUT = (
     "HostEndpoint", "StagedGlobalNetworkPolicy", "StagedNetworkPolicy", "StagedKubernetesNetworkPolicy",
     "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy",
 )  # fmt: skip
-_OTHER_GROUPS = (*GROUPS, "policy.networking.k8s.io")
-_ACCOUNT = "default"
+_OTHER_GROUPS = (*CALICO_GROUPS, "policy.networking.k8s.io")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class Calico:
         policies: in input order.
         tiers: by name; the built-in ones are always there.
         accounts: labels of service accounts by ``namespace/name``.
-        account_of: the service account of each pod, by ``namespace/name``.
         left_out: what is not in the answer, in words.
     """
 
@@ -68,7 +66,6 @@ class Calico:
     tiers: dict[str, Tier] = field(default_factory=built_in_tiers)
     sets: list[NetworkSet] = field(default_factory=list)
     accounts: dict[str, dict[str, str]] = field(default_factory=dict)
-    account_of: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -83,11 +80,11 @@ def calico_of(items: Iterable[Item]) -> Calico:
     calico, ignored, seen = Calico(), Counter[str](), set[tuple[str, str, str]]()
     for item in items:
         group = group_of(item.api_version)
-        if item.kind in ("Pod", "ServiceAccount") and not group:
+        if item.kind == "ServiceAccount" and not group:
             _account(calico, item)
         elif item.kind in _LEFT_OUT and group in _OTHER_GROUPS:
             ignored[item.kind] += 1
-        elif item.kind in _KINDS and group in GROUPS:
+        elif item.kind in _KINDS and group in CALICO_GROUPS:
             _take(calico, item, seen)
     calico.left_out += [f"{many:,} of kind {kind}" for kind, many in sorted(ignored.items())]
     for policy in calico.policies:
@@ -98,13 +95,8 @@ def calico_of(items: Iterable[Item]) -> Calico:
 
 
 def _account(calico: Calico, item: Item) -> None:
-    found = item.decode(_ACCOUNTED)
-    meta = found.metadata or Meta()
-    name = full_name(meta.namespace or "default", meta.name)
-    if item.kind == "ServiceAccount":
-        calico.accounts[name] = dict(meta.labels or {})
-    else:
-        calico.account_of[name] = (found.spec.service_account_name if found.spec else None) or _ACCOUNT
+    meta = item.decode(_ACCOUNT).metadata or Meta()
+    calico.accounts[full_name(meta.namespace or "default", meta.name)] = dict(meta.labels or {})
 
 
 def _take(calico: Calico, item: Item, seen: set[tuple[str, str, str]]) -> None:

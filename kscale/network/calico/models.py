@@ -89,16 +89,3 @@ class NetworkSet(Part, frozen=True):
 
     metadata: Meta | None = None
     spec: NetworkSetSpec | None = None
-
-
-class AccountSpec(Part, frozen=True):
-    """What of a v1.PodSpec names its service account."""
-
-    service_account_name: str | None = None
-
-
-class Accounted(Part, frozen=True):
-    """v1.Pod or v1.ServiceAccount, as far as service accounts go."""
-
-    metadata: Meta | None = None
-    spec: AccountSpec | None = None

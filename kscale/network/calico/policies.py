@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kscale.errors import InputError
 from kscale.network.calico import models
@@ -59,7 +59,10 @@ class Entity:
 
 @dataclass(frozen=True)
 class Rule:
-    """What happens to connections from a source to a destination. ``version`` is an IP version, 0 for both."""
+    """What happens to connections from a source to a destination. ``version`` is an IP version, 0 for both.
+
+    ``place`` is its place among the rules as they are written.
+    """
 
     action: str
     source: Entity = Entity()
@@ -67,6 +70,7 @@ class Rule:
     protocol: str | int | None = None
     not_protocol: str | int | None = None
     version: int = 0
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def _rules(found: Iterable[models.Rule], namespace: str, where: str, skipped: Sk
     result = []
     for place, rule in enumerate(found):
         here = f"{where}[{place}]"
-        made = _rule(rule, namespace, here)
+        made = replace(_rule(rule, namespace, here), place=place)
         source, destination = rule.source or models.Entity(), rule.destination or models.Entity()
         matched = {
             "http": rule.http, "source.services": source.services, "destination.services": destination.services,
@@ -243,9 +247,7 @@ def _port(found: int | str, protocol: str, where: str) -> Ports:
 def from_kubernetes(policy: kubernetes.Policy) -> Policy:
     """Return a Kubernetes NetworkPolicy as Calico has it: in the tier ``default``, its rules in order, all of Allow."""
     both = [
-        None
-        if rules is None
-        else tuple(made for rule in rules for made in _allowing(rule, policy.namespace, direction))
+        None if rules is None else _allowing(rules, policy.namespace, direction)
         for direction, rules in enumerate(policy.rules)
     ]
     return Policy(
@@ -270,20 +272,21 @@ def _labels(selector: Selector) -> Expression:
     return Both(tuple(parts)) if parts else Always()
 
 
-def _allowing(rule: kubernetes.Rule, namespace: str, direction: int) -> list[Rule]:
-    peers = [Entity()] if rule.peers is None else [_peer(peer, namespace) for peer in rule.peers]
-    by_protocol: dict[str | None, list[Ports]] = {}
-    for ports in rule.ports:
-        by_protocol.setdefault(ports.protocol, []).append(ports)
+def _allowing(rules: Sequence[kubernetes.Rule], namespace: str, direction: int) -> tuple[Rule, ...]:
+    """Return a rule for each peer and each protocol, as Calico has them."""
     result = []
-    for peer in peers:
-        for protocol, some in (by_protocol or {None: []}).items():
-            ported = Entity(ports=tuple(some))
-            if direction == 0:
-                result.append(Rule("Allow", peer, ported, protocol))
-            else:
-                result.append(Rule("Allow", Entity(), Entity(**{**vars(peer), "ports": ported.ports}), protocol))
-    return result
+    for place, rule in enumerate(rules):
+        peers = [Entity()] if rule.peers is None else [_peer(peer, namespace) for peer in rule.peers]
+        by_protocol: dict[str | None, list[Ports]] = {}
+        for ports in rule.ports:
+            by_protocol.setdefault(ports.protocol, []).append(ports)
+        for peer in peers:
+            for protocol, some in (by_protocol or {None: []}).items():
+                # Ports are the destination's, whichever side the peer is.
+                source, destination = (peer, Entity()) if direction == 0 else (Entity(), peer)
+                at = replace(destination, ports=tuple(some))
+                result.append(Rule("Allow", source, at, protocol, place=place))
+    return tuple(result)
 
 
 def _peer(peer: kubernetes.Peer, namespace: str) -> Entity:

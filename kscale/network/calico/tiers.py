@@ -22,7 +22,7 @@ from kscale.network.policy import policies as kubernetes
 from kscale.network.policy.addresses import Network, inside
 from kscale.network.policy.bits import Flags
 from kscale.network.policy.ends import Ends, Pod
-from kscale.network.policy.policies import Ports
+from kscale.network.policy.policies import DIRECTIONS, Ports
 from kscale.network.policy.reach import Allowed, Rows
 from kscale.network.policy.rules import INGRESS, Question, asked_ports
 
@@ -38,8 +38,7 @@ class Endpoints:
     ) -> None:
         """Take the pods that ``ends`` was made of, in its order, and the labels of namespaces by name."""
         self.ends, self._sets = ends, calico.sets
-        names = [f"{pod.namespace}/{pod.name}" for pod in pods]
-        accounts = [calico.account_of.get(name, "default") for name in names]
+        accounts = [pod.account for pod in pods]
         labels = [
             {**pod.labels, ORCHESTRATOR[0]: ORCHESTRATOR[1], NAMESPACE: pod.namespace, ACCOUNT: account}
             for pod, account in zip(pods, accounts, strict=True)
@@ -114,11 +113,13 @@ class Column:
     """A rule over ends, for one question.
 
     Attributes:
+        name: as a person is told it, ``namespace/name ingress[0]``.
         action: Allow, Deny or Pass.
         own: bool of shape (ends,): the ends that its policy selects and that are this side of the rule.
         peer: bool of shape (ends,): the other side.
     """
 
+    name: str
     action: str
     own: Flags
     peer: Flags
@@ -126,9 +127,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Stage:
-    """A tier in one direction: its rules in order, whom its policies select, and its default action."""
+    """A tier in one direction: its policies and whom each selects, their rules in order, and whom any selects."""
 
     tier: Tier
+    policies: list[tuple[str, Flags]]
     columns: list[Column]
     selected: Flags
 
@@ -150,21 +152,23 @@ def stages(
     asked = asked_ports(ends, question)
     result = []
     for tier, policies in ordered:
-        selected, columns = np.zeros(len(ends), bool), []
+        about, columns = [], []
         for policy in policies:
             rules = policy.rules[direction]
             if rules is None:
                 continue
             subjects = endpoints.subjects(policy)
-            selected |= subjects
+            about.append((policy.name, subjects))
             for rule in rules:
                 if rule.action == "Log" or not _concerns(rule, question, ends.version):
                     continue
                 source = endpoints.matched(rule.source)
                 destination = endpoints.matched(rule.destination) & _at_port(rule.destination, ends, question, asked)
                 own, peer = (destination, source) if direction == INGRESS else (source, destination)
-                columns.append(Column(rule.action, own & subjects, peer))
-        result.append(Stage(tier, columns, selected))
+                name = f"{policy.name} {DIRECTIONS[direction].lower()}[{rule.place}]"
+                columns.append(Column(name, rule.action, own & subjects, peer))
+        selected = np.logical_or.reduce([one for _, one in about]) if about else np.zeros(len(ends), bool)
+        result.append(Stage(tier, about, columns, selected))
     return result
 
 

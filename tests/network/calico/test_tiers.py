@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from kscale.errors import InputError
 from kscale.network.calico.manifests import calico_of
 from kscale.network.calico.policies import built_in_tiers
-from kscale.network.calico.reach import reach_of
+from kscale.network.calico.reach import Decided
 from kscale.network.policy.ends import ends_of
-from kscale.network.policy.rules import Question
+from kscale.network.policy.rules import EGRESS, INGRESS, Question
 from tests.network.calico.plain_tiers import PlainTiers, Says
 from tests.network.policy.making import PROTOCOLS, Object, flags, items, outside, pod, policy, read, three
 from tests.network.policy.making import reach as kubernetes_reach
@@ -24,10 +24,14 @@ from tests.network.policy.worlds import KEYS, OUTSIDE, PORT_NAMES, SPACES, VALUE
 pytestmark = pytest.mark.plain
 
 
-def reach(objects: list[Object], protocol: str = "TCP", port: int | str = 80, version: int = 4) -> Any:
+def decided(objects: list[Object], protocol: str = "TCP", port: int | str = 80, version: int = 4) -> Any:
     found, calico = read(objects), calico_of(items(objects))
     ends = ends_of(found.pods, found.namespaces, found.policies, tuple(map(outside, OUTSIDE)), version)
-    return reach_of(calico, found, ends, Question(protocol, port))
+    return Decided(calico, found, ends, Question(protocol, port))
+
+
+def reach(objects: list[Object], *asked: Any, **named: Any) -> Any:
+    return decided(objects, *asked, **named).reach
 
 
 def everywhere(name: str, order: float | None = None, **spec: Any) -> Object:
@@ -324,8 +328,19 @@ class World:
 def test_every_pair_as_the_plain_evaluator_has_it(seed: int, asked: tuple[str, Any, int]) -> None:
     world = World(seed)
     protocol, port, version = asked
-    found = reach(world.objects, protocol, port, version)
+    found = decided(world.objects, protocol, port, version)
     plain = PlainTiers(world.objects, world.says, version)
     ends = [*plain.pods, *OUTSIDE]
     expected = np.array([[plain.reaches(s, t, protocol, port) for t in ends] for s in ends])
-    assert np.array_equal(flags(found), expected)
+    assert np.array_equal(flags(found.reach), expected)
+    for source, one in enumerate(ends):
+        for target, other in enumerate(ends):
+            number = found.reach.asked[target]
+            if not found.reach.ends.addressed[[source, target]].all() or number < 0:
+                continue
+            assert found.side(EGRESS, source, target).passes == plain.passes(
+                "Egress", one, other, other, protocol, number
+            )
+            assert found.side(INGRESS, source, target).passes == plain.passes(
+                "Ingress", other, one, other, protocol, number
+            )
