@@ -266,4 +266,4 @@ def _show(title: str, frame: Any, form: Form) -> None:
     left = frame.height - _MOST if form == "table" else 0
     show({title: frame.head(_MOST) if left > 0 else frame}, form)
     if left > 0:
-        tell(f"({left:,} more {title} with -o wide)", style="dim")
+        tell(f"({left:,} more row{'' if left == 1 else 's'} with -o wide)", style="dim")

@@ -82,8 +82,8 @@ def test_pairs(cli: Cli, dump: Path) -> None:
     assert "| x/b | x/a | yes |" in cli("netpol", "reach", "-f", "dump.json", "--to", "x/a", "-o", "markdown").out
     table = cli("netpol", "reach", "-f", "dump.json", "-o", "table").out
     assert table.startswith("65 of 72 pairs reach each other on port 80/TCP over IPv4\n")
-    assert "(32 more pairs with -o wide)" in table
-    assert "more pairs" not in cli("netpol", "reach", "-f", "dump.json", "-o", "wide").out
+    assert "(32 more rows with -o wide)" in table
+    assert "more rows" not in cli("netpol", "reach", "-f", "dump.json", "-o", "wide").out
 
 
 def test_namespaces_of_many(cli: Cli, tmp_path: Path) -> None:

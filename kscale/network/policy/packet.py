@@ -37,6 +37,8 @@ def packet_path(
     ]
     if source == destination:
         return (*steps, f"{names[destination]} receives: no policy is asked of a pod and itself")
+    if here and (own or ends.host[destination]):
+        return (*steps, f"{names[destination]} receives: no policy is asked of a pod and its node")
     if source < ends.pods and not own:
         steps.append(_policies(DIRECTIONS[1], names[source], f"to {names[destination]}", port))
         if dropped == DIRECTIONS[1]:

@@ -81,18 +81,23 @@ class Reach:
         first, kind = bit.alike(np.concatenate([told[:, None], let_in], axis=1))
         return first, kind, let_in[first]
 
-    @cached_property
-    def _shared(self) -> Bits:
-        """What each kind of source reaches by policies, shape (kinds, words of ends)."""
+    def _by_policy(self, kinds: Rows) -> Bits:
+        """Return what kinds of sources reach by policies, shape (kinds, words of ends)."""
         first, _, let_in = self._sources
-        result = np.zeros((len(first), bit.words(len(self.ends))), np.uint64)
-        kinds = self.ingress.peers.shape[0]
-        there = bit.packed(self.there)
-        for begin, end in bit.stripes(len(first), len(self.ends)):
-            ingress = bit.packed(np.take(bit.unpacked(let_in[begin:end], kinds), self.ingress.kind, axis=1))
-            result[begin:end] = self.egress.peers[self.egress.kind[first[begin:end]]] & ingress & there
-        result[~self.ends.addressed[first]] = 0
+        result = np.zeros((len(kinds), bit.words(len(self.ends))), np.uint64)
+        there, of_destinations = bit.packed(self.there), self.ingress.peers.shape[0]
+        for begin, end in bit.stripes(len(kinds), len(self.ends)):
+            kind = kinds[begin:end]
+            flags = np.take(bit.unpacked(let_in[kind], of_destinations), self.ingress.kind, axis=1)
+            result[begin:end] = self.egress.peers[self.egress.kind[first[kind]]] & bit.packed(flags) & there
+        result[~self.ends.addressed[first[kinds]]] = 0
         return result
+
+    def _passes(self, sources: npt.NDArray[Any], destinations: npt.NDArray[Any]) -> Flags:
+        """Tell which pairs policies let through, paired off."""
+        out = bit.has(self.egress.peers, self.egress.kind[sources], destinations)
+        let_in = bit.has(self.ingress.peers, self.ingress.kind[destinations], sources)
+        return out & let_in & self.ends.addressed[sources] & self.there[destinations]
 
     @cached_property
     def _always(self) -> tuple[Rows, Rows]:
@@ -113,7 +118,8 @@ class Reach:
 
     def rows(self, sources: npt.NDArray[Any]) -> Bits:
         """Return whom some sources reach, shape (sources, words of ends)."""
-        result = self._shared[self._sources[1][sources]]
+        kinds, kind = np.unique(self._sources[1][sources], return_inverse=True)
+        result = self._by_policy(kinds)[kind]
         always, destinations = self._always
         begin = np.searchsorted(always, sources, "left")
         count = np.searchsorted(always, sources, "right") - begin
@@ -129,8 +135,9 @@ class Reach:
 
     def reaches(self, sources: npt.NDArray[Any], destinations: npt.NDArray[Any]) -> Flags:
         """Tell whether sources reach destinations; the two are paired off."""
-        first, place = np.unique(sources, return_inverse=True)
-        return bit.has(self.rows(first), place, destinations)
+        always, size = self._always, len(self.ends)
+        known = np.isin(sources * size + destinations, always[0] * size + always[1])
+        return self._passes(sources, destinations) | known
 
     def counts(
         self, sources: npt.NDArray[Any], destinations: npt.NDArray[Any], groups: int
@@ -156,8 +163,9 @@ class Reach:
         # Each kind of sources, by the groups that its ends are in: as many as there are ends at most.
         both, many = np.unique(kind[ends] * groups + sources[ends], return_counts=True)
         of_kind, group = np.divmod(both, groups)
-        for begin, end in bit.stripes(self._shared.shape[0], 3 * len(self.ends)):
-            flags = np.take(bit.unpacked(self._shared[begin:end], len(self.ends)), order, axis=1)
+        for begin, end in bit.stripes(len(self._sources[0]), 3 * len(self.ends)):
+            rows = self._by_policy(np.arange(begin, end))
+            flags = np.take(bit.unpacked(rows, len(self.ends)), order, axis=1)
             by_group = np.zeros((end - begin, groups), np.int64)
             by_group[:, present] = np.add.reduceat(flags, begins, axis=1, dtype=np.int64)
             here = slice(*np.searchsorted(of_kind, (begin, end)))
@@ -170,7 +178,6 @@ class Reach:
         source, destination = self._always
         within = (sources[source] >= 0) & (destinations[destination] >= 0)
         source, destination = source[within], destination[within]
-        shared = bit.has(self._shared, self._sources[1][source], destination)
-        own = source == destination
-        np.add.at(reached, (sources[source[~own & ~shared]], destinations[destination[~own & ~shared]]), 1)
-        np.subtract.at(reached, (sources[source[own & shared]], destinations[destination[own & shared]]), 1)
+        passes, own = self._passes(source, destination), source == destination
+        np.add.at(reached, (sources[source[~own & ~passes]], destinations[destination[~own & ~passes]]), 1)
+        np.subtract.at(reached, (sources[source[own & passes]], destinations[destination[own & passes]]), 1)

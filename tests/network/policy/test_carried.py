@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -124,3 +125,9 @@ def test_one_by_hand() -> None:
 def test_every_parameter_says_where_it_is_from() -> None:
     assert all(one.kind in ("structural", "assumed") and len(one.source) > 20 and one.unit for one in PARAMETERS)
     assert len(VALUE) == len(PARAMETERS)
+
+
+def test_the_page_has_every_parameter() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "network-policy.md").read_text()
+    for one in PARAMETERS:
+        assert f"| {one.name} | {one.value} | {one.unit} | {one.kind} | {one.source} |\n" in page

@@ -57,3 +57,5 @@ def test_a_process_of_a_node_and_an_address_outside() -> None:
     assert not any("ingress of" in step for step in packet_path(ENDS, A, AWAY, "443/TCP"))
     assert not any("ingress of" in step for step in packet_path(ENDS, C, HOST, "10250/TCP"))
     assert packet_path(ENDS, A, A, "80/TCP")[-1] == "x/a receives: no policy is asked of a pod and itself"
+    assert packet_path(ENDS, HOST, A, "80/TCP")[-1] == "x/a receives: no policy is asked of a pod and its node"
+    assert packet_path(ENDS, A, HOST, "80/TCP")[-1] == "x/host receives: no policy is asked of a pod and its node"
