@@ -42,7 +42,6 @@ _ROWS = (
     Parameter("bgp_keepalive_us", 80_000_000, "us", "published", "BIRD 1.6 manual: a third of the hold time"),
     Parameter("bgp_connect_delay_us", 2_000_000, "us", "published", f"{_TEMPLATE} (connect delay time 2)"),
     Parameter("bgp_connect_retry_us", 5_000_000, "us", "published", f"{_TEMPLATE} (connect retry time 5)"),
-    Parameter("bgp_error_wait_us", 5_000_000, "us", "published", f"{_TEMPLATE} (error wait time 5,30: the first)"),
     Parameter("bgp_restart_us", 120_000_000, "us", "published",
               "RFC 4724 capability as BIRD 1.6 sends it (graceful restart time 120); Calico: maxRestartTime"),
     Parameter("bgp_advertisement_us", 0, "us", "structural",
@@ -56,8 +55,6 @@ _ROWS = (
     Parameter("bgp_path_bytes", 300, "bytes", "assumed", f"BIRD's memory per path it holds; {_GUESS}"),
     Parameter("bgp_update_cpu_us", 20, "us", "assumed", f"CPU time of one update sent or received; {_GUESS}"),
     Parameter("bgp_keepalive_cpu_us", 20, "us", "assumed", f"CPU time of one keepalive; {_GUESS}"),
-    Parameter("bgp_mesh_nodes", 100, "nodes", "published",
-              "Calico documentation, Configure BGP peering: full mesh up to about 100 nodes, then route reflectors"),
     # IPAM
     Parameter("ipam_block_prefix_v4", 26, "bits", "published", f"{_IPAM}: default blockSize, 64 addresses"),
     Parameter("ipam_block_prefix_v6", 122, "bits", "published", f"{_IPAM}: default blockSize, 64 addresses"),

@@ -67,6 +67,12 @@ def fan_out(nodes: int, typhas: int, overrides: Mapping[str, int] | None = None)
     return FanOut(connections, limit, nodes - served, typhas * each, typhas, served)
 
 
+def burst_messages(changes: int, clients: int, overrides: Mapping[str, int] | None = None) -> int:
+    """Return how many messages a Typha sends at least for changes that come at one time: batches for each client."""
+    batch = max(values(overrides)["typha_message_batch"], 1)
+    return -(-changes // batch) * clients
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What a Typha sends to those that connect: all objects, in batches.

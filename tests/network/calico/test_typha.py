@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.network.calico.parameters import values
-from kscale.network.calico.typha import connection_limit, dropped_us, falls_behind_us, fan_out, snapshot
+from kscale.network.calico.typha import burst_messages, connection_limit, dropped_us, falls_behind_us, fan_out, snapshot
 
 pytestmark = pytest.mark.plain
 
@@ -48,6 +48,7 @@ def test_snapshots():
     assert (found.batches, found.bytes_each) == (1001, 50_000_500)
     assert found.last_us == 200_002_000
     assert snapshot(0, 5).last_us == 0
+    assert [burst_messages(changes, 200) for changes in (0, 1, 100, 101)] == [0, 200, 200, 400]
 
 
 @pytest.mark.parametrize(("comes", "taken"), [(100, 50), (10, 9), (7, 0)])
