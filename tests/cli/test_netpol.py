@@ -178,3 +178,10 @@ def test_wrong_input_is_one_line(cli: Cli, dump: Path) -> None:
         assert done.code == 2 and done.line.startswith(f"kscale: {expected}"), done.line
     done = cli("netpol", "reach", "-f", "two.json", "--to", "same")
     assert done.code == 2 and "'same' may be x/same, y/same" in done.line
+
+
+def test_policies_without_pods(cli: Cli, tmp_path: Path) -> None:
+    write(tmp_path, [FROM_B])
+    assert reach(cli) == {"pairs": []} and len(reach(cli, "--from", "192.0.2.7", "--to", "192.0.2.8")["packet"]) == 5
+    assert cli("netpol", "rules", "-f", "dump.json", "-o", "csv").out.count("\n") == 1
+    assert cli("netpol", "reach", "-f", "dump.json", "-o", "table").out.startswith("0 of 0 pairs reach each other")

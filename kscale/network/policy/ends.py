@@ -67,7 +67,7 @@ class Ends:
         namespace: int32, row of ``namespaces``; -1 is an address.
         group: int32, row of the groups of pods that no policy tells apart but by their addresses; -1 is an address.
         seen: whether selectors see it. Pods on their node's network are not seen, and so are isolated by no policy:
-            most network plug-ins cannot tell them from their node (Kubernetes leaves it open; assumed).
+            most network plug-ins cannot tell them from their node (assumed; Kubernetes leaves it open).
         node: int32, row of ``nodes``; -1 is none.
         host: whether it is at its node's own address.
         group_namespace: int32 by group.
