@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kscale.errors import InputError, nearest
+from kscale.network.calico.manifests import calico_of
+from kscale.network.calico.reach import Decided
 from kscale.network.policy.addresses import Address, network_of
 from kscale.network.policy.carried import Carried, carried
 from kscale.network.policy.ends import Outside, Pod, ends_of
@@ -92,11 +94,21 @@ class Reaching:
         self.destinations = _rows(cluster, destination, outside, self.version)
         self.ends = ends_of(cluster.pods, cluster.namespaces, cluster.policies, outside, self.version)
         self.rules = rules_of(cluster.policies, self.ends)
+        self.calico = calico_of(cluster.calico)
+
+    @cached_property
+    def _decided(self) -> Decided | None:
+        """What Calico's tiers decide; None where it has no policies."""
+        return Decided(self.calico, self.cluster, self.ends, self.question) if self.calico else None
 
     @cached_property
     def reach(self) -> Reach:
         """Who reaches whom, over all ends."""
-        return Reach(self.rules, self.ends, self.question)
+        return self._decided.reach if self._decided else Reach(self.rules, self.ends, self.question)
+
+    def _why(self, source: int, destination: int) -> Reason:
+        side = self._decided.side if self._decided else None
+        return why(self.reach, self.cluster.policies, source, destination, side)
 
     @property
     def pairs(self) -> int:
@@ -107,7 +119,7 @@ class Reaching:
         """Return for each pair whether the source reaches the destination, and why; sources first."""
         alone = len(self.sources) == len(self.destinations) == 1
         return [
-            why(self.reach, self.cluster.policies, source, destination)
+            self._why(source, destination)
             for source in self.sources.tolist() for destination in self.destinations.tolist()
             if source != destination or alone
         ]  # fmt: skip
@@ -120,7 +132,7 @@ class Reaching:
         source, destination = int(self.sources[0]), int(self.destinations[0])
         if not (self.reach.ends.addressed[source] and self.reach.there[destination]):
             return ()
-        reason = why(self.reach, self.cluster.policies, source, destination)
+        reason = self._why(source, destination)
         dropped = next((side.direction for side in reason.sides if not side.passes), "")
         port = f"{self.reach.asked[destination]}/{self.question.protocol}"
         return packet_path(self.ends, source, destination, port, proxy, dropped)

@@ -76,7 +76,7 @@ def reach(
     source, destination = _whom(from_, "--from", namespace), _whom(to, "--to", namespace)
     found = Reaching(cluster, question, source, destination, None if family is None else int(family[-1]))
     if not quiet:
-        tell_notes(_notes(cluster))
+        tell_notes([*_notes(cluster, bool(found.calico)), *(f"left out: {what}" for what in found.calico.left_out)])
     if source is not None and destination is not None and len(found.sources) == len(found.destinations) == 1:
         _one(found, output)
     elif found.pairs <= (_FEW if source is destination else _MANY) and (source or destination or not namespace):
@@ -162,11 +162,14 @@ def _whom(text: str | None, option: str, namespace: str | None) -> Whom | None:
     return Whom(option, namespace=stated or namespace, name=name)
 
 
-def _notes(cluster: Cluster) -> list[str]:
-    """Return what was filled in, left out or assumed, a sentence each."""
+def _notes(cluster: Cluster, calico: bool = False) -> list[str]:
+    """Return what was filled in, left out or assumed, a sentence each; ``calico``: its policies are looked at."""
     hosts = sum(pod.host for pod in cluster.pods)
-    notes = [f"{count:,} {kind} are not looked at: only NetworkPolicy is" for kind, count in cluster.ignored.items()]
-    if not cluster.policies:
+    ignored = {kind: count for kind, count in cluster.ignored.items() if not (calico and "projectcalico" in kind)}
+    notes = [f"{count:,} {kind} are not looked at: only NetworkPolicy is" for kind, count in ignored.items()]
+    if calico:
+        notes.append("Calico's policies decide with NetworkPolicies, in its tiers")
+    elif not cluster.policies:
         notes.append("there are no NetworkPolicies: all pods reach each other")
     if cluster.ended:
         notes.append(f"{cluster.ended:,} pods have ended, and are left out")
@@ -210,6 +213,8 @@ def _one(found: Reaching, form: Form) -> None:
         tell(f"    isolated by: {', '.join(side.isolated_by) or 'no policy'}")
         if side.isolated_by:
             tell(f"    allowed by: {', '.join(side.allowed_by) or 'no rule'}")
+        if side.denied_by:
+            tell(f"    denied by: {side.denied_by}")
         if side.nearest:
             tell(f"    nearest: {side.nearest}")
     if path:
@@ -219,9 +224,10 @@ def _one(found: Reaching, form: Form) -> None:
 
 
 def _side(side: Side) -> dict[str, Any]:
+    denied = {"denied_by": side.denied_by} if side.denied_by else {}
     return {
         "passes": side.passes, "isolated_by": list(side.isolated_by), "allowed_by": list(side.allowed_by),
-        "nearest": side.nearest or None,
+        "nearest": side.nearest or None, **denied,
     }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Pod:
         node: empty where it has none yet.
         host: whether it is on its node's own network.
         ports: those with a name, in the order of its containers.
+        account: its service account.
     """
 
     namespace: str
@@ -44,6 +45,7 @@ class Pod:
     node: str = ""
     host: bool = False
     ports: tuple[Port, ...] = ()
+    account: str = "default"
 
 
 @dataclass(frozen=True)

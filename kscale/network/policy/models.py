@@ -79,6 +79,7 @@ class PodSpec(Part, frozen=True):
     """v1.PodSpec."""
 
     node_name: str | None = None
+    service_account_name: str | None = None
     host_network: bool | None = None
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None

@@ -55,13 +55,17 @@ class Reach:
     reaches an end that has no address of the IP version, or no port of the name that is asked for.
     """
 
-    def __init__(self, rules: Rules, ends: Ends, question: Question) -> None:
+    def __init__(
+        self, rules: Rules, ends: Ends, question: Question, decided: tuple[Allowed, Allowed] | None = None
+    ) -> None:
+        """Take rules over ends; ``decided``, ingress first, is what stands in their place where others decide."""
         self.rules, self.ends, self.question = rules, ends, question
         self.asked = asked_ports(ends, question)
         self.open = open_at(rules, ends, question)
         about, peers = applied(rules, self.open)
-        self.egress = allowed(rules, ends, EGRESS, about, peers)
-        self.ingress = allowed(rules, ends, INGRESS, about, peers)
+        self.ingress, self.egress = decided or (
+            allowed(rules, ends, INGRESS, about, peers), allowed(rules, ends, EGRESS, about, peers)
+        )  # fmt: skip
 
     @cached_property
     def there(self) -> Flags:

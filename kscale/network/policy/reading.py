@@ -32,6 +32,8 @@ _KINDS = {
     "Service": ("", msgspec.json.Decoder(models.Service).decode),
     "NetworkPolicy": ("networking.k8s.io", msgspec.json.Decoder(models.NetworkPolicy).decode),
 }
+#: Calico's API, and that of the objects below it.
+CALICO_GROUPS = ("projectcalico.org", "crd.projectcalico.org")
 #: Kinds of other policies, by the ends of their names: what they do is not in the answer.
 _OTHERS = ("NetworkPolicy", "NetworkPolicies", "NetworkSet", "AuthorizationPolicy")
 
@@ -47,6 +49,7 @@ class Cluster:
         ended: pods that have run, and have no network any more.
         unnumbered: rows of pods that had no address, and were given one.
         ignored: how many objects of other kinds of policies there are.
+        calico: objects of Calico's, and service accounts, as they stand in the input.
     """
 
     pods: list[Pod] = field(default_factory=list)
@@ -57,6 +60,7 @@ class Cluster:
     ended: int = 0
     unnumbered: list[int] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    calico: list[Item] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
 
 
@@ -83,6 +87,8 @@ def cluster_of(items: Iterable[Item], block: Network) -> Cluster:
     for item in items:
         group, decode = _KINDS.get(item.kind, ("", None))
         if decode is None or (item.api_version and group_of(item.api_version) != group):
+            if item.kind == "ServiceAccount" or group_of(item.api_version) in CALICO_GROUPS:
+                cluster.calico.append(item)
             if item.kind.endswith(_OTHERS):
                 cluster.ignored[f"{item.kind}.{group_of(item.api_version)}"] += 1
             continue
@@ -145,7 +151,10 @@ def pod_of(found: models.Pod, namespace: str, name: str) -> Pod | None:
                 found_port = _port(port, f"spec.{part}[{i}].ports[{j}]")
                 ports += [found_port] if found_port else []
     labels = dict((found.metadata.labels if found.metadata else None) or {})
-    return Pod(namespace, name, labels, _addresses(status), spec.node_name or "", bool(spec.host_network), tuple(ports))
+    return Pod(
+        namespace, name, labels, _addresses(status), spec.node_name or "", bool(spec.host_network), tuple(ports),
+        spec.service_account_name or "default",
+    )  # fmt: skip
 
 
 def _port(port: models.ContainerPort, field: str) -> Port | None:

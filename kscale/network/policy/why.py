@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ class Side:
         isolated_by: the policies that isolate it, as ``namespace/name``; where there are none, everything passes.
         allowed_by: the rules that let the pair pass, as ``namespace/name ingress[0]``.
         nearest: where none does, the rule that comes closest and what is amiss; empty where there is no rule.
+        denied_by: the rule, or the end of a tier, that denies; empty where rules only allow.
     """
 
     direction: str
@@ -31,6 +34,7 @@ class Side:
     isolated_by: tuple[str, ...]
     allowed_by: tuple[str, ...]
     nearest: str
+    denied_by: str = ""
 
     @property
     def passes(self) -> bool:
@@ -54,8 +58,14 @@ class Reason:
     sides: tuple[Side, ...] = ()
 
 
-def why(reach: Reach, policies: list[Policy], source: int, destination: int) -> Reason:
-    """Return why a source reaches a destination or does not; ``policies`` are those that the rules were made of."""
+def why(
+    reach: Reach, policies: list[Policy], source: int, destination: int,
+    side_of: Callable[[int, int, int], Side] | None = None,
+) -> Reason:  # fmt: skip
+    """Return why a source reaches a destination or does not; ``policies`` are those that the rules were made of.
+
+    ``side_of`` says it of a direction, a source and a destination, where it is not these policies that decide.
+    """
     ends = reach.ends
     names = ends.names[source], ends.names[destination]
     apart = _never(reach, source, destination)
@@ -67,7 +77,8 @@ def why(reach: Reach, policies: list[Policy], source: int, destination: int) -> 
         return Reason(
             *names, True, f"a pod and its node, here {ends.nodes[ends.node[source]]}, always reach each other"
         )
-    sides = (_side(reach, policies, EGRESS, source, destination), _side(reach, policies, INGRESS, source, destination))
+    said = side_of or partial(_side, reach, policies)
+    sides = (said(EGRESS, source, destination), said(INGRESS, source, destination))
     reached = all(side.passes for side in sides)
     target = f"{_bracketed(names[1])}:{reach.asked[destination]}/{reach.question.protocol}"
     other = {"Egress": target, "Ingress": f"{names[0]} on {target.rpartition(':')[2]}"}
@@ -95,6 +106,8 @@ def _told(side: Side, other: str) -> str:
         return f"{head}no policy isolates it"
     if side.allowed_by:
         return f"{head}allowed by {side.allowed_by[0]}" + _more(len(side.allowed_by))
+    if side.denied_by:
+        return f"{head}denied by {side.denied_by}"
     by = f"isolated by {side.isolated_by[0]}{_more(len(side.isolated_by))}, no rule allows {other}"
     return f"{head}{by}" + (f"; nearest is {side.nearest}" if side.nearest else "")
 
