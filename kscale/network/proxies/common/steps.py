@@ -1,0 +1,58 @@
+"""Steps that packets pass in several modes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kscale.network.ports import Rows
+from kscale.network.proxies.common.paths import Path, Step, kinds
+
+if TYPE_CHECKING:
+    from kscale.network.parameters import Parameters
+    from kscale.network.proxies import Case
+
+
+def connections(case: Case, packet: str) -> tuple[Rows, Rows]:
+    """Return the weights of the kinds of connections that such a packet may open, and the endpoints of each kind.
+
+    Both are empty where no service port is of that sort.
+    """
+    ports = case.ports
+    if packet == "other":
+        return np.ones(1), np.zeros(1)
+    counts = ports.external_endpoints if packet == "node-port" else ports.internal_endpoints
+    mask = counts > 0
+    if packet == "node-port":
+        mask &= ports.open_node_port
+    elif packet.startswith("affinity"):
+        mask &= ports.affinity
+    values, weights = kinds(counts, mask, case.weights)
+    return weights, values
+
+
+def begin(numbers: Parameters) -> tuple[Step, ...]:
+    """Return what every first packet passes: the node itself, conntrack, and the set-up of address translation."""
+    return (
+        Step.fixed("the node, from device to device", "passages", 1, numbers["path_us"], proxy=False),
+        Step.fixed("conntrack, a new entry", "entries", 1, numbers["conntrack_new_us"]),
+        Step.fixed("address translation", "entries", 1, numbers["nat_us"]),
+    )
+
+
+def masquerade(case: Case) -> list[Step]:
+    """Return the step in which a node port's traffic gets the node's own address, where the policy is Cluster."""
+    ports = case.ports
+    open_ = ports.open_node_port & (ports.external_endpoints > 0)
+    weight = open_.astype(np.float64) if case.weights is None else case.weights * open_
+    share = float(weight[~ports.external_local].sum() / weight.sum()) if weight.sum() else 0.0
+    return [Step.fixed("masquerading", "connections", share, case.parameters["masquerade_first_us"])] if share else []
+
+
+def established(case: Case, cost_us: float, name: str, *more: Step) -> Path:
+    """Return what a later packet passes."""
+    own = Step.fixed(
+        "the node, from device to device", "passages", 1, case.parameters["established_path_us"], proxy=False
+    )
+    return Path(np.ones(1), (own, Step.fixed(name, "packets", 1, cost_us), *more))
