@@ -51,6 +51,7 @@ class Case:
     """What a mode is asked about. Make it with ``case``, which checks the options.
 
     Attributes:
+        mode: the mode that is asked.
         ports: the service ports.
         options: the mode's options, each with a choice.
         parameters: the numbers of the model.
@@ -60,6 +61,7 @@ class Case:
         weights: float64, one a row of ``ports``: how many connections go to it; all alike without it.
     """
 
+    mode: Mode
     ports: Ports
     options: Mapping[str, str]
     parameters: Parameters
@@ -67,6 +69,12 @@ class Case:
     node_addresses: int = 1
     cpus: int = 2
     weights: Any = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The mode and the choices that are not the usual ones: ``iptables nft``."""
+        usual = {option.name: option.default for option in self.mode.options}
+        return " ".join([self.mode.name, *(choice for name, choice in self.options.items() if choice != usual[name])])
 
     @cached_property
     def served(self) -> int:
@@ -132,12 +140,14 @@ class Programming:
         incremental_s: writing one change.
         build_full_s: kube-proxy's own work before a full one.
         build_incremental_s: and before one change.
+        periodic_s: what is done again from time to time though nothing changed; without kube-proxy's own work.
     """
 
     full_s: float
     incremental_s: float
     build_full_s: float
     build_incremental_s: float
+    periodic_s: float
 
 
 @dataclass(frozen=True)
@@ -206,7 +216,8 @@ class Mode:
         balancing: names of the algorithms that choose an endpoint.
         versions: of Kubernetes.
         min_sync: name of the parameter for ``minSyncPeriod``: syncs are at least so far apart.
-        resync: name of the parameter for the time after which it is all written again.
+        resync: name of the parameter for the time after which it is all looked at or written again.
+        variants: choices that a curve shows beside each other.
     """
 
     name: str
@@ -222,6 +233,7 @@ class Mode:
     versions: Versions
     min_sync: str
     resync: str
+    variants: tuple[Mapping[str, str], ...] = ({},)
 
     def chosen(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return a choice for every option. Raises InputError where an option or a choice is unknown."""
@@ -266,4 +278,4 @@ def case(
     for name in ("connections", "node_addresses", "cpus"):
         if rest.get(name, 0) < 0:
             raise InputError(f"is {rest[name]}", field=name, expected="0 or more")
-    return Case(ports, mode.chosen(options or {}), numbers if numbers is not None else parameters(), **rest)
+    return Case(mode, ports, mode.chosen(options or {}), numbers if numbers is not None else parameters(), **rest)

@@ -146,11 +146,11 @@ def _first(case: Case, packet: str) -> Path | None:
     if packet in (OTHER, NODE_PORT):
         found.append(Step.fixed("KUBE-SERVICES, to the end", "rules", listed + 1, rule))
     else:
-        found.append(Step.spread("KUBE-SERVICES, to the service", "rules", 1, max(listed, 1), rule))
+        found.append(Step("KUBE-SERVICES, to the service", "rules", 1, max(listed, 1), rule))
     if packet == NODE_PORT:
         each = numbers["iptables_node_port_rule_us"] * (numbers["iptables_nft_factor"] if nft else 1)
         each *= numbers["iptables_cold_factor"] if case.options["cache"] == "cold" and not nft else 1
-        found.append(Step.spread("KUBE-NODEPORTS, to the port", "rules", 1, max(int(counts.node_ports.sum()), 1), each))
+        found.append(Step("KUBE-NODEPORTS, to the port", "rules", 1, max(int(counts.node_ports.sum()), 1), each))
         found += steps.masquerade(case)
     if packet != OTHER:
         found += _choice(case, packet, endpoints)
@@ -167,12 +167,12 @@ def _choice(case: Case, packet: str, endpoints: Rows) -> list[Step]:
         least = endpoints if packet == AFFINITY_NEW else 1
         each = numbers["iptables_affinity_rule_us"] + numbers["iptables_affinity_endpoint_us"] * endpoints
         each = each * (numbers["iptables_nft_factor"] if nft else 1)
-        found.append(Step.spread("KUBE-SVC, is the client known", "rules", least, endpoints, each))
+        found.append(Step("KUBE-SVC, is the client known", "rules", least, endpoints, each))
     if packet != AFFINITY_STUCK:
         large = case.ports.endpoints.sum() > numbers["iptables_large_endpoints"]
         name = "iptables_nft_endpoint_rule_us" if nft else "iptables_endpoint_rule_us"
         name = name if large or nft else "iptables_endpoint_rule_commented_us"
-        found.append(Step.spread("KUBE-SVC, a random endpoint", "rules", 1, endpoints, numbers[name]))
+        found.append(Step("KUBE-SVC, a random endpoint", "rules", 1, endpoints, numbers[name]))
     return found
 
 
@@ -192,7 +192,7 @@ def _programming(case: Case, change: Change) -> Programming:
     partial = numbers[f"{name}_partial_rule_s"] * rules + numbers[f"{name}_partial_service_s"] * listed
     partial += numbers[f"{name}_partial_s"] + numbers[f"{name}_full_rule_s"] * changed
     build = numbers["build_rule_s"]
-    return Programming(full, partial, build * rules, build * (listed + changed))
+    return Programming(full, partial, build * rules, build * (listed + changed), full)
 
 
 def _memory(case: Case) -> Memory:
@@ -209,4 +209,5 @@ IPTABLES = Mode(
     programming=_programming, memory=_memory, balancing=("random",),
     versions=Versions((1, 2), UPSTREAM, fallback="userspace", fallback_until=(1, 25)),
     min_sync="iptables_min_sync_s", resync="full_sync_period_s",
+    variants=({}, {"cache": "warm"}, {"cache": "cold"}, {"backend": "nft"}),
 )  # fmt: skip

@@ -214,7 +214,7 @@ def _programming(case: Case, change: Change) -> Programming:
         + numbers["ipvs_changed_service_s"] * change.services
     )  # fmt: skip
     build = numbers["build_rule_s"] * (virtual + real)
-    return Programming(full, later, build, build)
+    return Programming(full, later, build, build, walk + numbers["ipvs_sync_s"])
 
 
 def _memory(case: Case) -> Memory:
@@ -238,4 +238,5 @@ IPVS = Mode(
         fallback="iptables", fallback_until=(1, 25),
     ),
     min_sync="ipvs_min_sync_s", resync="sync_period_s",
+    variants=({}, {"cache": "cold"}, {"table": "resizable"}),
 )  # fmt: skip

@@ -149,7 +149,7 @@ def _first(case: Case, packet: str) -> Path | None:
         found.append(Step.fixed("the service's chain, the endpoint's chain", "passages", 1, numbers["nftables_hit_us"]))
     if packet in (AFFINITY_NEW, AFFINITY_STUCK):
         least = endpoints if packet == AFFINITY_NEW else 1
-        found.append(Step.spread("is the client known", "sets", least, endpoints, numbers["nftables_affinity_us"]))
+        found.append(Step("is the client known", "sets", least, endpoints, numbers["nftables_affinity_us"]))
     if packet not in (OTHER, AFFINITY_STUCK):
         doublings = np.log2(endpoints)
         found.append(Step.fixed("a random endpoint, by a map", "doublings", doublings, numbers["nftables_doubling_us"]))
@@ -186,7 +186,8 @@ def _programming(case: Case, change: Change) -> Programming:
     rules = float(_rules(case.ports)[0].sum())
     changed = min(change.services, case.served) * rules / max(case.served, 1)
     build = numbers["build_rule_s"]
-    return Programming(full * age + listing, partial * age + listing, build * (FIXED_RULES + rules), build * changed)
+    full, partial = full * age + listing, partial * age + listing
+    return Programming(full, partial, build * (FIXED_RULES + rules), build * changed, full)
 
 
 def _memory(case: Case) -> Memory:
@@ -200,4 +201,5 @@ NFTABLES = Mode(
     options=_OPTIONS, parameters=_PARAMETERS, structure=_structure, first=_first, later=_later,
     programming=_programming, memory=_memory, balancing=("random",), versions=Versions((1, 33), UPSTREAM),
     min_sync="nftables_min_sync_s", resync="full_sync_period_s",
+    variants=({}, {"cache": "cold"}, {"list": "table", "kernel": "old"}),
 )  # fmt: skip

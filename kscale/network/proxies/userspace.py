@@ -73,10 +73,10 @@ def _first(case: Case, packet: str) -> Path | None:
     if packet in (OTHER, NODE_PORT):
         found.append(Step.fixed(f"{_LISTS[0]}, to the end", "rules", addresses, rule))
     else:
-        found.append(Step.spread(f"{_LISTS[0]}, to the service", "rules", 1, max(addresses, 1), rule))
+        found.append(Step(f"{_LISTS[0]}, to the service", "rules", 1, max(addresses, 1), rule))
     if packet == NODE_PORT:
         each = numbers["iptables_node_port_rule_us"]
-        found.append(Step.spread(f"{_NODE_LISTS[0]}, to the port", "rules", 1, max(node_ports, 1), each))
+        found.append(Step(f"{_NODE_LISTS[0]}, to the port", "rules", 1, max(node_ports, 1), each))
     if packet != OTHER:
         found += [
             Step.fixed("kube-proxy accepts, picks an endpoint, connects, copies", "connections", 1, relay_us),
@@ -98,9 +98,9 @@ def _programming(case: Case, change: Change) -> Programming:
     addresses, node_ports = _redirected(case)
     written = addresses + node_ports
     later = change.services * numbers["userspace_service_s"] * written
-    return Programming(
-        numbers["userspace_start_s"] * written**2, later, 2 * build * written, 2 * build * change.services
-    )
+    # Every period it looks for each rule, which costs what it cost to write it.
+    start, each = numbers["userspace_start_s"] * written**2, 2 * build
+    return Programming(start, later, each * written, each * change.services, start)
 
 
 def _memory(case: Case) -> Memory:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kscale.network.ports import Rows
+from kscale.network.ports import Ports, Rows
 from kscale.network.proxies.common.paths import Path, Step, kinds
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ def connections(case: Case, packet: str) -> tuple[Rows, Rows]:
 
     Both are empty where no service port is of that sort.
     """
-    ports = case.ports
+    if case.weights is None:
+        return _alike(case.ports, packet)
+    return _connections(case.ports, packet, case.weights)
+
+
+def _connections(ports: Ports, packet: str, weights: Rows | None) -> tuple[Rows, Rows]:
     if packet == "other":
         return np.ones(1), np.zeros(1)
     counts = ports.external_endpoints if packet == "node-port" else ports.internal_endpoints
@@ -28,8 +34,13 @@ def connections(case: Case, packet: str) -> tuple[Rows, Rows]:
         mask &= ports.open_node_port
     elif packet.startswith("affinity"):
         mask &= ports.affinity
-    values, weights = kinds(counts, mask, case.weights)
-    return weights, values
+    return kinds(counts, mask, weights)
+
+
+@lru_cache(maxsize=32)
+def _alike(ports: Ports, packet: str) -> tuple[Rows, Rows]:
+    """Return the same where as many connections go to each port: variants ask for it again and again."""
+    return _connections(ports, packet, None)
 
 
 def begin(numbers: Parameters) -> tuple[Step, ...]:
