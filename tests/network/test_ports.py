@@ -40,7 +40,7 @@ def test_columns_are_copies_that_nobody_writes_to() -> None:
         ({"external_ips": -1}, "field 'external_ips': holds -1 to -1; expected 0 to 10,000,000"),
         ({"external_ips": 1.5}, "field 'external_ips': holds float64; expected whole numbers"),
         ({"protocol": 3}, "field 'protocol': holds 3 to 3; expected 0 to 2"),
-        ({"local_endpoints": [0, 9]}, "row 2, field 'local_endpoints': are more than the endpoints; expected as many at most"),
+        ({"local_endpoints": [0, 9]}, "row 2, field 'local_endpoints': are more than the endpoints; expected as many"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(columns: dict[str, Any], line: str) -> None:
