@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -59,7 +58,7 @@ def figures(frame: pl.DataFrame) -> dict[str, str]:
             ("first-packet", f"First packet of a connection: median, and 1 to 99 of 100; Services with {of}", _packets),
             ("syncs", f"CPU time to write everything, and to write one change; Services with {of}", _syncs),
             ("cores", f"CPU of a node at the rates given; Services with {of}", _cores),
-            ("memory", f"Memory in the kernel, and of kube-proxy; Services with {of}", _memory),
+            ("memory", f"Memory in the kernel, and of the program that writes there; Services with {of}", _memory),
         ):
             found[name] = style.with_title(style.to_svg(draw(frame), name), title)
     return found
@@ -79,7 +78,7 @@ def _sheet(frame: pl.DataFrame, panels: int) -> tuple[Figure, list[Axes], dict[s
     """Return a drawing with panels side by side above a legend of all variants."""
     looks = _looks(frame)
     rows = -(-len(looks) // 4)
-    figure = style.canvas(True, _HIGH + 56 + _LEGEND_ROW * rows)
+    figure = style.canvas(True, _HIGH + 46 + _LEGEND_ROW * rows)
     w, h = figure.get_size_inches() * 72
     wide = (w - 70) if panels == 1 else _PANEL - 40
     axes = [style.place(figure, 56 + k * (_PANEL + 30), 14, wide, _HIGH - 14) for k in range(panels)]
@@ -166,8 +165,7 @@ def _cores(frame: pl.DataFrame) -> Figure:
 def _memory(frame: pl.DataFrame) -> Figure:
     figure, (left, right), looks = _sheet(frame, 2)
     _lines(left, frame, "kernel_bytes", looks, "")
-    _lines(right, frame, "kube_proxy_bytes", looks, "")
-    for axes, words in ((left, "in the kernel, bytes"), (right, "of kube-proxy itself, bytes (all modes alike)")):
+    _lines(right, frame, "client_peak_bytes", looks, "")
+    for axes, words in ((left, "in the kernel, bytes"), (right, "of the program at its peak, bytes")):
         axes.texts[0].set_text(words)
-        axes.set_ylim(bottom=float(np.exp(np.log(axes.get_ylim()[0]))))
     return figure
