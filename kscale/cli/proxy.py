@@ -211,7 +211,8 @@ def _show(frame: pl.DataFrame, form: Output) -> None:
             # What an option has no part in is the same for all its variants.
             table = table.unique(subset=table.columns[1:], keep="first", maintain_order=True)
             table = table.rename({str(count): f"{count:,}" for count in shown} | {"variant": "Services"})
-            tables[f"{title}; {endpoints:,} endpoints each" if several else title] = table
+            of = f"; {endpoints:,} endpoint{'' if endpoints == 1 else 's'} each" if several else ""
+            tables[title + of] = table
     show(tables, form)
     if len(shown) < len(counts):
         tell(f"({len(counts) - len(shown)} more points with -o wide; all columns with -o csv)", style="dim")
