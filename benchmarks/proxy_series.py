@@ -48,14 +48,16 @@ class Series:
         return bool(self.errors.max() <= self.most and np.median(self.errors) <= self.median)
 
     def row(self) -> list[str]:
-        """Return the cells of a table."""
-        few = len(self.known) <= 2
-        values = [", ".join(f"{v:.3g}" for v in part) if few else "" for part in (self.known, self.predicted)]
-        errors = f"{np.median(self.errors):.1%}", f"{self.errors.max():.1%}"
-        return [self.name, self.source, str(len(self.known)), *values, self.unit, *errors, self.note]
+        """Return the cells of a table; of few figures, the known ones and the model's."""
+        count = str(len(self.known))
+        if len(self.known) <= 2:
+            known, said = (", ".join(f"{v:,.4g}" for v in part) for part in (self.known, self.predicted))
+            count = f"{known} {self.unit}; model {said}"
+        note = f" ({self.note})" if self.note else ""
+        return [f"{self.name}{note}", self.source, count, f"{np.median(self.errors):.1%}", f"{self.errors.max():.1%}"]
 
 
-HEADS = ("what", "source", "points", "known", "model", "unit", "median error", "largest", "")
+HEADS = ("what", "source", "points, or the figures", "median error", "largest")
 
 
 def case(mode: str, services: int, endpoints: int = 1, connections: int = 0, **options: str) -> Case:
