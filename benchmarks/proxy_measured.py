@@ -117,6 +117,7 @@ def slopes(folder: Path) -> list[Series]:
         low = float((base or chosen[0])["p50"])
         return [(row, (float(row["p50"]) - low) / 1000) for row in chosen]
 
+    # A connect takes about 20 us without what is looked at here.
     def of(name: str, pairs: Iterable[tuple[float, float]], most: float, note: str = "") -> Series:
         known, said = zip(*((20 + a, 20 + b) for a, b in pairs), strict=True)
         return Series(name, _SOURCE, "us", known, said, most, note=note)
@@ -147,7 +148,7 @@ def slopes(folder: Path) -> list[Series]:
         of("TCP connect by endpoints, iptables", chosen, 0.03),
         of("TCP connect by endpoints, nftables", [(k, factor * np.log2(int(r["value2"]))) for r, k in doublings], 0.03),
         of("TCP connect by node ports", [(k, port * int(r["value1"]) * places[r["target"]]) for r, k in ports], 0.02),
-        of("TCP connect, client with affinity, iptables", affinity, 0.13),
+        of("TCP connect, client with affinity, iptables", affinity, 0.06),
         of("TCP connect by ipset rules", [(k, numbers["ipvs_set_us"] * int(r["value2"])) for r, k in sets], 0.06),
     ]  # fmt: skip
 
@@ -156,14 +157,14 @@ def syncs(folder: Path) -> list[Series]:
     """Return the series of CPU for programming."""
     found = []
     for backend, operation, wanted, most, median, options in (
-        ("legacy", "full_initial", "full", 0.50, 0.15, {}),
-        ("legacy", "partial_1svc", "change", 0.45, 0.12, {}),
-        ("ipt-nft", "full_initial", "full", 0.35, 0.20, {"backend": "nft"}),
-        ("ipt-nft", "partial_1svc", "change", 0.60, 0.40, {"backend": "nft"}),
-        ("nft", "full_initial", "full", 0.60, 0.15, {}),
-        ("nft", "add_1svc", "change", 0.45, 0.16, {}),
-        ("nft", "list_json_terse", "list table", 0.60, 0.30, {"list": "table"}),
-        ("nft", "list_chains_json", "list chains", 0.60, 0.30, {"list": "chains"}),
+        ("legacy", "full_initial", "full", 0.46, 0.13, {}),
+        ("legacy", "partial_1svc", "change", 0.35, 0.08, {}),
+        ("ipt-nft", "full_initial", "full", 0.17, 0.11, {"backend": "nft"}),
+        ("ipt-nft", "partial_1svc", "change", 0.53, 0.16, {"backend": "nft"}),
+        ("nft", "full_initial", "full", 0.52, 0.10, {}),
+        ("nft", "add_1svc", "change", 0.42, 0.16, {}),
+        ("nft", "list_json_terse", "list table", 0.35, 0.15, {"list": "table"}),
+        ("nft", "list_chains_json", "list chains", 0.22, 0.06, {"list": "chains"}),
     ):
         times: dict[tuple[int, int], list[float]] = {}
         for row in rows(folder, "load"):
@@ -190,8 +191,8 @@ def syncs(folder: Path) -> list[Series]:
 def memory(folder: Path) -> list[Series]:
     """Return the series of memory in the kernel, and of addresses and their cost."""
     found = []
-    for backend, columns, most in (("legacy", ("VmallocUsed", "Percpu"), 0.16), ("ipt-nft", ("SUnreclaim",), 0.40),
-                                   ("nft", ("SUnreclaim",), 0.50)):  # fmt: skip
+    for backend, columns, most in (("legacy", ("VmallocUsed", "Percpu"), 0.16), ("ipt-nft", ("SUnreclaim",), 0.21),
+                                   ("nft", ("SUnreclaim",), 0.21)):  # fmt: skip
         known, said = [], []
         for row in rows(folder, "memory"):
             size = sum(float(row[name]) for name in columns) if row["backend"] == backend else 0.0
@@ -202,7 +203,8 @@ def memory(folder: Path) -> list[Series]:
                 known.append(size)
                 said.append(of.mode.memory(of).kernel_bytes / 1e6)
         words = {"legacy": "iptables", "ipt-nft": "iptables nft", "nft": "nftables"}[backend]
-        found.append(Series(f"memory in the kernel, {words}", _SOURCE, "MB", known, said, most, 0.15))
+        note = "misfit: 15 % too little at 30,000 x 10" if backend == "legacy" else ""
+        found.append(Series(f"memory in the kernel, {words}", _SOURCE, "MB", known, said, most, 0.06, note))
     known, said = [], []
     for row in rows(folder, "load"):
         if row["backend"] == "local_addr_lo" and row["op"] == "ip_batch_add" and int(row["S"]) >= 1000:
@@ -229,8 +231,83 @@ def relay(folder: Path) -> list[Series]:
     ]  # fmt: skip
 
 
+def peaks(folder: Path) -> list[Series]:
+    """Return the series of the writing programs at their peak; smaller ones hide below that of the test itself."""
+    found = []
+    for backend, least in (("legacy", 130.0), ("ipt-nft", 50.0), ("nft", 200.0)):
+        mode, option = _MODES[backend]
+        known, said = [], []
+        for row in rows(folder, "load"):
+            if (row["backend"], row["op"]) != (backend, "full_initial") or float(row["client_rss_mb"]) < least:
+                continue
+            if backend == "legacy" and row["E"] == "100" and int(row["S"]) < 1000:
+                continue
+            of = case(mode, int(row["S"]), int(row["E"]), **({"backend": option} if option else {}))
+            known.append(float(row["client_rss_mb"]))
+            said.append(of.mode.memory(of).client_peak_bytes / 1e6)
+        words = {"legacy": "iptables-restore", "ipt-nft": "iptables-restore, nft", "nft": "nft"}[backend]
+        found.append(Series(f"memory of {words} at its peak", _SOURCE, "MB", known, said, 0.07))
+    return found
+
+
+def replicas(folder: Path) -> list[Series]:
+    """Return the series of IPVS's parts: replicas of its tables, ipsets, addresses."""
+    numbers = proxies.parameters()
+    plain, huge = rows(folder, "ipvs_replica"), rows(folder, "ipvs_replica_hugepages")
+
+    def of(table: list[Row], kind: str, column: str) -> dict[int, float]:
+        return {int(row["S_or_E"]): float(row[column]) for row in table if row["kind"] == kind}
+
+    warm, cold, scan = of(plain, "svc_hash", "warm_hit_ns"), of(huge, "svc_hash", "cold_hit_ns_p50"), of(
+        plain, "lc_scan", "warm_hit_ns"
+    )  # fmt: skip
+    buckets = numbers["ipvs_buckets"]
+    entries = [warm[s] / (1 + s / buckets / 2) for s in (1_000, 5_000, 10_000)]
+    far = [(cold[s] - cold[10]) / (s / buckets / 2) for s in (5_000, 10_000, 30_000, 50_000)]
+    many = [scan[e] for e in (100, 500, 1_000, 5_000)]
+    each = [numbers["ipvs_scan_us" if e <= numbers["ipvs_scan_long"] else "ipvs_scan_long_us"] for e in (100, 500)]
+    said = [1000 * each[e > 100] * e for e in (100, 500, 1_000, 5_000)]
+    bytes_ = {
+        row["S"]: float(row["SUnreclaim"]) for row in rows(folder, "memory") if row["backend"].startswith("ipset")
+    }
+    addresses = {
+        row["S"]: float(row["SUnreclaim"]) for row in rows(folder, "memory") if row["backend"] == "local_addr_lo"
+    }
+    return [
+        Series("an entry of a chain, warm, IPVS, a replica", _SOURCE, "ns", entries,
+               [1000 * numbers["ipvs_node_warm_us"]] * 3, 0.13),
+        Series("an entry of a chain, cold, IPVS, a replica", _SOURCE, "ns", far,
+               [1000 * numbers["ipvs_node_cold_us"]] * 4, 0.23),
+        Series("a scan of 100 to 5,000 real servers, IPVS, a replica", _SOURCE, "ns", many, said, 0.10),
+        Series("memory of an ipset of 10,000 and of 30,000", _SOURCE, "bytes", [bytes_["10000"], bytes_["30000"]],
+               [numbers["ipvs_set_entry_bytes"] * count for count in (10_000, 30_000)], 0.08),
+        Series("memory of 30,000 addresses", _SOURCE, "MB", [addresses["30000"]],
+               [numbers["ipvs_address_bytes"] * 0.03], 0.01),
+    ]  # fmt: skip
+
+
+def filled(folder: Path) -> Series:
+    """Return the series of later datagrams with up to 137,000 entries in the connection table: none costs more."""
+    times = [float(row["p50"]) / 1000 for row in rows(folder, "extra")
+             if row["experiment"] == "conntrack_fill" and row["metric"] == "udp_est"]  # fmt: skip
+    later = [proxies.found()["nftables"].later(case("nftables", 1, connections=n)).mean_us for n in (0, 137_000)]
+    return Series("later datagram, 0 to 137,000 connections", _SOURCE, "us", times,
+                  [times[0] * later[1] / later[0]] * len(times), 0.02)  # fmt: skip
+
+
 def series(folder: Path) -> list[Series]:
     """Return all of them."""
     warm = [connects(folder, backend, cold=False) for backend in _MODES]
     cold = [connects(folder, backend, cold=True) for backend in _MODES]
-    return [*warm, *cold, *datagrams(folder), *slopes(folder), *syncs(folder), *memory(folder), *relay(folder)]
+    return [
+        *warm,
+        *cold,
+        *datagrams(folder),
+        *slopes(folder),
+        *syncs(folder),
+        *memory(folder),
+        *peaks(folder),
+        *relay(folder),
+        *replicas(folder),
+        filled(folder),
+    ]

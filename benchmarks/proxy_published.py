@@ -29,14 +29,23 @@ def latency() -> list[Series]:
     cold = mean_us(case("nftables", 10_000, cache="cold"))
     return [
         Series("first packet, iptables: p01, p50, p95, p99 at 5k, 10k, 30k Services", "Kubernetes blog 2025", "us",
-               known, predicted, 0.80, 0.20, "misfit: the chart is no straight line (p50 at 10k, p01 at 30k)"),
+               known, predicted, 0.71, 0.18, "misfit: the chart is no straight line, see p50 at 10k and p01 at 30k"),
         Series("first packet, nftables, median (cold)", "Kubernetes blog 2025", "us", [14.5], [cold], 0.15,
                note="about the p01 of iptables, 13 to 16"),
-        Series("nftables at its worst, 30k Services: a little below iptables at its best", "Kubernetes blog 2025", "us", [best - 6],
-               [worst], 0.70, note="misfit: no network card and no CNI is in the model"),
+        Series("nftables at its worst, 30k: a little below iptables at its best", "Kubernetes blog 2025", "us",
+               [best - 6], [worst], 0.65, note="misfit: no network card and no CNI is in the model"),
         Series("requests per second, iptables, 11 to 30k Services", "TKE 2026", "1/s", list(TKE.values()), rates,
-               0.075, note="the first point sets the base"),
+               0.063, note="the first point sets the base"),
     ]  # fmt: skip
+
+
+def keep_alive() -> Series:
+    """Return the series of requests per second where connections are kept, to that with no Services."""
+    changes = {5_011: -0.002, 10_000: -0.021, 20_000: -0.003, 30_003: -0.007}
+    base = case("iptables", 11, 4)
+    ratios = [base.mode.later(base).mean_us / (of := case("iptables", s, 4)).mode.later(of).mean_us for s in changes]
+    return Series("requests per second with kept connections, to those with 11 Services", "TKE 2026", "1",
+                  [1 + change for change in changes.values()], ratios, 0.022)  # fmt: skip
 
 
 def processor() -> list[Series]:
@@ -71,8 +80,8 @@ def syncs() -> list[Series]:
                [full("userspace", 20_000, 1), full("userspace", 80_000, 1)], 4.0,
                note="misfit: 0.8 to 1.4 us for a rule in the table then, 4.1 measured here"),
         Series("one Service more, nftables, 10k x 2", "PR 126013", "s", [0.141], [change("nftables", 10_000, 2)], 0.25),
-        Series("all, iptables-nft, 10k x 2, kernel 6.8", "PR 130119", "s", [40.1],
-               [full("iptables", 10_000, 2, backend="nft")], 0.35, note="a restart of kube-proxy: more than the rules"),
+        Series("all, iptables, 10k x 2, kernel 6.8", "PR 130119", "s", [40.1],
+               [full("iptables", 10_000, 2, backend="nft")], 0.20, note="taken as iptables-nft, which is not said; a restart is more than rules"),
         Series("all, nftables, 10k x 2, kernel 6.8, two hosts", "PR 130119", "s", [194, 333],
                [full("nftables", 10_000, 2, kernel="old")] * 2, 0.75, note="misfit: hosts differ by half"),
         Series("all, nftables, 44,125 x 1", "issue 139513", "s", [940], [full("nftables", 44_125, 1)], 0.02,
@@ -89,4 +98,4 @@ def syncs() -> list[Series]:
 
 def series() -> list[Series]:
     """Return all of them."""
-    return [*latency(), *processor(), *syncs()]
+    return [*latency(), keep_alive(), *processor(), *syncs()]

@@ -51,10 +51,14 @@ class Series:
         """Return the cells of a table; of few figures, the known ones and the model's."""
         count = str(len(self.known))
         if len(self.known) <= 2:
-            known, said = (", ".join(f"{v:,.4g}" for v in part) for part in (self.known, self.predicted))
+            known, said = (", ".join(map(_number, part)) for part in (self.known, self.predicted))
             count = f"{known} {self.unit}; model {said}"
         note = f" ({self.note})" if self.note else ""
         return [f"{self.name}{note}", self.source, count, f"{np.median(self.errors):.1%}", f"{self.errors.max():.1%}"]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 HEADS = ("what", "source", "points, or the figures", "median error", "largest")

@@ -102,13 +102,14 @@ _PARAMETERS = (
     Parameter("iptables_nft_service_bytes", 1840, "bytes", MEASURED, BENCH, "of three points"),
     Parameter("iptables_nft_endpoint_bytes", 1745, "bytes", MEASURED, BENCH),
     Parameter(
-        "iptables_client_factor",
+        "iptables_legacy_client_factor",
         2.0,
         "1",
         MEASURED,
         BENCH,
         "iptables-restore at its peak, to the rules in the kernel; 3 over a table that is there",
     ),
+    Parameter("iptables_nft_client_factor", 2.8, "1", MEASURED, BENCH, "the same with iptables-nft"),
     Parameter("iptables_min_sync_s", 1, "s", STRUCTURAL, UPSTREAM, "default of minSyncPeriod"),
 )
 
@@ -200,7 +201,7 @@ def _memory(case: Case) -> Memory:
     kernel = numbers[f"{name}_service_bytes"] * case.served + numbers[f"{name}_endpoint_bytes"] * case.endpoints
     rules = float(iptables_rules.count(case.ports).nat.sum()) + FIXED_NAT_RULES
     counters = numbers["iptables_counter_bytes"] * case.cpus * rules
-    return memory.of(case, kernel + counters, numbers["iptables_client_factor"] * kernel)
+    return memory.of(case, kernel + counters, numbers[f"{name}_client_factor"] * kernel)
 
 
 IPTABLES = Mode(
