@@ -64,9 +64,11 @@ def _number(value: float) -> str:
 HEADS = ("what", "source", "points, or the figures", "median error", "largest")
 
 
-def case(mode: str, services: int, endpoints: int = 1, connections: int = 0, **options: str) -> Case:
+def case(mode: str, services: int, endpoints: int = 1, connections: int = 0, cpus: int = 2, **options: str) -> Case:
     """Return a mode with so many Services, all alike."""
-    return proxies.case(proxies.found()[mode], Ports.uniform(services, endpoints), options, connections=connections)
+    return proxies.case(
+        proxies.found()[mode], Ports.uniform(services, endpoints), options, connections=connections, cpus=cpus
+    )
 
 
 def mean_us(of: Case, packet: str = proxies.HIT) -> float:

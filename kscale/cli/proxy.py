@@ -23,6 +23,7 @@ Choices = Annotated[tuple[str, ...], Parameter(name="--option", negative="", sho
 _FEW = 7
 #: Most points of a curve: Services times endpoints.
 _MOST_POINTS = 2_000
+_MOST_CPUS = 4_096
 #: Tables for people: the column of the curve that each shows, and its title.
 _TABLES = {
     "first_us_p50": "first packet to a Service, median, us",
@@ -47,6 +48,7 @@ def curve(
     packets_rate: float = 10_000,
     changes_rate: float = 1.0,
     connections: Whole = 0,
+    cpus: Whole = 4,
     node_ports: Flag = False,
     affinity: Flag = False,
     parameters: Path | None = None,
@@ -85,6 +87,8 @@ def curve(
         Changes of Services and endpoints in the cluster, per second.
     connections
         Entries of the connection table.
+    cpus
+        Processors of the node: they bound the connection table, and each has counters of its own for every rule.
     node_ports
         Every service port is open on the node.
     affinity
@@ -111,11 +115,11 @@ def curve(
         _rate(connections_rate, "--connections-rate"), _rate(packets_rate, "--packets-rate"),
         _rate(changes_rate, "--changes-rate"),
     )  # fmt: skip
-    if connections < 0:
-        raise InputError(f"is {connections:,}", field="--connections", expected="0 or more")
+    if not 1 <= cpus <= _MOST_CPUS:
+        raise InputError(f"is {cpus:,}", field="--cpus", expected=f"1 to {_MOST_CPUS:,}")
     frame = curves.curve(
         counts, each, modes, _options(backend, cache, option), rates, known,
-        {"node_port": node_ports, "affinity": affinity}, connections=connections,
+        {"node_port": node_ports, "affinity": affinity}, connections=connections, cpus=cpus,
     )  # fmt: skip
     if out is not None:
         from kscale.cli import proxy_figures

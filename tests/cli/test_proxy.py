@@ -9,7 +9,7 @@ import json
 import polars as pl
 import pytest
 
-from kscale.network import proxies
+from kscale.network import parameters, proxies
 
 FEW = ("proxy", "curve", "--services", "10:1000", "--points", "3", "--endpoints", "2")
 
@@ -73,6 +73,7 @@ def test_the_folder_has_the_table_the_parameters_and_figures(cli, tmp_path):
     names = sorted(path.name for path in (tmp_path / "made").iterdir())
     figures = ["cores.svg", "first-packet.svg", "memory.svg", "syncs.svg"]
     assert names == sorted(["curve.csv", "curve.parquet", "parameters.json", *figures])
+    assert (tmp_path / "made" / "parameters.json").read_text() == parameters.text(proxies.parameters())
     frame = pl.read_parquet(tmp_path / "made" / "curve.parquet")
     assert frame.height == 33 and pl.read_csv(tmp_path / "made" / "curve.csv").columns == frame.columns
     for name in figures:
@@ -84,14 +85,12 @@ def test_the_folder_has_the_table_the_parameters_and_figures(cli, tmp_path):
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == names
 
 
-def test_parameters_that_were_written_can_be_changed_and_read(cli, tmp_path):
-    cli(*FEW, "--out", "made")
-    data = json.loads((tmp_path / "made" / "parameters.json").read_text())
-    assert len(data["parameters"]) == len(proxies.parameters())
+def test_parameters_are_read(cli, tmp_path):
+    (tmp_path / "all.json").write_text(parameters.text(proxies.parameters()))
     (tmp_path / "fit.yaml").write_text("iptables_legacy_typical_rule_us: 0.2\n")
     means = [
         json.loads(cli(*FEW, "--mode", "iptables", *more, "-o", "json").out)["curve"][-4]["first_us_mean"]
-        for more in ((), ("--parameters", "made/parameters.json"), ("--parameters", "fit.yaml"))
+        for more in ((), ("--parameters", "all.json"), ("--parameters", "fit.yaml"))
     ]
     assert means[0] == means[1]
     assert means[2] - means[0] == pytest.approx(0.18 * 1001 / 2)
@@ -127,7 +126,9 @@ def test_what_a_packet_passes(cli):
         (("--option", "cache=warm", "--cache", "warm"), "field '--option': states cache twice"),
         (("--connections-rate", "-1"), "field '--connections-rate': is -1"),
         (("--changes-rate", "nan"), "field '--changes-rate': is nan"),
-        (("--connections", "-1"), "field '--connections': is -1"),
+        (("--connections", "-1"), "field 'connections': is -1"),
+        (("--connections", "200000"), "field 'connections': is 200,000; expected 131,072 at most with 4 processors"),
+        (("--cpus", "0"), "field '--cpus': is 0"),
         (("--parameters", "no.json"), "no.json: does not exist"),
         (("--endpoints", ",".join(map(str, range(1, 102))),), "are 2,020 points; expected 2,000 at most"),
     ],

@@ -111,6 +111,22 @@ def test_weights_say_where_connections_go() -> None:
         proxies.case(mode, ports, connections=-1)
 
 
+def test_a_full_connection_table_takes_no_more() -> None:
+    ports, mode = Ports.uniform(1, 1), proxies.found()["ipvs"]
+    assert proxies.case(mode, ports, connections=131_072).most_connections == 131_072
+    assert proxies.case(mode, ports, cpus=8, connections=262_144).most_connections == 262_144
+    with pytest.raises(InputError, match="field 'connections': is 131,073; expected 131,072 at most with 2 processors"):
+        proxies.case(mode, ports, connections=131_073)
+
+
+def test_later_packets_to_node_ports_are_masqueraded() -> None:
+    for name, mode in proxies.found().items():
+        for external_local, more in (([False] * 4, 0.35), ([True] * 4, 0.0), ([True, True, True, False], 0.35 / 4)):
+            ports = Ports.of([1] * 4, local_endpoints=1, node_port=True, external_local=external_local)
+            of = proxies.case(mode, ports)
+            assert mode.later(of, proxies.NODE_PORT).mean_us - mode.later(of).mean_us == pytest.approx(more), name
+
+
 def test_options_of_a_mode_are_checked() -> None:
     with pytest.raises(InputError, match="the mode nftables has no option 'backend'"):
         case("nftables", 1, backend="nft")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -75,6 +75,12 @@ class Case:
         """The mode and the choices that are not the usual ones: ``iptables nft``."""
         usual = {option.name: option.default for option in self.mode.options}
         return " ".join([self.mode.name, *(choice for name, choice in self.options.items() if choice != usual[name])])
+
+    @property
+    def most_connections(self) -> int:
+        """Entries that the connection table takes, as kube-proxy sets it; when it is full, new ones are dropped."""
+        each, least = self.parameters["conntrack_per_core"], self.parameters["conntrack_least"]
+        return int(max(each * self.cpus, least))
 
     @cached_property
     def served(self) -> int:
@@ -199,6 +205,13 @@ class Versions:
         return self.fallback if known else "error"
 
 
+class Later(Protocol):
+    """What a later packet passes, of a connection that began with such a ``packet``."""
+
+    def __call__(self, case: Case, packet: str = HIT) -> Path:
+        """Return the path."""
+
+
 @dataclass(frozen=True)
 class Mode:
     """One mode of kube-proxy.
@@ -226,7 +239,7 @@ class Mode:
     parameters: tuple[Parameter, ...]
     structure: Callable[[Case], Structure]
     first: Callable[[Case, str], Path | None]
-    later: Callable[[Case], Path]
+    later: Later
     programming: Callable[[Case, Change], Programming]
     memory: Callable[[Case], Memory]
     balancing: tuple[str, ...]
@@ -278,4 +291,8 @@ def case(
     for name in ("connections", "node_addresses", "cpus"):
         if rest.get(name, 0) < 0:
             raise InputError(f"is {rest[name]}", field=name, expected="0 or more")
-    return Case(mode, ports, mode.chosen(options or {}), numbers if numbers is not None else parameters(), **rest)
+    made = Case(mode, ports, mode.chosen(options or {}), numbers if numbers is not None else parameters(), **rest)
+    if made.connections > made.most_connections:
+        most = f"{made.most_connections:,} at most with {made.cpus} processors: in a full table new ones are dropped"
+        raise InputError(f"is {made.connections:,}", field="connections", expected=most)
+    return made

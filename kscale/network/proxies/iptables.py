@@ -7,6 +7,7 @@ from kscale.network.ports import Rows
 from kscale.network.proxies import (
     AFFINITY_NEW,
     AFFINITY_STUCK,
+    HIT,
     NODE_PORT,
     OTHER,
     Case,
@@ -177,10 +178,10 @@ def _choice(case: Case, packet: str, endpoints: Rows) -> list[Step]:
     return found
 
 
-def _later(case: Case) -> Path:
+def _later(case: Case, packet: str = HIT) -> Path:
     cost_us = case.parameters["iptables_established_us"]
     cost_us += case.parameters["iptables_nft_established_us"] if case.options["backend"] == "nft" else 0
-    return steps.established(case, cost_us, "conntrack, rewriting, KUBE-FORWARD")
+    return steps.established(case, packet, cost_us, "conntrack, rewriting, KUBE-FORWARD")
 
 
 def _programming(case: Case, change: Change) -> Programming:

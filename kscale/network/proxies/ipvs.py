@@ -13,6 +13,7 @@ import numpy as np
 from kscale.network.parameters import ASSUMED, MEASURED, PUBLISHED, STRUCTURAL, Parameter
 from kscale.network.ports import PROTOCOLS, SCTP, Ports, Rows
 from kscale.network.proxies import (
+    HIT,
     NODE_PORT,
     OTHER,
     Case,
@@ -195,9 +196,9 @@ def _connection(case: Case, name: str = "IPVS's connection table") -> Step:
     return Step.fixed(name, "entries", case.connections / 2 ** int(case.options["connection-bits"]), _node_us(case))
 
 
-def _later(case: Case) -> Path:
+def _later(case: Case, packet: str = HIT) -> Path:
     return steps.established(
-        case, case.parameters["ipvs_established_us"], "conntrack, IPVS, rewriting", _connection(case)
+        case, packet, case.parameters["ipvs_established_us"], "conntrack, IPVS, rewriting", _connection(case)
     )
 
 

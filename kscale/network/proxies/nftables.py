@@ -11,6 +11,7 @@ from kscale.network.ports import Ports, Rows
 from kscale.network.proxies import (
     AFFINITY_NEW,
     AFFINITY_STUCK,
+    HIT,
     NODE_PORT,
     OTHER,
     Case,
@@ -158,8 +159,8 @@ def _first(case: Case, packet: str) -> Path | None:
     return Path(weights, tuple(found))
 
 
-def _later(case: Case) -> Path:
-    return steps.established(case, case.parameters["nftables_established_us"], "conntrack, rewriting, ct state")
+def _later(case: Case, packet: str = HIT) -> Path:
+    return steps.established(case, packet, case.parameters["nftables_established_us"], "conntrack, rewriting, ct state")
 
 
 def _programming(case: Case, change: Change) -> Programming:

@@ -6,6 +6,7 @@ import numpy as np
 
 from kscale.network.parameters import ASSUMED, MEASURED, Parameter
 from kscale.network.proxies import (
+    HIT,
     NODE_PORT,
     OTHER,
     Case,
@@ -34,12 +35,7 @@ _PARAMETERS = (
         "userspace_relay_us", 100, "us", MEASURED, BENCH, "connect and first request, by a stand-in for kube-proxy"
     ),
     Parameter("userspace_established_us", 34.5, "us", MEASURED, BENCH, "one way; 69 there and back"),
-    Parameter(
-        "userspace_start_s", 8.2e-6, "s", ASSUMED, "of what one rule costs", "times the square of the service ports"
-    ),
-    Parameter(
-        "userspace_service_s", 1.6e-5, "s", ASSUMED, "of what one rule costs", "a later service, for each that is there"
-    ),
+    Parameter("userspace_insert_s", 4.1e-6, "s", MEASURED, BENCH, "one iptables -A, for each rule that is there"),
     Parameter("userspace_rule_bytes", 450, "bytes", ASSUMED, "as a rule of the iptables mode"),
     Parameter("userspace_client_factor", 3, "1", ASSUMED, "as in the iptables mode, over a table that is there"),
     Parameter("userspace_min_sync_s", 1, "s", ASSUMED, _SOURCE, "as in the iptables mode"),
@@ -87,20 +83,19 @@ def _first(case: Case, packet: str) -> Path | None:
     return Path(np.ones(1), tuple(found))
 
 
-def _later(case: Case) -> Path:
+def _later(case: Case, packet: str = HIT) -> Path:
     numbers = case.parameters
     relay = Step.fixed("kube-proxy copies", "packets", 1, numbers["userspace_established_us"])
-    return steps.established(case, numbers["iptables_established_us"], "conntrack, rewriting", relay)
+    return steps.established(case, packet, numbers["iptables_established_us"], "conntrack, rewriting", relay)
 
 
 def _programming(case: Case, change: Change) -> Programming:
-    numbers, build = case.parameters, case.parameters["build_rule_s"]
+    insert, build = case.parameters["userspace_insert_s"], case.parameters["build_rule_s"]
     addresses, node_ports = _redirected(case)
-    written = addresses + node_ports
-    later = change.services * numbers["userspace_service_s"] * written
-    # Every period it looks for each rule, which costs what it cost to write it.
-    start, each = numbers["userspace_start_s"] * written**2, 2 * build
-    return Programming(start, later, each * written, each * change.services, start)
+    rules = 2 * (addresses + node_ports)
+    # Rules go in one by one, each past those that are there; every period it looks for each, which costs as much.
+    start, later = insert * rules**2 / 2, 2 * change.services * insert * rules
+    return Programming(start, later, build * rules, 2 * build * change.services, start)
 
 
 def _memory(case: Case) -> Memory:

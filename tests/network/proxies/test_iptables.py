@@ -18,7 +18,7 @@ def structure(ports: Ports) -> Structure:
 
 
 @given(rules.clusters())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_every_rule_and_chain_is_counted(ports: Ports) -> None:
     written, found = rules.iptables(ports), structure(ports)
     for table in ("nat", "filter"):

@@ -16,7 +16,7 @@ from tests.network import rules
 
 
 @given(rules.clusters(), st.integers(0, 3))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_every_entry_address_and_server_is_counted(ports: Ports, node_addresses: int) -> None:
     written = rules.ipvs(ports, node_addresses)
     found = IPVS.structure(proxies.case(IPVS, ports, node_addresses=node_addresses))

@@ -15,7 +15,7 @@ from tests.network import rules
 
 
 @given(rules.clusters(), st.integers(0, 3))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_every_rule_chain_and_entry_is_counted(ports: Ports, node_addresses: int) -> None:
     written = rules.nftables(ports, node_addresses)
     found = NFTABLES.structure(proxies.case(NFTABLES, ports, node_addresses=node_addresses))

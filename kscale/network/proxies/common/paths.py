@@ -70,13 +70,13 @@ class Path:
     def _counts(self) -> Rows:
         """Float64, the mean count of each step."""
         least, most, _ = self._table
-        return np.asarray((least + most) / 2 @ self.weights)
+        return np.asarray(((least + most) / 2 * self.weights).sum(axis=1))
 
     @cached_property
     def _means(self) -> Rows:
         """Float64, the mean microseconds of each step."""
         least, most, cost = self._table
-        return np.asarray((least + most) / 2 * cost @ self.weights)
+        return np.asarray(((least + most) / 2 * cost * self.weights).sum(axis=1))
 
     @property
     def mean_us(self) -> float:
@@ -116,7 +116,8 @@ class Path:
             middle = (below + above) / 2
             later = middle[:, None] - low
             through = np.where(later >= 0, np.minimum(np.floor(later / step + _SLACK) + 1, count), 0)
-            enough = through @ each >= wanted - 1e-12
+            # A sum in one order: a product of matrices may take another with more threads.
+            enough = (through * each).sum(axis=1) >= wanted - 1e-12
             above, below = np.where(enough, middle, above), np.where(enough, below, middle)
         return above
 

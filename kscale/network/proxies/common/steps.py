@@ -52,18 +52,18 @@ def begin(numbers: Parameters) -> tuple[Step, ...]:
     )
 
 
-def masquerade(case: Case) -> list[Step]:
+def masquerade(case: Case, name: str = "masquerade_first_us") -> list[Step]:
     """Return the step in which a node port's traffic gets the node's own address, where the policy is Cluster."""
     ports = case.ports
     open_ = ports.open_node_port & (ports.external_endpoints > 0)
     weight = open_.astype(np.float64) if case.weights is None else case.weights * open_
     share = float(weight[~ports.external_local].sum() / weight.sum()) if weight.sum() else 0.0
-    return [Step.fixed("masquerading", "connections", share, case.parameters["masquerade_first_us"])] if share else []
+    return [Step.fixed("masquerading", "connections", share, case.parameters[name])] if share else []
 
 
-def established(case: Case, cost_us: float, name: str, *more: Step) -> Path:
-    """Return what a later packet passes."""
-    own = Step.fixed(
-        "the node, from device to device", "passages", 1, case.parameters["established_path_us"], proxy=False
-    )
-    return Path(np.ones(1), (own, Step.fixed(name, "packets", 1, cost_us), *more))
+def established(case: Case, packet: str, cost_us: float, name: str, *more: Step) -> Path:
+    """Return what a later packet passes, of a connection that began with such a ``packet``."""
+    path_us = case.parameters["established_path_us"]
+    own = Step.fixed("the node, from device to device", "passages", 1, path_us, proxy=False)
+    masked = masquerade(case, "masquerade_later_us") if packet == "node-port" else []
+    return Path(np.ones(1), (own, Step.fixed(name, "packets", 1, cost_us), *more, *masked))
