@@ -59,7 +59,8 @@ def test_ipvs_is_a_little_dearer_than_nftables() -> None:
     assert 1.0 < means[0] / means[1] < 1.2
 
 
-def test_the_kubelets_of_2026_wrote_so_many_rules() -> None:
+def test_rules_and_chains_are_about_the_lines_that_were_counted() -> None:
+    """TKE counted 540 thousand at 30,000 Services of 4 endpoints."""
     mode = proxies.found()["iptables"]
     made = mode.structure(proxies.case(mode, Ports.uniform(30_000, 4)))
-    assert made.rules["nat"] + made.chains["nat"] == 570_009  # they counted 540 K lines
+    assert made.rules["nat"] + made.chains["nat"] == pytest.approx(540_000, rel=0.06)
