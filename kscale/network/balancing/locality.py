@@ -74,7 +74,7 @@ def from_cache(
     endpoint_weight: Any, tree_winner: Any, cache_endpoint: Any, cache_size: Any, cache_used_us: Any,
     cache_entries: Any, cache_rover: Any, cache_checks: Any,
 ) -> int:  # fmt: skip
-    """Return the destination's endpoint while it is not overloaded, else the least loaded one, which then is its own."""
+    """Return the destination's endpoint while it is not overloaded, else the least loaded one, from then on its own."""
     expire(node, now_us, cache_size, cache_used_us, cache_entries, cache_rover, cache_checks)
     destination = connection_destination[connection]
     if cache_size[node, destination] > 0:
@@ -176,7 +176,7 @@ LBLCR = Algorithm(
     "lblcr", "ipvs", "a destination's own set of endpoints, larger when it is overloaded", from_set, overhead=kept,
     columns=(
         *_CACHE,
-        Column("set_member", "int32", ("node", "destination", "endpoint"), "a destination's endpoints, the newest last"),
+        Column("set_member", "int32", ("node", "destination", "endpoint"), "its endpoints, the newest last"),
         Column("set_changed_us", "int64", ("node", "destination"), "when its set last changed, us"),
     ),
 )  # fmt: skip

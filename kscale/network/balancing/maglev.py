@@ -1,10 +1,10 @@
 """IPVS mh: Maglev hashing by the client's address (net/netfilter/ipvs/ip_vs_mh.c; Eisenbud and others, NSDI 2016).
 
-Each endpoint prefers slots in an order of its own, from an offset in steps of a skip, and endpoints take slots in turn,
-as often in a row as their weights say, until the prime number of slots is full: few clients move when one comes or goes.
-The kernel hashes an address with HalfSipHash under two fixed keys. Here SplitMix64 is seeded with the same keys, and an
-endpoint's address is its row: other slots, but slots as even. A draining endpoint keeps its slots by its last weight, and
-those refuse: kube-proxy does not set mh-fallback.
+Each endpoint prefers slots in an order of its own, from an offset in steps of a skip, and endpoints take slots in
+turn, as often in a row as their weights say, until the prime number of slots is full: few clients move when one comes or
+goes. The kernel hashes an address with HalfSipHash under two fixed keys. Here SplitMix64 is seeded with the same keys,
+and an endpoint's address is its row: other slots, but slots as even. A draining endpoint keeps its slots by its last
+weight, and those refuse: kube-proxy does not set mh-fallback.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OFFSET_SEED, _SKIP_SEED = MAGLEV_OFFSET_SEED.value, MAGLEV_SKIP_SEED.value
 @kernel
 def remainder(key: int, seed: int, count: int) -> int:
     """Return a hash of a key below ``count``."""
-    return np.int64(mixed(key, seed) >> np.uint64(1)) % count
+    return np.int64(mixed(key, seed) >> np.uint64(1)) % count  # type: ignore[return-value]
 
 
 @kernel

@@ -1,9 +1,9 @@
 """Uniform random: what the rules of iptables and nftables choose.
 
 kube-proxy's iptables mode writes a chain of ``statistic --mode random`` rules for E endpoints, rule i with probability
-1/(E-i+1): the product over those passed and the one hit is 1/E for each endpoint. nftables' ``numgen random mod E`` draws
-once. Both are independent from connection to connection, so that one draw serves for both; the tests hold the chain
-against it. What the chain costs is no matter of balance.
+1/(E-i+1): the product over those passed and the one hit is 1/E for each endpoint. nftables' ``numgen random mod E``
+draws once. Both are independent from connection to connection, so that one draw serves for both; the tests hold the
+chain against it. What the chain costs is no matter of balance.
 """
 
 from __future__ import annotations

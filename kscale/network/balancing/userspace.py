@@ -20,7 +20,7 @@ def dial(
     connection_reached_us: Any, run_dial_timeouts_us: Any, endpoint_life_first: Any, life_born_us: Any,
     life_dies_us: Any, endpoint_retried: Any,
 ) -> int:  # fmt: skip
-    """Return the first endpoint that answers, the one that the client is stuck to first; the last one tried if none does."""
+    """Return the first endpoint that answers, beginning with the client's own; the last one tried if none does."""
     count = run_usable[0]
     if count == 0:
         return -1

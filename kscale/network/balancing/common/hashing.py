@@ -27,7 +27,7 @@ def scaled(bits: Any, count: int) -> int:
 
     Each number has a probability of 1/count to within 2^-32, which is what nftables' ``numgen random`` gives.
     """
-    return np.int64((bits >> np.uint64(32)) * np.uint64(count) >> np.uint64(32))
+    return np.int64((bits >> np.uint64(32)) * np.uint64(count) >> np.uint64(32))  # type: ignore[return-value]
 
 
 @kernel

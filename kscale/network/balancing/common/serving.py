@@ -10,7 +10,7 @@ from kscale.network.balancing.common.heaps import push, replace_least
 
 @kernel
 def life_at(endpoint: int, time_us: int, endpoint_life_first: Any, life_born_us: Any, life_dies_us: Any) -> int:
-    """Return the life of an endpoint at an instant, -1 where it is dead: it lives from its birth until before its death."""
+    """Return the life of an endpoint at an instant, -1 where it is dead; at the instant of its death it is."""
     low, high = endpoint_life_first[endpoint], endpoint_life_first[endpoint + 1]
     while low < high:
         middle = (low + high) >> 1
