@@ -121,9 +121,8 @@ class Twin:
     def arrive(self, row: int, now_us: int) -> None:
         node, client, reached = self.nodes[self.node[row]], self.client[row], now_us
         stuck, used = node.stuck.get(client, (-1, 0))
-        if self.settings.affinity_us == 0 or stuck < 0 or self.weights[stuck] <= 0:
-            stuck = -1
-        elif now_us - used > self.settings.affinity_us:
+        affinity_us = self.settings.affinity_us
+        if affinity_us == 0 or stuck < 0 or self.weights[stuck] <= 0 or now_us - used > affinity_us:
             stuck = -1
         if self.name == "userspace":
             endpoint, reached = self.dial(node, now_us, stuck)

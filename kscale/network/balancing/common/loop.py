@@ -2,7 +2,8 @@
 
 At one instant, connections end first, then proxies learn of changes, then connections come, in the order of their rows.
 An algorithm that looks at connections goes through all of that in one loop (``run``). One that does not chooses for all
-connections first (``run``), and each endpoint then serves its own (``deliver``): no heap of all that is open is needed.
+connections first (``run``), and endpoints then serve them (``deliver``): a small heap for each endpoint is faster than
+one of all that is open. Where a heap is full, ``deliver`` stops and is called again with more room.
 """
 
 from __future__ import annotations
@@ -79,15 +80,17 @@ for connection in range(first, last):
     {open}
 """
 _DELIVER = """
-for endpoint in range(first, last):
-    active = 0
-    for place in range(order_first[endpoint], order_first[endpoint + 1]):
-        connection = order[place]
+for place in range(first, last):
+    connection = {connection}
+    endpoint = np.int64(connection_endpoint[connection])
+    if endpoint >= 0:
         reached_us = connection_reached_us[connection]
-        active = forget_ended(open_end_us, order_first[endpoint], active, reached_us)
+        if not room_left(endpoint, reached_us):
+            return place
         end_us = serve(connection, endpoint, reached_us)
         if end_us >= 0:
-            active = note_end(endpoint, active, end_us)
+            note_end(endpoint, end_us)
+return last
 """
 
 
@@ -100,13 +103,13 @@ def compose(algorithm: Algorithm, affinity: bool) -> tuple[str, dict[str, list[s
     """Return the module of an algorithm as text, and the columns that its entries take.
 
     Entries are ``start()``, ``run(first, last)`` over connections, and, where the algorithm does not look at
-    connections, ``sort()`` and ``deliver(first, last)`` over endpoints.
+    connections, ``deliver(first, last)`` over them, which returns where it stopped.
     """
     composer = Composer([row.name for row in (*COLUMNS, *algorithm.columns)])
     sees = algorithm.overhead is not None
     for module, names in (
         (listing, ("relist", "apply_changes", "next_change_us", "reweigh")),
-        (serving, ("serve", "sort_by_endpoint", "forget_ended", "note_end")),
+        (serving, ("serve", "room_left", "note_end")),
         (trees, ("replay", "plant")),
         (sticking, ("stuck_to", "stick")),
         (seeing, ("count_active", "end_due", "take_ended", "forgotten_due", "take_forgotten", "keep_open", "close")),
@@ -130,9 +133,9 @@ def compose(algorithm: Algorithm, affinity: bool) -> tuple[str, dict[str, list[s
     composer.define("start", "", ("" if not sees else _FIRST_WEIGHTS) + "take_note()", entry=True)
     entries = ["start", "run"]
     if not sees:
-        composer.define("sort", "", "sort_by_endpoint()", entry=True)
-        composer.define("deliver", "first, last", _DELIVER, entry=True)
-        entries += ["sort", "deliver"]
+        text = _DELIVER.format(connection="order[place]" if algorithm.delays else "place")
+        composer.define("deliver", "first, last", text, entry=True)
+        entries.append("deliver")
     return composer.source(), {name: composer.columns_of(name) for name in entries}
 
 

@@ -160,30 +160,38 @@ def _run(
     module: ModuleType, entries: dict[str, list[str]], columns: dict[str, Any], sizes: dict[str, int], chosen: Algorithm
 ) -> None:
     """Call the entries, batch by batch."""
+    count = sizes["connection"]
 
-    def call(entry: str, *own: int) -> None:
-        getattr(module, entry)(*own, *(columns[name] for name in entries[entry]))
+    def call(entry: str, *own: int) -> int:
+        returned: int = getattr(module, entry)(*own, *(columns[name] for name in entries[entry]))
+        return returned
 
     # Bits are made of products that wrap, which plain numpy scalars warn of.
     with np.errstate(over="ignore"):
         call("start")
-        for first in range(0, sizes["connection"], _BATCH):
-            call("run", first, min(first + _BATCH, sizes["connection"]))
+        for first in range(0, count, _BATCH):
+            call("run", first, min(first + _BATCH, count))
         if chosen.overhead is not None:
             return
-        call("sort")
         if chosen.delays:
-            _sort_as_reached(columns)
-        first, ends = 0, columns["order_first"][1:]
-        while first < sizes["endpoint"]:
-            last = int(np.searchsorted(ends, columns["order_first"][first] + _BATCH, side="right"))
-            last = max(last, first + 1)
-            call("deliver", first, last)
-            first = last
+            columns["order"][:] = np.argsort(columns["connection_reached_us"], kind="stable")
+        columns["room_first"][:] = np.arange(sizes["endpoint"])
+        first = 0
+        while first < count:
+            batch = min(first + _BATCH, count)
+            first = call("deliver", first, batch)
+            if first < batch:
+                _make_room(columns)
 
 
-def _sort_as_reached(columns: dict[str, Any]) -> None:
-    """Order an endpoint's connections by when they reach it: dials that failed have delayed some."""
-    known = columns["order"][: columns["order_first"][-1]]
-    endpoint, reached = columns["connection_endpoint"][known], columns["connection_reached_us"][known]
-    known[:] = known[np.lexsort((reached, endpoint))]
+def _make_room(columns: dict[str, Any]) -> None:
+    """Double the room of endpoints that have filled more than half of theirs."""
+    active, size, first = columns["endpoint_active"], columns["room_size"], columns["room_first"]
+    wanted = np.where(active * 2 > size, size * 2, size)
+    begin = np.cumsum(wanted) - wanted
+    ends = np.empty(int(wanted.sum()), np.int64)
+    # Where each end stands among all, and among those of its endpoint.
+    ordinal = np.arange(active.sum()) - np.repeat(np.cumsum(active) - active, active)
+    ends[np.repeat(begin, active) + ordinal] = columns["room_end_us"][np.repeat(first, active) + ordinal]
+    columns["room_end_us"] = ends
+    size[:], first[:] = wanted, begin

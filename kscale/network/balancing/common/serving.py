@@ -67,26 +67,6 @@ def serve(
 
 
 @kernel
-def sort_by_endpoint(connection_endpoint: Any, order: Any, order_first: Any) -> None:
-    """Write down connections by endpoint, in their own order: a counting sort. Refused ones are left out."""
-    last = len(order_first) - 1
-    order_first[:] = 0
-    for connection in range(len(connection_endpoint)):
-        if connection_endpoint[connection] >= 0:
-            order_first[connection_endpoint[connection] + 1] += 1
-    for endpoint in range(last):
-        order_first[endpoint + 1] += order_first[endpoint]
-    for connection in range(len(connection_endpoint)):
-        endpoint = connection_endpoint[connection]
-        if endpoint >= 0:
-            order[order_first[endpoint]] = connection
-            order_first[endpoint] += 1
-    for endpoint in range(last, 0, -1):
-        order_first[endpoint] = order_first[endpoint - 1]
-    order_first[0] = 0
-
-
-@kernel
 def forget_ended(times: Any, first: int, count: int, now_us: int) -> int:
     """Take the ends that have come out of the heap at ``first``; return how many are left."""
     while count > 0 and times[first] <= now_us:
@@ -96,11 +76,19 @@ def forget_ended(times: Any, first: int, count: int, now_us: int) -> int:
 
 
 @kernel
+def room_left(
+    endpoint: int, now_us: int, room_end_us: Any, room_first: Any, room_size: Any, endpoint_active: Any
+) -> bool:  # fmt: skip
+    """Let an endpoint's connections end that are due; return whether there is room for one more."""
+    endpoint_active[endpoint] = forget_ended(room_end_us, room_first[endpoint], endpoint_active[endpoint], now_us)
+    return endpoint_active[endpoint] < room_size[endpoint]
+
+
+@kernel
 def note_end(
-    endpoint: int, count: int, end_us: int, open_end_us: Any, order_first: Any, endpoint_most_active: Any
-) -> int:
-    """Add an open connection of an endpoint to its heap; return how many there are."""
-    push(open_end_us, order_first[endpoint], count, end_us)
-    if count + 1 > endpoint_most_active[endpoint]:
-        endpoint_most_active[endpoint] = count + 1
-    return count + 1
+    endpoint: int, end_us: int, room_end_us: Any, room_first: Any, endpoint_active: Any, endpoint_most_active: Any
+) -> None:  # fmt: skip
+    """Add an open connection of an endpoint to its heap, in which there is room."""
+    push(room_end_us, room_first[endpoint], endpoint_active[endpoint], end_us)
+    endpoint_active[endpoint] += 1
+    endpoint_most_active[endpoint] = max(endpoint_most_active[endpoint], endpoint_active[endpoint])
