@@ -2,8 +2,8 @@
 
 Each flow has an entry from its first packet until a timeout after its last one; which timeout says how the flow ended.
 kube-proxy sets the size of the table and two of the timeouts, and after a sync it deletes the UDP entries of endpoints
-that are gone; TCP entries are left to die. A full table drops the first packet of a new flow. (The kernel first tries to
-push out an entry that has not seen a reply. All flows here have.)
+that are gone; TCP entries are left to die. A full table drops the first packet of a new flow. (The kernel first tries
+to push out an entry that has not seen a reply. All flows here have.)
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Each endpoint prefers slots in an order of its own, from an offset in steps of a skip, and endpoints take slots in
 turn, as often in a row as their weights say, until the prime number of slots is full: few clients move when one comes
-or goes. The kernel hashes an address with HalfSipHash under two fixed keys. Here SplitMix64 is seeded with the same keys,
-and an endpoint's address is its row: other slots, but slots as even. A draining endpoint keeps its slots by its last
-weight, and those refuse: kube-proxy does not set mh-fallback.
+or goes. The kernel hashes an address with HalfSipHash under two fixed keys. Here SplitMix64 is seeded with the same
+keys, and an endpoint's address is its row: other slots, but slots as even. A draining endpoint keeps its slots by its
+last weight, and those refuse: kube-proxy does not set mh-fallback.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from random import Random
 from typing import Any
 
@@ -12,7 +11,6 @@ from kscale.network.balancing.common.inputs import Changes, Connections, Endpoin
 from kscale.network.balancing.common.running import Balanced, balance
 from tests.network.balancing.twin import DAY, MINUTE, Twin
 
-COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 ARRAYS = (
     "endpoint", "wait_us", "connections", "busy_us", "most_active", "lost", "lost_first_us", "lost_last_us", "broken",
     "retried",
@@ -58,7 +56,7 @@ def world(seed: int, weights: int = 5) -> dict[str, Any]:
         "settings": Settings(
             affinity_us=rng.choice([0, 0, 1, 50, 2_000_000, DAY]), inactive_us=rng.choice([0, 1, 120_000_000]),
             slow_start_us=rng.choice([0, horizon // 2 + 1]), slow_start_milli=rng.choice([1000, 2500, 1]),
-            compiled=COMPILED,
+            compiled=False,
         ),
     }  # fmt: skip
 
