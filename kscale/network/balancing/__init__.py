@@ -51,6 +51,7 @@ class Algorithm:
             weight. With it, a tournament tree per node (``tree_winner[node, 1]``) holds the endpoint of least load per
             weight, the first row on ties.
         weighted: whether ``overhead`` is divided by the weight.
+        weighed: kernel ``(node, endpoint)`` and columns; called after ``tree_overhead[node, endpoint]`` has changed.
         delays: whether ``choose`` writes ``connection_reached_us``.
         columns: arrays of its own.
     """
@@ -62,6 +63,7 @@ class Algorithm:
     changed: Callable[..., Any] | None = None
     overhead: Callable[..., Any] | None = None
     weighted: bool = True
+    weighed: Callable[..., Any] | None = None
     delays: bool = False
     columns: tuple[Column, ...] = ()
 

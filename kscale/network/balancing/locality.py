@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kscale.kernels import kernel
 from kscale.network.balancing import Algorithm, Column
 from kscale.network.balancing.common.parameters import (
@@ -94,7 +96,10 @@ def from_cache(
 def extreme(
     node: int, destination: int, sign: int, set_member: Any, cache_size: Any, tree_overhead: Any, endpoint_weight: Any
 ) -> int:
-    """Return the place in a set of the least (1) or most (-1) loaded endpoint, the newest member on ties; -1: none."""
+    """Return the place in a set of the least (1) or most (-1) loaded endpoint, the newest member on ties; -1: none.
+
+    All members are looked at.
+    """
     best = -1
     for place in range(cache_size[node, destination] - 1, -1, -1):
         endpoint = set_member[node, destination, place]
@@ -110,10 +115,65 @@ def extreme(
 
 
 @kernel
+def match(
+    node: int, place: int, set_winner: Any, set_member: Any, tree_overhead: Any, endpoint_weight: Any
+) -> None:  # fmt: skip
+    """Let two places of the tournament among members play; the newer one wins ties."""
+    left, right = set_winner[node, 2 * place], set_winner[node, 2 * place + 1]
+    won = right if right >= 0 else left
+    if left >= 0 and right >= 0:
+        older, newer = set_member[node, 0, left], set_member[node, 0, right]
+        if tree_overhead[node, older] * endpoint_weight[newer] < tree_overhead[node, newer] * endpoint_weight[older]:
+            won = left
+    set_winner[node, place] = won
+
+
+@kernel
+def plant_set(
+    node: int, set_winner: Any, set_place: Any, set_member: Any, cache_size: Any, tree_overhead: Any,
+    endpoint_weight: Any,
+) -> None:  # fmt: skip
+    """Play all matches among the members of the only set, after it or weights have changed."""
+    leaves = set_winner.shape[1] >> 1
+    set_winner[node] = -1
+    set_place[node] = -1
+    for place in range(cache_size[node, 0]):
+        endpoint = set_member[node, 0, place]
+        set_place[node, endpoint] = place
+        set_winner[node, leaves + place] = place if endpoint_weight[endpoint] > 0 else -1
+    for place in range(leaves - 1, 0, -1):
+        match(node, place, set_winner, set_member, tree_overhead, endpoint_weight)
+
+
+@kernel
+def plant_sets(
+    set_winner: Any, set_place: Any, set_member: Any, cache_size: Any, tree_overhead: Any, endpoint_weight: Any
+) -> None:  # fmt: skip
+    """Play all matches of all nodes, where there is one destination, as with a ClusterIP; more of them are scanned."""
+    if cache_size.shape[1] == 1:
+        for node in range(len(cache_size)):
+            plant_set(node, set_winner, set_place, set_member, cache_size, tree_overhead, endpoint_weight)
+
+
+@kernel
+def replay_set(
+    node: int, endpoint: int, set_winner: Any, set_place: Any, set_member: Any, tree_overhead: Any,
+    endpoint_weight: Any,
+) -> None:  # fmt: skip
+    """Play the matches of a member again after its overhead has changed."""
+    if set_place[node, endpoint] < 0:
+        return
+    place = (set_winner.shape[1] >> 1) + set_place[node, endpoint]
+    while place > 1:
+        place >>= 1
+        match(node, place, set_winner, set_member, tree_overhead, endpoint_weight)
+
+
+@kernel
 def join(
     node: int, destination: int, endpoint: int, now_us: int, set_member: Any, cache_size: Any, set_changed_us: Any
 ) -> None:
-    """Add an endpoint to a set that does not hold it."""
+    """Add an endpoint to a set, unless it is a member."""
     size = cache_size[node, destination]
     for place in range(size):
         if set_member[node, destination, place] == endpoint:
@@ -137,27 +197,35 @@ def leave(
 @kernel
 def from_set(
     connection: int, node: int, now_us: int, connection_destination: Any, node_active: Any, node_roomy: Any,
-    endpoint_weight: Any, tree_winner: Any, tree_overhead: Any, set_member: Any, set_changed_us: Any, cache_size: Any,
-    cache_used_us: Any, cache_entries: Any, cache_rover: Any, cache_checks: Any,
+    endpoint_weight: Any, tree_winner: Any, tree_overhead: Any, set_member: Any, set_changed_us: Any, set_winner: Any,
+    set_place: Any, cache_size: Any, cache_used_us: Any, cache_entries: Any, cache_rover: Any, cache_checks: Any,
 ) -> int:  # fmt: skip
     """Return the least loaded endpoint of the destination's set, else the least loaded one of all, which then joins."""
     expire(node, now_us, cache_size, cache_used_us, cache_entries, cache_rover, cache_checks)
     destination = connection_destination[connection]
     if cache_size[node, destination] > 0:
         cache_used_us[node, destination] = now_us
-        place = extreme(node, destination, 1, set_member, cache_size, tree_overhead, endpoint_weight)
+        if cache_size.shape[1] == 1:
+            place = np.int64(set_winner[node, 1])
+        else:
+            place = extreme(node, destination, 1, set_member, cache_size, tree_overhead, endpoint_weight)
         endpoint = set_member[node, destination, place] if place >= 0 else -1
         if cache_size[node, destination] > 1 and now_us - set_changed_us[node, destination] > _EXPIRATION_US:
             most = extreme(node, destination, -1, set_member, cache_size, tree_overhead, endpoint_weight)
             if most >= 0:
                 leave(node, destination, most, now_us, set_member, cache_size, set_changed_us)
+                if cache_size.shape[1] == 1:
+                    plant_set(node, set_winner, set_place, set_member, cache_size, tree_overhead, endpoint_weight)
         if endpoint >= 0 and not overloaded(node, endpoint, node_active, node_roomy, endpoint_weight):
             return endpoint
     endpoint = tree_winner[node, 1]
+    before = cache_size[node, destination]
     if endpoint >= 0:
         cache_entries[node] += int(cache_size[node, destination] == 0)
         cache_used_us[node, destination] = now_us
         join(node, destination, endpoint, now_us, set_member, cache_size, set_changed_us)
+    if cache_size.shape[1] == 1 and cache_size[node, destination] != before:
+        plant_set(node, set_winner, set_place, set_member, cache_size, tree_overhead, endpoint_weight)
     return endpoint
 
 
@@ -173,10 +241,13 @@ LBLC = Algorithm(
     columns=(*_CACHE, Column("cache_endpoint", "int32", ("node", "destination"), "a destination's endpoint")),
 )  # fmt: skip
 LBLCR = Algorithm(
-    "lblcr", "ipvs", "a destination's own set of endpoints, larger when it is overloaded", from_set, overhead=kept,
+    "lblcr", "ipvs", "a destination's own set of endpoints, larger when it is overloaded", from_set, plant_sets,
+    overhead=kept, weighed=replay_set,
     columns=(
         *_CACHE,
         Column("set_member", "int32", ("node", "destination", "endpoint"), "its endpoints, the newest last"),
+        Column("set_place", "int32", ("node", "endpoint"), "an endpoint's place in the only set; -1: none", -1),
+        Column("set_winner", "int32", ("node", "tree"), "place of the least loaded member below; -1: none", -1),
         Column("set_changed_us", "int64", ("node", "destination"), "when its set last changed, us"),
     ),
 )  # fmt: skip

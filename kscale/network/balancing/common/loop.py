@@ -40,6 +40,7 @@ while forgotten_due(now_us):
 _WEIGH = """
 tree_overhead[node, endpoint] = overhead(node_active[node, endpoint], node_inactive[node, endpoint])
 replay(node, endpoint)
+{weighed}
 """
 _OPEN = """
 end_us = serve(connection, endpoint, connection_reached_us[connection])
@@ -121,7 +122,10 @@ def compose(algorithm: Algorithm, affinity: bool) -> tuple[str, dict[str, list[s
         composer.use("changed", algorithm.changed)
     if sees:
         composer.use("overhead", algorithm.overhead)
-        composer.define("weigh", "node, endpoint", _WEIGH)
+        if algorithm.weighed is not None:
+            composer.use("weighed", algorithm.weighed)
+        text = _WEIGH.format(weighed="weighed(node, endpoint)" if algorithm.weighed else "")
+        composer.define("weigh", "node, endpoint", text)
     reweigh = _REWEIGH.format(unweighted=not algorithm.weighted) if sees else ""
     composer.define("take_note", "", _NOTE.format(reweigh=reweigh, changed="changed()" if algorithm.changed else ""))
     composer.define("learn", "now_us", _LEARN)
