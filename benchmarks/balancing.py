@@ -117,7 +117,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no row is called {', '.join(unknown)}", file=sys.stderr)
         return 2
     world = made(given.connections, given.endpoints)
-    rows = [line(known[name], world, given.rounds) for name in given.names or known]
+    rows = []
+    for name in given.names or known:
+        rows.append(line(known[name], world, given.rounds))
+        print(name, rows[-1][1], "s", file=sys.stderr, flush=True)
     print("\n".join(markdown(_HEADER, rows)))
     return 0
 
