@@ -15,7 +15,7 @@ NAMES = sorted(found())
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 1 << 32))
 def test_a_run_is_its_plain_twin(name: str, seed: int) -> None:
     same(name, world(seed), seed)
