@@ -37,14 +37,13 @@ def test_the_worlds_hold_what_they_are_for() -> None:
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("name", NAMES)
-def test_compiled_and_plain_are_equal(name: str) -> None:
+@pytest.mark.parametrize(("name", "affinity_us"), [*((name, 0) for name in NAMES), ("rr", 50)])
+def test_compiled_and_plain_are_equal(name: str, affinity_us: int) -> None:
     for seed in range(20):
         made = world(seed)
-        # One module for each algorithm: with affinity, or what of it there is.
-        made["settings"] = dataclasses.replace(made["settings"], affinity_us=made["settings"].affinity_us or 5)
-        plain = run(name, made, seed)
-        made["settings"] = dataclasses.replace(made["settings"], compiled=True)
-        compiled = run(name, made, seed)
+        plain, compiled = (
+            run(name, {**made, "settings": dataclasses.replace(made["settings"], **form)}, seed)
+            for form in ({"affinity_us": affinity_us}, {"affinity_us": affinity_us, "compiled": True})
+        )
         for array in ARRAYS:
             assert (getattr(compiled, array) == getattr(plain, array)).all()
