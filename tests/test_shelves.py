@@ -22,6 +22,7 @@ from kscale.controllers import Controller
 from kscale.engine.members import COLUMNS as MEMBERS
 from kscale.engine.pods import RUNNING
 from kscale.kernels import parameters, plain, plain_form
+from kscale.network.balancing import Algorithm
 from kscale.network.proxies import Mode
 from kscale.scheduler import plugins
 from kscale.scheduler.configuration import UPSTREAM, ProfileConfiguration
@@ -37,7 +38,7 @@ from tests.objects import random_simulation
 TESTS = Path(__file__).parent
 SHELVES = {
     "kscale.scheduler.plugins": Plugin, "kscale.traces": Reader, "kscale.state.schema": Column,
-    "kscale.controllers": Controller, "kscale.network.proxies": Mode,
+    "kscale.controllers": Controller, "kscale.network.proxies": Mode, "kscale.network.balancing": Algorithm,
 }  # fmt: skip
 #: The arguments of each kernel of a plug-in, before its columns.
 OWN = {
