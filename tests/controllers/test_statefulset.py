@@ -391,9 +391,9 @@ def test_claims_are_made_before_their_pod() -> None:
     make(hand, replicas=40, claims=3, management=PARALLEL)
     hand.wait(1)
     # One call makes the revision; of the other 29, each pod takes four.
-    assert len(hand.pods()) == 7
+    assert (len(hand.pods()), len(claims_of(hand))) == (7, 22)
     hand.wait(SECOND)
-    assert len(hand.pods()) == 12
+    assert (len(hand.pods()), len(claims_of(hand))) == (12, 37)
     hand.wait(10 * SECOND)
     assert len(hand.pods()) == 40
 
