@@ -170,7 +170,7 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     doomed = np.zeros(len(found.pods), bool)
     on = _fill(world, found, doomed, requests)
     condemned = np.flatnonzero(~found.inside & on[found.place])
-    claims.own(world, keys, found.pods[on[found.place]], found.place[on[found.place]], requests)
+    claims.own(world, keys, on, found.pods, found.place, requests)
     claims.condemn(world, keys, found.pods[condemned], found.place[condemned], requests)
     on = _condemn(found, on, doomed)
     _update(world, found, on, doomed)

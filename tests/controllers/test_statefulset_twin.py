@@ -55,6 +55,9 @@ def compare_claims(hand: Hand, one: int, found: Requests, place: int, answer: tw
     assert {name: world.name(owner) if owner >= 0 else "" for name, owner in owned.items()} == answer.owned
     given = {world.name(u["object"]): u["pod"] for u in updates if "pod" in u}
     assert given == answer.given
+    assert [u["claims_owned"] for u in updates if "claims_owned" in u] == [
+        hand.read(one, "when_deleted")
+    ] * answer.settled
 
 
 def compare(hand: Hand, keys: list[int], found: Requests) -> None:

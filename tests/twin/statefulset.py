@@ -54,7 +54,8 @@ class Set:
 class Answer:
     """Ordinals and what they are made of; claims that are made, with their owners; pods that go; the status.
 
-    ``owned`` are claims that get another owner, ``given`` those that get a pod (a row) which they go with.
+    ``owned`` are claims that get another owner, ``given`` those that get a pod (a row) which they go with. ``settled``:
+    all owners are right by now.
     """
 
     created: list[tuple[int, int, int]] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Answer:
     status: dict[str, int] = field(default_factory=dict)
     owned: dict[str, str] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
+    settled: bool = False
 
 
 def max_unavailable(value: int, percent: bool, replicas: int) -> int:
@@ -103,7 +105,11 @@ def _manage(one: Set, slots: list[Pod | None], condemned: list[Pod], pods: list[
                 ordinal, one.current_revision if old else one.revision, one.current_template if old else one.template,
             ))  # fmt: skip
             missing = [name for name in claims_of(one, ordinal) if name not in one.claims]
-            answer.claimed += [(name, one.name if one.owns else "") for name in missing]
+            owner = one.name if one.owns else ""
+            answer.claimed += [(name, owner) for name in missing]
+            for name in claims_of(one, ordinal):
+                if name in one.claims and one.claims[name][0] != owner:
+                    answer.owned[name] = owner
             if one.ordered:
                 return
         elif pod.phase in ("Succeeded", "Failed") and not pod.terminating:
@@ -164,6 +170,7 @@ def _status(one: Set, pods: list[Pod], answer: Answer) -> None:
 
 def _own(one: Set, condemned: list[Pod], pods: list[Pod], answer: Answer) -> None:
     owner = one.name if one.owns else ""
+    answer.settled = one.stale and bool(one.templates)
     for pod in pods:
         for name in claims_of(one, pod.ordinal):
             if name in one.claims:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kscale.engine.kinds import THERE, Kind
-from kscale.engine.pods import GONE, REMOVED, UNUSED
+from kscale.engine.pods import EVICTED, GONE, REMOVED, UNUSED
 from kscale.engine.requests import Requests
 from kscale.engine.world import World
 from kscale.state.manifests import others
@@ -59,7 +59,9 @@ def of_lost_pods(world: World) -> Rows:
     cluster = world.cluster
     rows = np.flatnonzero(cluster.persistentvolumeclaim_pod >= 0)
     pods, serials = cluster.persistentvolumeclaim_pod[rows], cluster.persistentvolumeclaim_serial[rows]
-    there = (cluster.pod_trace_row[pods] == serials) & ~np.isin(cluster.pod_state[pods], (UNUSED, GONE, REMOVED))
+    there = (cluster.pod_trace_row[pods] == serials) & ~np.isin(
+        cluster.pod_state[pods], (UNUSED, GONE, REMOVED, EVICTED)
+    )
     if there.all():
         return rows[:0]
     objects = world.all_of(CLAIM)
@@ -87,33 +89,41 @@ def look_up(world: World, sets: Rows, ordinals: Rows) -> tuple[Rows, Rows, Rows]
 
 
 def make(world: World, place: Rows, sets: Rows, ordinals: Rows, turn: Rows, requests: Requests) -> None:
-    """Ask for the claims that pods have not; ``place`` are those of their keys, ``turn`` when each pod's calls come."""
+    """Ask for the claims that pods have not, and for the right owners of those that are there.
+
+    ``place``: of the pods' keys; ``turn``: when the calls for each pod come.
+    """
     cluster = world.cluster
     at, slot, claims = look_up(world, sets, ordinals)
-    missing = claims < 0
-    at, slot = at[missing], slot[missing]
     owned = cluster.statefulset_when_deleted[cluster.object_row[sets[at]]] == DELETE
-    requests.create_objects(
-        place[at], CLAIM, np.where(owned, sets[at], -1), {"set": sets[at], "slot": slot, "ordinal": ordinals[at]},
-        beside=sets[at], turn=turn[at],
-    )  # fmt: skip
+    owner = np.where(owned, sets[at], -1)
+    _hand_over(world, place[at], claims, owner, requests)
+    new = np.flatnonzero(claims < 0)
+    at, columns = at[new], {"set": sets[at[new]], "slot": slot[new], "ordinal": ordinals[at[new]]}
+    requests.create_objects(place[at], CLAIM, owner[new], columns, beside=columns["set"], turn=turn[at])
 
 
-def own(world: World, keys: Rows, pods: Rows, place: Rows, requests: Requests) -> None:
+def _hand_over(world: World, place: Rows, claims: Rows, owner: Rows, requests: Requests) -> None:
+    """Ask for the owners (-1 for nobody) of those claims that are there and have another."""
+    wrong = np.flatnonzero((claims >= 0) & (world.cluster.object_owner[claims] != owner))
+    values = {"object_owner": owner[wrong], "object_blocks": (owner[wrong] >= 0).astype(np.int64)}
+    requests.update(place[wrong], CLAIM, claims[wrong], values)
+
+
+def own(world: World, keys: Rows, on: Rows, pods: Rows, place: Rows, requests: Requests) -> None:
     """Ask for the claims of ``pods`` to be their sets' own or nobody's, in sets where that may be otherwise.
 
-    ``place``: of each pod's set among ``keys``. A set that was read, or whose policy changed, is looked at once.
+    ``place``: of each pod's set among ``keys``; ``on``: the sets (bool) that are looked at. A set that was read, or
+    whose policy changed, is looked at once: pods that come later see to their claims when they are made.
     """
     cluster = world.cluster
     row = cluster.object_row[keys]
     wanted = cluster.statefulset_when_deleted[row]
-    turned = (cluster.statefulset_claims[row] > 0) & (cluster.statefulset_claims_owned[row] != wanted)
+    turned = on & (cluster.statefulset_claims[row] > 0) & (cluster.statefulset_claims_owned[row] != wanted)
     pods, place = pods[turned[place]], place[turned[place]]
     at, _, claims = look_up(world, keys[place], cluster.life_number[pods])
     owner = np.where(wanted[place[at]] == DELETE, keys[place[at]], -1)
-    wrong = np.flatnonzero((claims >= 0) & (cluster.object_owner[claims] != owner))
-    values = {"object_owner": owner[wrong], "object_blocks": (owner[wrong] >= 0).astype(np.int64)}
-    requests.update(place[at[wrong]], CLAIM, claims[wrong], values)
+    _hand_over(world, place[at], claims, owner, requests)
     done = np.flatnonzero(turned)
     # A note of its own, which is no call.
     requests.update(done, "StatefulSet", keys[done], {"claims_owned": wanted[done]}, cost=0)

@@ -186,12 +186,13 @@ def settle(
         distinct: the templates with their rows; new ones are added.
         surroundings: claims and volumes that are made or bound are put there.
     """
-    claiming, found = Claiming(surroundings, nodes), {}
+    claiming = Claiming(surroundings, nodes)
+    found: dict[int, Ordinals] = {}
     templates = list(distinct)
     for handle, (claimant, most) in claimants.items():
         shared, own = claiming.ordinals(claimant, most, templates[wanted[handle]])
         wanted[handle] = distinct.setdefault(shared, len(distinct))
         if own:
             rows = {ordinal: distinct.setdefault(one, len(distinct)) for ordinal, one in own.items()}
-            found[wanted[handle]] = Ordinals(wanted[handle], rows)
+            found.setdefault(wanted[handle], Ordinals(wanted[handle], {})).rows.update(rows)
     return list(found.values())
