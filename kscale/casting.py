@@ -33,6 +33,7 @@ _TRACED = PodLife((ContainerLife(restart=NEVER_RESTART),), NEVER_RESTART)
 _PER_LIFE, _PER_NODE, _LIVES = 20e-3, 30e-6, 4
 #: Runs of a CronJob that are reckoned with.
 _RUNS = 50
+AUTOSCALER = "HorizontalPodAutoscaler"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def stage(
     if scenario is not None:
         actions = plan(scenario, gathering, controllers.kinds(), seed)
         _note_budgets(gathering, actions)
+    _note_replicas(gathering, actions)
     inventory = gathering.inventory(gathering.inputs)
     if nodes is not None and inventory.nodes:
         raise InputError("there are nodes among the objects, and others", field="--nodes", expected="one of the two")
@@ -94,6 +96,7 @@ def stage(
     cast = Cast(
         inventory.workloads, inventory.wanted, inventory.pods.controllers, inventory.pods.names,
         inventory.pods.namespaces, limited, Script(actions, inventory.wanted) if scenario is not None else None,
+        ordinals=inventory.ordinals,
     )  # fmt: skip
     whole = replace(trace or taken.trace, format=trace.format if trace else "objects", pods=pods, specs=specs)
     return Staged(whole, taken.nodes if nodes is None else nodes, objects, cast, inventory)
@@ -109,6 +112,22 @@ def _note_budgets(gathering: Gathering, actions: Sequence[Action]) -> None:
             if (namespace, name, selector) not in known:
                 known.add((namespace, name, selector))
                 gathering.kept.budgets.append(DisruptionBudget(name, namespace, selector, UNLIMITED))
+
+
+def _note_replicas(gathering: Gathering, actions: Sequence[Action]) -> None:
+    """Note how many replicas a scenario and autoscalers may give StatefulSets: so many ordinals may get templates."""
+    workloads = gathering.workloads
+    effects = [effect for action in actions for effect in action.effects if isinstance(effect, (Create, Write))]
+    stated = [(effect.key, effect.columns) for effect in effects]
+    stated += [((one.kind, one.namespace, one.name), one.columns) for one in workloads.made]
+    references = list(workloads.references)
+    targets = {
+        key: references[columns["target"]] for key, columns in stated if key[0] == AUTOSCALER and "target" in columns
+    }
+    for key, columns in stated:
+        most = columns.get("most" if key[0] == AUTOSCALER else "replicas", 0)
+        about = targets.get(key, key)
+        workloads.most[about] = max(workloads.most.get(about, 0), int(most))
 
 
 def plain_seconds(staged: Staged) -> float:

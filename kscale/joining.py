@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from kscale.engine.kinds import GONE
 from kscale.engine.world import World
 from kscale.state.descriptions import DisruptionBudget, NodeDescriptions, PodTemplate, Selector
+from kscale.state.manifests.inventory import Ordinals
 from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
 ZONE = "topology.kubernetes.io/zone"
-BUDGET = "PodDisruptionBudget"
+BUDGET, CLAIM = "PodDisruptionBudget", "PersistentVolumeClaim"
 #: What a budget that is not there allows.
 UNLIMITED = (1 << 31) - 1
 
@@ -26,6 +28,40 @@ def fill(cluster: Cluster, templates: Sequence[PodTemplate], nodes: NodeDescript
     zones = nodes.labels.texts(ZONE)
     numbers = {zone: number for number, zone in enumerate(sorted({zone for zone in zones if zone is not None}))}
     cluster.node_zone[: len(zones)] = [-1 if zone is None else numbers[zone] for zone in zones]
+
+
+def fill_ordinals(cluster: Cluster, ordinals: Sequence[Ordinals]) -> None:
+    """Fill the templates that ordinals of StatefulSets go by."""
+    rows = [(one.template, number, row) for one in ordinals for number, row in one.rows.items()]
+    rows.sort()
+    if len(rows) > cluster.sizes["ordinal"]:
+        cluster.resize("ordinal", len(rows))
+    cluster.ordinal_number[: len(rows)] = [number for _, number, _ in rows]
+    cluster.ordinal_template[: len(rows)] = [row for _, _, row in rows]
+    templates, every = [template for template, _, _ in rows], np.arange(cluster.sizes["template"])
+    cluster.template_ordinal_first[:] = np.searchsorted(templates, every, "left")
+    cluster.template_ordinal_last[:] = np.searchsorted(templates, every, "right")
+
+
+class Claims:
+    """Lets the scheduler know which claims are gone: one of the same name that comes after is bound anew.
+
+    ``rows`` are those of its table of claims, by ``namespace/name``.
+    """
+
+    def __init__(self, world: World, rows: Mapping[str, int]) -> None:
+        self._world, self._rows = world, rows
+
+    def mirror(self) -> None:
+        """Forget what claims were bound to that are gone, of those objects that the log says changed."""
+        world, cluster = self._world, self._world.cluster
+        changed = cluster.object_log[: cluster.cluster_objects_changed[0]]
+        claims = world.of_kind(changed, CLAIM)
+        for claim in claims[cluster.object_live[claims] == GONE].tolist():
+            row = self._rows.get(f"{world.namespace(claim)}/{world.name(claim)}")
+            # Its volume is deleted with it, or is released: no other claim gets it.
+            if row is not None:
+                cluster.claim_settled[row], cluster.claim_volume[row], cluster.claim_node[row] = 0, -1, -1
 
 
 class Budgets:

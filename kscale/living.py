@@ -25,6 +25,7 @@ from kscale.node.surroundings import Surroundings
 from kscale.scenario import Script
 from kscale.state.descriptions import Selector
 from kscale.state.intake import grow_pods
+from kscale.state.manifests.inventory import Ordinals
 from kscale.state.manifests.workloads import Made, Workloads
 from kscale.state.schema import Addition
 from kscale.state.tables import Cluster
@@ -47,6 +48,7 @@ class Cast:
         script: what is done to the objects while the run goes on.
         limited: whether clients' rate limits and worker counts hold.
         left_out: names of controllers that are not at work.
+        ordinals: of StatefulSets, that go by templates of their own.
     """
 
     workloads: Workloads = field(default_factory=Workloads)
@@ -57,6 +59,7 @@ class Cast:
     limited: bool = True
     script: Script | None = None
     left_out: frozenset[str] = frozenset()
+    ordinals: list[Ordinals] = field(default_factory=list)
 
 
 def columns() -> list[Addition]:
@@ -65,7 +68,7 @@ def columns() -> list[Addition]:
 
 
 #: Lengths of the dimensions that they bring, before they are filled.
-SIZES = filling.SIZES
+SIZES = {**filling.SIZES, "ordinal": 0}
 
 
 class Living:
@@ -89,6 +92,9 @@ class Living:
         self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
         filling.fill(cluster, building.templates, nodes=building.nodes)
         joining.fill(cluster, building.templates, building.nodes)
+        joining.fill_ordinals(cluster, cast.ordinals)
+        binding = building.kept.get("VolumeBinding")
+        self._claims = joining.Claims(self.world, binding.claims) if binding is not None else None
         self._surroundings = Surroundings(cluster, building.templates)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
@@ -173,12 +179,19 @@ class Living:
         if script is not None:
             script.apply_due(self.world, now_us)
             self._surroundings.apply(self.world.settings, self.world.crashes)
+        # What a scenario deleted stands in the log before controllers look, what they deleted after that.
+        self._mirror_claims()
         self.history.note(self.manager.look(now_us), now_us)
+        self._mirror_claims()
         if self._budgets is not None:
             self._budgets.mirror()
         if script is not None:
             control = self.cluster.cluster_control_us
             control[0] = min(int(control[0]), script.due_us())
+
+    def _mirror_claims(self) -> None:
+        if self._claims is not None:
+            self._claims.mirror()
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""

@@ -42,6 +42,8 @@ _LINES = 256
 _NOT_THIS_ONE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 #: Pods of a template that controllers make pods of, where it is asked how common it is.
 _MANY = 1000
+#: Pods of a template of a single ordinal.
+_FEW = 2
 
 
 class Simulation:
@@ -123,6 +125,8 @@ class Simulation:
         counts = np.bincount(self._pods.spec, minlength=len(self.building.templates))
         if self.cast is not None:
             counts[np.unique(self.cast.wanted)] += _MANY
+            # One pod lives while the next waits, at most.
+            counts[[row for one in self.cast.ordinals for row in one.rows.values()]] += _FEW
         return counts
 
     def _bring_to_life(self, cast: Cast) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kscale.controllers.common.claims import of_lost_pods
 from kscale.engine.kinds import GONE, THERE
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN, pods_of
 from kscale.engine.reconcile import Controller
@@ -34,10 +35,11 @@ def default_policy(kind: str) -> int:
 
 
 def _keys(world: World, objects: Rows, pods: Rows) -> Rows:
-    """Those that are gone or being deleted; what changes notes its owner too."""
+    """Those that are gone or being deleted; what changes notes its owner too. And claims whose pods are gone."""
     cluster = world.cluster
     live = cluster.object_live[objects]
-    return objects[(live == GONE) | ((live == THERE) & (cluster.object_deleted_us[objects] >= 0))]
+    keys = objects[(live == GONE) | ((live == THERE) & (cluster.object_deleted_us[objects] >= 0))]
+    return np.union1d(keys, of_lost_pods(world))
 
 
 def _step(world: World, keys: Rows, now_us: int) -> Requests:
@@ -51,6 +53,8 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     counted = cluster.object_blocks[objects] != 0
     _orphan(world, keys, objects, of, orphaning, requests)
     _collect(world, keys, objects, of, gone, foreground, requests)
+    lost = np.flatnonzero(np.isin(keys, of_lost_pods(world)))
+    requests.delete_objects(lost, keys[lost], cluster.object_uid[keys[lost]], cost=CALLS)
     blocking = np.bincount(of[counted], minlength=len(keys)) > 0
     blocking |= _blocks_with_pods(world, keys)
     all_ = (np.bincount(of, minlength=len(keys)) > 0) | (cluster.object_pods[keys] > 0)

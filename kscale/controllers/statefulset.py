@@ -3,9 +3,9 @@
 A set's *slots* are the ordinals that it is to have; pods with other ordinals are *condemned*. Revisions are numbers of
 what a pod template says; a history needs no objects, as each pod says which revision it is of.
 
-Claims (volumeClaimTemplates) are counted: the ordinals that have theirs are those from ``claims_first`` up to
-``claims_end``. Where ``start`` moves past a gap, the ordinals in the gap count as having theirs. The scheduler sees
-none of these claims. With the set its row goes, and nothing asks for its claims any more (whenDeleted decides nothing).
+Claims (volumeClaimTemplates) are objects of their own, made before their pods and kept or not as the set's policy says:
+see kscale.controllers.common.claims. Ordinals whose claims tell them apart have templates of their own (the table
+``ordinal``).
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from kscale.controllers.common import progressing, sets
+from kscale.controllers.common import claims, progressing, sets
 from kscale.controllers.common import statefulsets as reading
 from kscale.engine.kinds import Kind
 from kscale.engine.objects import FAILED, RUNNING_PHASE, SUCCEEDED, pods_of
 from kscale.engine.reconcile import Controller
 from kscale.engine.requests import Requests
 from kscale.engine.world import World
-from kscale.state.schema import Column, NewTable
+from kscale.state.schema import Column, NewTable, bounds
 
 Rows = np.ndarray[Any, Any]
-#: Values of ``statefulset_management``, ``statefulset_strategy`` and ``statefulset_when_scaled``.
+#: Values of ``statefulset_management`` and ``statefulset_strategy``.
 ORDERED_READY, PARALLEL = range(2)
 ROLLING_UPDATE, ON_DELETE = range(2)
-RETAIN, DELETE = range(2)
 
 COLUMNS = {
     "statefulset": NewTable(
@@ -50,10 +49,14 @@ COLUMNS = {
             Column("min_ready_us", "int64", "How long a pod is ready before it is available.", "us",
                    path="spec.minReadySeconds"),
             Column("claims", "int64", "Claims of each pod.", path="spec.volumeClaimTemplates"),
+            Column("claim_names", "int64", "Text of the names of its claim templates, one a line.", default=-1,
+                   path="spec.volumeClaimTemplates"),
             Column("when_scaled", "uint8", "Claims of condemned pods: 0 Retain, 1 Delete.",
                    path="spec.persistentVolumeClaimRetentionPolicy.whenScaled"),
-            Column("claims_first", "int64", "First ordinal that has its claims."),
-            Column("claims_end", "int64", "The ordinal after the last that has its claims."),
+            Column("when_deleted", "uint8", "Claims of its pods when it is deleted: 0 Retain, 1 Delete.",
+                   path="spec.persistentVolumeClaimRetentionPolicy.whenDeleted"),
+            Column("claims_owned", "uint8", "The policy that the owners of its claims follow; 2 before the first pass.",
+                   default=2),
             Column("current_revision", "int64", "The revision that all its pods had last; -1 before the first pass.",
                    default=-1, path="status.currentRevision"),
             Column("current_template", "int64", "Template of that revision.", default=-1),
@@ -70,6 +73,15 @@ COLUMNS = {
                    path="status.updatedReplicas"),
         ),
     ),
+    "ordinal": NewTable(
+        "An ordinal of a StatefulSet's template, of those that have templates of their own.",
+        (
+            Column("number", "int64", "The ordinal; a template's ascend."),
+            Column("template", "int64", "Its template."),
+        ),
+    ),
+    "template": bounds("ordinal"),
+    **claims.COLUMNS,
 }  # fmt: skip
 
 
@@ -157,13 +169,15 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     requests.update(fresh, "StatefulSet", keys[fresh], {"update_revision": asked[fresh]})
     doomed = np.zeros(len(found.pods), bool)
     on = _fill(world, found, doomed, requests)
+    condemned = np.flatnonzero(~found.inside & on[found.place])
+    claims.own(world, keys, on, found.pods, found.place, requests)
+    claims.condemn(world, keys, found.pods[condemned], found.place[condemned], requests)
     on = _condemn(found, on, doomed)
     _update(world, found, on, doomed)
     places = np.flatnonzero(doomed)
     # Of a set, those of higher ordinals go first.
     places = places[np.lexsort((-found.ordinal[places], found.place[places]))]
     requests.delete_pods(found.place[places], found.pods[places], cluster.pod_trace_row[found.pods[places]])
-    _keep_claims(world, found, requests)
     _write_status(world, found, requests)
     return requests
 
@@ -192,13 +206,25 @@ def _create(world: World, found: _Sets, slots: Rows, requests: Requests) -> None
     )
     template = np.where(old, found.current_template[place], cluster.statefulset_template[row])
     revision = np.where(old, found.current[place], cluster.statefulset_revision[row])
-    first, end = cluster.statefulset_claims_first[row], cluster.statefulset_claims_end[row]
-    claims = np.where((ordinal >= first) & (ordinal < end), 0, cluster.statefulset_claims[row])
-    for count in np.unique(claims).tolist():
-        of = claims == count
-        requests.create_pods(
-            place[of], found.keys[place[of]], template[of], ordinal[of], revision=revision[of], cost=1 + count
-        )
+    turn = found.index[slots]
+    claims.make(world, place, found.keys[place], ordinal, turn, requests)
+    template = _of_ordinals(world, template, ordinal)
+    requests.create_pods(place, found.keys[place], template, ordinal, revision=revision, turn=turn)
+
+
+def _of_ordinals(world: World, template: Rows, ordinal: Rows) -> Rows:
+    """Return the templates that pods of these ordinals go by."""
+    cluster = world.cluster
+    first, last = cluster.template_ordinal_first[template], cluster.template_ordinal_last[template]
+    result = template.copy()
+    for one in np.unique(template[last > first]).tolist():
+        rows = slice(int(cluster.template_ordinal_first[one]), int(cluster.template_ordinal_last[one]))
+        mine = np.flatnonzero(template == one)
+        numbers = cluster.ordinal_number[rows]
+        at = np.minimum(np.searchsorted(numbers, ordinal[mine]), len(numbers) - 1)
+        known = numbers[at] == ordinal[mine]
+        result[mine[known]] = cluster.ordinal_template[rows][at[known]]
+    return result
 
 
 def _condemn(found: _Sets, on: Rows, doomed: Rows) -> Rows:
@@ -247,33 +273,6 @@ def _update(world: World, found: _Sets, on: Rows, doomed: Rows) -> None:
     doomed[found.slot_pod[down[goes]]] = True
 
 
-def _keep_claims(world: World, found: _Sets, requests: Requests) -> None:
-    """Write which ordinals have their claims: those of pods that are there, and the others as the policy says.
-
-    Made claims are a part of their pods' calls; to give those of an ordinal up takes a call for each.
-    """
-    cluster = world.cluster
-    first, end = cluster.statefulset_claims_first[found.row], cluster.statefulset_claims_end[found.row]
-    low, high = np.full(len(found.keys), 1 << 62), np.full(len(found.keys), -1)
-    np.minimum.at(low, found.place, found.ordinal)
-    np.maximum.at(high, found.place, found.ordinal + 1)
-    empty = end <= first
-    new_first, new_end = np.where(empty, low, np.minimum(first, low)), np.where(empty, high, np.maximum(end, high))
-    drops = (cluster.statefulset_when_scaled[found.row] == DELETE) & found.kept
-    new_first = np.where(drops, np.maximum(new_first, np.minimum(low, found.start)), new_first)
-    new_end = np.where(drops, np.minimum(new_end, np.maximum(high, found.start + found.replicas)), new_end)
-    none = new_end <= new_first
-    new_first, new_end = np.where(none, 0, new_first), np.where(none, 0, new_end)
-    claims = cluster.statefulset_claims[found.row]
-    changed = (claims > 0) & ((new_first != first) | (new_end != end))
-    kept = np.maximum(np.minimum(end, new_end) - np.maximum(first, new_first), 0)
-    cost = claims * (np.maximum(end - first, 0) - kept)
-    for calls in np.unique(cost[changed]).tolist():
-        place = np.flatnonzero(changed & (cost == calls))
-        values = {"claims_first": new_first[place], "claims_end": new_end[place]}
-        requests.update(place, "StatefulSet", found.keys[place], values, cost=calls)
-
-
 def _write_status(world: World, found: _Sets, requests: Requests) -> None:
     cluster, row = world.cluster, found.row
 
@@ -309,4 +308,5 @@ STATEFUL_SET = Kind(
     "StatefulSet", "statefulset", pods=True, keeps=True, min_ready="min_ready_us", ordinals=True,
     manifest=reading.MANIFEST, progress=progressing.of_stateful_sets,
 )  # fmt: skip
+PERSISTENT_VOLUME_CLAIM = claims.PERSISTENT_VOLUME_CLAIM
 STATEFULSET = Controller("statefulset", "StatefulSet", _step)

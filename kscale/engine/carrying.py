@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Rows = np.ndarray[Any, Any]
 #: What a request says beside columns of its kind's table.
-_NO_COLUMNS = ("owner", "object", "object_owner", "uid", "members_first", "members_count")
+_NO_COLUMNS = ("owner", "beside", "object", "object_owner", "uid", "members_first", "members_count")
 _NOBODY = np.empty(0, np.int64)
 
 
@@ -86,10 +86,15 @@ def _apply_to_pods(world: World, request: Request, now_us: int) -> None:
 def _create(world: World, request: Request, now_us: int) -> None:
     owner = request.columns["owner"]
     kept = (owner < 0) | (world.cluster.object_live[owner] == THERE)
+    beside = request.columns.get("beside")
+    if beside is not None:
+        kept &= world.cluster.object_live[beside] == THERE
     request = request.some(kept)
     if len(request):
         columns = {name: values for name, values in request.columns.items() if name not in _NO_COLUMNS}
-        made = world.create(request.kind, columns, now_us, owner=request.columns["owner"])
+        beside = request.columns.get("beside")
+        namespaces = None if beside is None else [world.namespace(one) for one in beside.tolist()]
+        made = world.create(request.kind, columns, now_us, owner=request.columns["owner"], namespaces=namespaces)
         _put_members(world, request, world.kinds[request.kind], made)
 
 

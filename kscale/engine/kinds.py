@@ -47,6 +47,7 @@ class Kind:
         blocks: whether the foreground deletion of one waits for what it controls (blockOwnerDeletion).
         collected: whether the garbage collector deletes it when its owner is gone; its own controller does otherwise.
         by_node: whether its objects are looked at anew when nodes are described anew.
+        by_name: whether those that have owners are found by their names too (``World.find``).
         evicts: decides, as the API server does, which of some pods (rows, each once) may be evicted at a time, and
             notes it in its objects; None where the kind has no say.
     """
@@ -67,4 +68,5 @@ class Kind:
     blocks: bool = True
     collected: bool = True
     by_node: bool = False
+    by_name: bool = False
     evicts: Callable[[World, Rows, int], Rows] | None = None

@@ -214,7 +214,7 @@ class Reconciler:
         """Let calls pass, or wait for their time; return the keys (places) of those that were refused at once."""
         key = np.concatenate([np.empty(0, np.int64), *(request.key for request in asked)])
         cost = np.concatenate([np.empty(0, np.int64), *(np.full(len(r), r.cost) for r in asked)])
-        order = np.argsort(key, kind="stable")
+        order = np.lexsort((*_turns(asked), key))
         passes = np.empty(len(key), np.int64)
         total = int(cost.sum())
         self.calls += total
@@ -266,6 +266,18 @@ class Reconciler:
         wait = controller.base_us * np.exp2(np.minimum(self._fails[keys], 60))
         self._fails[keys] += 1
         self._remind(keys, now_us + np.minimum(wait, controller.cap_us).astype(np.int64))
+
+
+def _turns(asked: list[Request]) -> tuple[Rows, Rows]:
+    """Return the turn of each call, and before that in rank, how many requests without a common turn came before."""
+    turns, stages = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    stage, mixes = 0, False
+    for request in asked:
+        stage += not (mixes and request.turn is not None)
+        mixes = request.turn is not None
+        turns.append(np.zeros(len(request), np.int64) if request.turn is None else request.turn)
+        stages.append(np.full(len(request), stage))
+    return np.concatenate(turns), np.concatenate(stages)
 
 
 class Manager:

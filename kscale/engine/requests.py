@@ -33,6 +33,8 @@ class Request:
         cost: calls of the client that each is charged for; 0 for what is a part of another call.
         members: columns of members of objects (kscale.engine.members); the columns ``members_first`` and
             ``members_count`` say which of these rows are whose.
+        turn: int64 (call,); requests with turns that follow each other mix: of a key, calls of a lower turn come first.
+            None takes its calls after those that were asked before.
     """
 
     verb: int
@@ -41,6 +43,7 @@ class Request:
     kind: str = ""
     cost: int = 1
     members: Mapping[str, Rows] = field(default_factory=dict)
+    turn: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.key)
@@ -49,7 +52,7 @@ class Request:
         """Return the calls of a mask or of places."""
         return Request(
             self.verb, self.key[which], {name: values[which] for name, values in self.columns.items()}, self.kind,
-            self.cost, self.members,
+            self.cost, self.members, None if self.turn is None else self.turn[which],
         )  # fmt: skip
 
 
@@ -70,18 +73,18 @@ class Requests:
 
     def create_pods(
         self, key: Rows, owner: Rows, template: Rows, number: Rows | None = None, pin: Rows | None = None,
-        revision: Rows | None = None, cost: int = 1,
+        revision: Rows | None = None, turn: Rows | None = None,
     ) -> None:  # fmt: skip
         """Ask for a pod per row: its owner (object row), template, ordinal or index, and the only node it may go to.
 
-        ``revision`` is that of its owner; ``cost`` counts the calls for what is created before each pod, its own too.
+        ``revision`` is that of its owner; ``turn``: see ``Request``.
         """
         none = np.full(len(key), -1, np.int64)
         columns = {
             "owner": owner, "template": template, "number": none if number is None else number,
             "pin": none if pin is None else pin, "revision": none if revision is None else revision,
         }  # fmt: skip
-        self._add(Request(CREATE_PODS, key, columns, cost=cost))
+        self._add(Request(CREATE_PODS, key, columns, turn=turn))
 
     def delete_pods(self, key: Rows, pod: Rows, serial: Rows, grace_us: Rows | None = None, *, cost: int = 1) -> None:
         """Ask for the deletion of pods (row and place in the order of arrival); -1 is the pod's own grace."""
@@ -105,13 +108,18 @@ class Requests:
         self._add(Request(TRACK_PODS, key, {"pod": pod, "serial": serial, "tracked": values}, cost=cost))
 
     def create_objects(
-        self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows], members: Mapping[str, Rows] | None = None
-    ) -> None:
+        self, key: Rows, kind: str, owner: Rows, columns: Mapping[str, Rows], members: Mapping[str, Rows] | None = None,
+        *, beside: Rows | None = None, turn: Rows | None = None,
+    ) -> None:  # fmt: skip
         """Ask for an object of ``kind`` per row; ``columns`` are those of its kind's table, without its name.
 
-        ``members``: see ``Request``.
+        ``beside``: the object in whose namespace each is; its owner's, where it is not given. ``members`` and ``turn``:
+        see ``Request``.
         """
-        self._add(Request(CREATE_OBJECTS, key, {"owner": owner, **columns}, kind, members=members or {}))
+        where = {} if beside is None else {"beside": beside}
+        self._add(
+            Request(CREATE_OBJECTS, key, {"owner": owner, **where, **columns}, kind, members=members or {}, turn=turn)
+        )
 
     def delete_objects(self, key: Rows, object_: Rows, uid: Rows, policy: Rows | None = None, *, cost: int = 1) -> None:
         """Ask for the deletion of objects; ``policy`` is the finalizer that it sets (kscale.engine.objects)."""

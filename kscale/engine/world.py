@@ -152,7 +152,7 @@ class World:
         self.namespaces += list(namespaces) if namespaces is not None else self._inherited(owner, count)
         self.names += [""] * count
         self.names[-count:] = list(names) if names is not None else of.called(self, objects)  # type: ignore[misc]
-        for one in objects.tolist() if owner is None or (owner < 0).any() else ():
+        for one in objects.tolist() if of.by_name or owner is None or (owner < 0).any() else ():
             self._known[kind, self.namespace(one), self.name(one)] = one
         self.note(objects, now_us)
         return objects
@@ -173,7 +173,7 @@ class World:
             self.cluster.columns[name][rows] = values
 
     def find(self, kind: str, namespace: str, name: str) -> int:
-        """Return the object of this name that a person made, or -1 where it is not there."""
+        """Return the object of this name that a person made, or that its kind finds so; -1 where it is not there."""
         found = self._known.get((kind, namespace, name), -1)
         if found < 0 or self.cluster.object_live[found] != THERE:
             return -1

@@ -172,6 +172,7 @@ COLUMNS: dict[str, Any] = {
         *bounds("container"),
         *bounds("claimed"),
         Column("volumes", "int64", "Volumes that are mounted and not attached.", path="spec.volumes"),
+        Column("own_claims", "int64", "Claims that each of its pods has for itself."),
         Column("static", "uint8", "1 where a file on the node made it."),
         Column("host_network", "uint8", "1 where it has no network of its own.", path="spec.hostNetwork"),
         Column("restart", "uint8", "0 Never, 1 OnFailure, 2 Always.", default=2, path="spec.restartPolicy"),

@@ -105,6 +105,7 @@ def _fill_templates(cluster: Cluster, lives: Sequence[PodLife]) -> None:
     count = len(lives)
     cluster.template_grace_us[:count] = [life.grace_us for life in lives]
     cluster.template_volumes[:count] = [life.mounts for life in lives]
+    cluster.template_own_claims[:count] = [life.own_claims for life in lives]
     cluster.template_static[:count] = [life.static for life in lives]
     cluster.template_host_network[:count] = [life.host_network for life in lives]
     cluster.template_restart[:count] = [life.restart_policy for life in lives]

@@ -69,26 +69,30 @@ def free_at(
 @kernel
 def mount(
     pod: int, now_us: int, free_us: int, pod_node: Any, pod_template: Any, template_claimed_first: Any,
-    template_claimed_last: Any, template_volumes: Any, claimed_attached: Any, attached_node: Any, attached_users: Any,
-    node_call_us: Any, kubelet_call_gap_us: Any, kubelet_call_burst: Any, kubelet_reconcile_us: Any,
+    template_claimed_last: Any, template_own_claims: Any, template_volumes: Any, claimed_attached: Any,
+    attached_node: Any, attached_users: Any, node_call_us: Any, kubelet_call_gap_us: Any, kubelet_call_burst: Any,
+    kubelet_reconcile_us: Any,
     kubelet_mount_poll_us: Any, kubelet_attach_us: Any, kubelet_mount_us: Any,
 ) -> int:  # fmt: skip
     """Attach and mount the pod's volumes, and return when its sync sees that: at one of the times that it looks."""
     node, template = pod_node[pod], pod_template[pod]
     first, last = template_claimed_first[template], template_claimed_last[template]
-    if template_volumes[template] == 0 and first == last:
+    claims = last - first + template_own_claims[template]
+    if template_volumes[template] == 0 and claims == 0:
         return now_us
     ready = now_us
     if template_volumes[template] > 0:
         # The token of its service account is asked for.
         ready = granted(node, now_us, node_call_us, kubelet_call_gap_us, kubelet_call_burst)
+    if template_own_claims[template] > 0:
+        ready = max(ready, free_us + kubelet_attach_us[0])
     for place in range(first, last):
         attached = claimed_attached[place]
         if attached_node[attached] != node or attached_users[attached] == 0:
             ready = max(ready, free_us + kubelet_attach_us[0])
         attached_node[attached] = node
         attached_users[attached] += 1
-    if first < last:
+    if claims > 0:
         ready += kubelet_mount_us[0]
     ready += kubelet_reconcile_us[0]
     poll = kubelet_mount_poll_us[0]

@@ -60,7 +60,7 @@ def stopped_at(
 @kernel
 def ask_to_stop(
     pod: int, now_us: int, pod_node: Any, pod_template: Any, template_static: Any, template_volumes: Any,
-    template_claimed_first: Any, template_claimed_last: Any, template_container_first: Any,
+    template_claimed_first: Any, template_claimed_last: Any, template_own_claims: Any, template_container_first: Any,
     template_container_last: Any, container_kind: Any, container_prestop_us: Any, container_stop_us: Any,
     life_stage: Any, life_due_us: Any, life_deleted_us: Any, life_grace_us: Any, life_stop_us: Any, life_call_us: Any,
     life_slot_state: Any, life_slot_start_us: Any, life_slot_end_us: Any, life_slot_own_us: Any, life_slot_kill_us: Any,
@@ -91,7 +91,8 @@ def ask_to_stop(
             stop += kubelet_stop_sandbox_us[0]
         if stage != MOUNTING and template_volumes[template] > 0:
             stop += kubelet_reconcile_us[0]
-        if stage != MOUNTING and template_claimed_first[template] < template_claimed_last[template]:
+        claims = template_claimed_last[template] - template_claimed_first[template] + template_own_claims[template]
+        if stage != MOUNTING and claims > 0:
             stop += kubelet_unmount_us[0]
     if stage != UNSEEN:
         life_stage[pod] = ENDING

@@ -19,6 +19,7 @@ from kscale.scenario.revisions import Revisions, keeps_revisions, revisions_of
 from kscale.scenario.targets import Key
 from kscale.state.descriptions import Selector
 from kscale.state.manifests import models
+from kscale.state.manifests.claiming import Claimant
 from kscale.state.manifests.faults import Item, full_name, need
 from kscale.state.manifests.kinds import KINDS, group_of
 from kscale.state.manifests.names import check_labels, check_name
@@ -46,7 +47,7 @@ class _Retaking(Taking):
         *,
         labels: Mapping[str, str] | None = None,
         owner: tuple[str, str, Selector | None] | None = None,
-        claims: tuple[str, ...] = (),
+        claimant: Claimant | None = None,
     ) -> int:
         """Return the handle of a pod template, the same for the same template. Raises InputError."""
         if found is None:
@@ -54,10 +55,10 @@ class _Retaking(Taking):
         meta = found.metadata or TemplateMeta()
         key = (
             self.item.kind, self.namespace, self.name, bytes(found.spec), _pairs(meta.labels), _pairs(meta.annotations),
-            _pairs(labels), owner, claims,
+            _pairs(labels), owner, claimant,
         )  # fmt: skip
         if key not in self.handles:
-            self.handles[key] = super().template(found, where, labels=labels, owner=owner, claims=claims)
+            self.handles[key] = super().template(found, where, labels=labels, owner=owner, claimant=claimant)
         return self.handles[key]
 
     def selection(self, selector: Selector | None, keys: set[str]) -> int:

@@ -81,8 +81,8 @@ def share(building: Building, profile: Profile) -> None:
         claims = description.claims
         if claims and first_bar(building.nodes, description, profile) is None:
             claims = ()
-        if (images, claims) != (description.images, description.claims):
-            building.shared[description] = replace(description, images=images, claims=claims)
+        if (images, claims, ()) != (description.images, description.claims, description.own_drivers):
+            building.shared[description] = replace(description, images=images, claims=claims, own_drivers=())
 
 
 def _configuration(profile: Profile, description: PodDescription) -> ProfileConfiguration | None:

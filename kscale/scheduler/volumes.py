@@ -97,6 +97,7 @@ class Binding:
         self._reach: dict[object, int] = {}
         self._kept: dict[str, list[Volume]] = {}
         self._by_class: dict[str, list[Volume]] = {}
+        self.realms: dict[tuple[str, ...], tuple[int, list[int]]] = {}
         for volume in self.surroundings.volumes.values():
             self._by_class.setdefault(volume.storage_class, []).append(volume)
             if volume.claim:
@@ -106,6 +107,7 @@ class Binding:
         building.size("volume", len(self.volumes))
         building.size("candidate", len(self.candidates))
         building.size("choice", self.most)
+        building.size("realm", len(self.realms))
 
     def reach(self, terms: tuple[tuple[Term, ...] | None, ...]) -> int:
         """Return the code of the nodes that can use volumes with these affinities."""
@@ -122,12 +124,31 @@ class Binding:
             return NOWHERE
         return self.reach((storage_class.topologies or None,))
 
+    def realm(self, claim: Claim) -> int:
+        """Return the row of who can use the volume that is made for a claim; -1 for one that does not live."""
+        if not claim.lives:
+            return -1
+        keys = self.surroundings.classes[claim.storage_class or ""].realm
+        if keys not in self.realms:
+            self.realms[keys] = len(self.realms), self._reach_by_node(keys)
+        return self.realms[keys][0]
+
+    def _reach_by_node(self, keys: tuple[str, ...]) -> list[int]:
+        """Return per node the nodes that share its values of these labels; all, where it lacks one of them."""
+        building, labels = self.building, self.building.nodes.labels
+        values = list(zip(*(labels.texts(key) for key in keys), strict=True)) or [()] * len(building.nodes)
+        codes = {one: code for code, one in enumerate(dict.fromkeys(values))}
+        code = np.array([codes[one] for one in values], np.int64)
+        reach = [EVERYWHERE if None in one else reach_of(building, code == of) for one, of in codes.items()]
+        return [reach[of] for of in code.tolist()]
+
     def claim(self, claim: Claim) -> int:
         """Return the row of a claim that waits."""
         if claim.name not in self.claims:
             self.claims[claim.name] = len(self.claims)
             self.want(claim)
             self.provisions(claim)
+            self.realm(claim)
             kept = self.kept(claim)
             if kept is not None:
                 self.volume(kept)
@@ -184,12 +205,15 @@ class Binding:
         """Write the tables of claims, volumes and candidates."""
         names = {name: row for row, name in enumerate(self.building.nodes.names)}
         cluster.candidate_volume[:] = self.candidates
+        for row, reach in self.realms.values():
+            cluster.realm_reach[row] = reach
         for name, row in self.volumes.items():
             cluster.volume_reach[row] = self.reach((self.surroundings.volumes[name].terms,))
         for name, row in self.claims.items():
             claim = self.surroundings.claims[name]
             cluster.claim_candidate_first[row], cluster.claim_candidate_last[row] = self.want(claim)
             cluster.claim_provisions[row] = self.provisions(claim)
+            cluster.claim_realm[row] = self.realm(claim)
             if claim.selected_node:
                 cluster.claim_node[row] = names.get(claim.selected_node, UNKNOWN_NODE)
             kept = self.kept(claim)

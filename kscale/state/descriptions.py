@@ -97,6 +97,8 @@ class PodDescription:
         profile: the name of the scheduler that takes the pod.
         images: image names, one per init and ordinary container, tag included.
         claims: claims it mounts, as ``namespace/name``.
+        own_drivers: CSI drivers of volumes that each of its pods has for itself, and any node can use; sorted, one for
+            each volume.
     """
 
     node_selector: tuple[tuple[str, str], ...] = ()
@@ -107,6 +109,7 @@ class PodDescription:
     profile: str = DEFAULT_SCHEDULER
     images: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
+    own_drivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ class PodTemplate:
         devices: (device class, count) pairs that its resource claims ask for, and ``device_claims``: the claims by
             ``namespace/name`` that it shares with other pods.
         life: what its kubelet reads; None in runs without kubelets.
+        claimant: ``namespace/name`` of the StatefulSet some of whose ordinals go by templates with claims of their own;
+            empty for all other templates.
     """
 
     description: PodDescription = PodDescription()
@@ -159,6 +164,7 @@ class PodTemplate:
     device_claims: tuple[str, ...] = ()
     scored: tuple[int, int] | None = None
     life: PodLife | None = None
+    claimant: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,6 +204,8 @@ class Claim:
         bound: whether it is fully bound (volume named and the bind-completed annotation there).
         selected_node: of its annotation; empty where there is none.
         deleted: whether it has a deletion timestamp.
+        lives: whether it is bound for good once its pod is placed, as volume controllers do; otherwise it is only told
+            where its volume is to be.
     """
 
     name: str
@@ -211,16 +219,24 @@ class Claim:
     bound: bool = False
     selected_node: str = ""
     deleted: bool = False
+    lives: bool = False
 
 
 @dataclass(frozen=True)
 class StorageClass:
-    """A StorageClass; ``topologies`` are its allowedTopologies as terms (empty allows every node)."""
+    """A StorageClass.
+
+    Attributes:
+        topologies: its allowedTopologies as terms; empty allows every node.
+        realm: node labels that bind a volume which is made: only nodes that share the values of the one that it is made
+            for can use it. Empty where every node can.
+    """
 
     name: str
     provisioner: str = ""
     waits: bool = False
     topologies: tuple[Term, ...] = ()
+    realm: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ class PodLife:
         qos: its quality of service class.
         mounts: volumes that are mounted and not attached (secrets, config maps, projected tokens, empty directories).
         claims: claims that are attached, as ``namespace/name``.
+        own_claims: claims that each of its pods has for itself, which are attached where it is.
         static: whether a file on the node made it, and no controller may delete it.
         host_network: whether it has no network of its own (no CNI ADD).
         cpu_limit_milli: limit of the cpu of its regular containers in all; 0 where one of them has none.
@@ -116,6 +117,7 @@ class PodLife:
     qos: int = BEST_EFFORT
     mounts: int = 0
     claims: tuple[str, ...] = ()
+    own_claims: int = 0
     static: bool = False
     host_network: bool = False
     cpu_limit_milli: int = 0

@@ -8,6 +8,13 @@ from tests.controllers.world import Hand
 
 
 def make(hand: Hand, name: str = "web", **columns: Any) -> int:
+    """Make a set; with ``claims``, so many claim templates: data, logs and more."""
+    claims = columns.get("claims", 0)
+    if claims:
+        names = "\n".join(("data", "logs", "more")[:claims])
+        if names not in hand.world.texts:
+            hand.world.texts.append(names)
+        columns["claim_names"] = hand.world.texts.index(names)
     return hand.make("StatefulSet", name, **{"replicas": 3, "template": 0, "revision": 0, **columns})
 
 

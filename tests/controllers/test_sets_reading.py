@@ -44,7 +44,8 @@ def test_defaults_of_a_stateful_set() -> None:
     columns, inventory = read("StatefulSet")
     assert columns == {
         "replicas": 1, "template": 0, "revision": 0, "start": 0, "management": 0, "strategy": 0, "partition": 0,
-        "max_unavailable": 1, "max_unavailable_percent": 0, "min_ready_us": 0, "claims": 0, "when_scaled": 0,
+        "max_unavailable": 1, "max_unavailable_percent": 0, "min_ready_us": 0, "claims": 0, "claim_names": -1,
+        "when_scaled": 0, "when_deleted": 0,
     }  # fmt: skip
     template = inventory.templates[inventory.wanted[0]]
     assert template.requests == (("cpu", 100),)
@@ -62,9 +63,11 @@ def test_all_that_a_stateful_set_says() -> None:
     )  # fmt: skip
     assert {name: columns[name] for name in columns if name not in ("template", "revision")} == {
         "replicas": 7, "start": 4, "management": 1, "strategy": 0, "partition": 2, "max_unavailable": 30,
-        "max_unavailable_percent": 1, "min_ready_us": 9_000_000, "claims": 2, "when_scaled": 1,
+        "max_unavailable_percent": 1, "min_ready_us": 9_000_000, "claims": 2, "claim_names": 0, "when_scaled": 1,
+        "when_deleted": 1,
     }  # fmt: skip
-    assert len([text for text in inventory.ignored if "volumeClaimTemplates" in text or "feature gate" in text]) == 2
+    assert len([text for text in inventory.ignored if "feature gate" in text]) == 1
+    assert list(inventory.workloads.texts) == ["data\nlogs"]
 
 
 def test_defaults_of_a_daemon_set_and_what_its_pods_tolerate() -> None:
@@ -139,6 +142,10 @@ STATEFUL = [
      "spec.persistentVolumeClaimRetentionPolicy.whenDeleted"),
     ({"volumeClaimTemplates": [{}]}, "spec.volumeClaimTemplates[0].metadata.name"),
     ({"volumeClaimTemplates": [{"metadata": {"name": "a"}}] * 2}, "spec.volumeClaimTemplates"),
+    ({"volumeClaimTemplates": [{"metadata": {"name": "a"}, "spec": {"volumeMode": "Tape"}}]},
+     "spec.volumeClaimTemplates[0].spec.volumeMode"),
+    ({"volumeClaimTemplates": [{"metadata": {"name": "a"}, "spec": {"resources": {"requests": {"storage": "lots"}}}}]},
+     "spec.volumeClaimTemplates[0].spec.resources.requests.storage"),
 ]  # fmt: skip
 DAEMON = [
     ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}}, f"{ROLLING}.maxUnavailable"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kscale.controllers.common.claims import DELETE
 from kscale.controllers.common.sets import resolved
-from kscale.controllers.statefulset import DELETE, ON_DELETE, PARALLEL
+from kscale.controllers.statefulset import ON_DELETE, PARALLEL
+from kscale.engine.requests import Requests
 from tests.controllers.statefulsets import going, make, ordinals, pod, revisions, run_all
 from tests.controllers.world import Hand
 from tests.twin import statefulset as twin
@@ -297,29 +299,89 @@ def test_max_unavailable_is_rounded_down_but_at_least_one(value: int, percent: b
     assert len(going(hand, one)) == min(most, replicas)
 
 
+def claims_of(hand: Hand) -> list[str]:
+    return sorted(hand.world.name(one) for one in hand.objects("PersistentVolumeClaim"))
+
+
+def names(*ordinals: int) -> list[str]:
+    return sorted(f"{name}-web-{ordinal}" for name in ("data", "logs") for ordinal in ordinals)
+
+
 def test_claims_take_calls_and_stay_or_go_as_the_policy_says() -> None:
     for drops in (0, DELETE):
-        hand = Hand("statefulset", limited=True)
+        hand = Hand("statefulset", "garbage-collector", limited=True)
         one = make(hand, claims=2, when_scaled=drops)
         reconciler = hand.manager.reconcilers["statefulset"]
         hand.now = 10 * SECOND
         run_all(hand, one)
-        assert (hand.read(one, "claims_first"), hand.read(one, "claims_end")) == (0, 3)
+        assert claims_of(hand) == names(0, 1, 2)
         hand.wait(10 * SECOND)
         hand.write(one, replicas=2)
         before = reconciler.calls
         run_all(hand, one)
-        assert hand.read(one, "claims_end") == (2 if drops else 3)
-        # A deletion and three statuses; claims that go take a call each.
+        assert claims_of(hand) == (names(0, 1) if drops else names(0, 1, 2))
+        # A deletion and three statuses; claims that get an owner take a call each.
         down = reconciler.calls - before
         hand.wait(10 * SECOND)
         before = reconciler.calls
         hand.write(one, replicas=3)
         hand.settle()
         up = reconciler.calls - before
-        assert (ordinals(hand, one), hand.read(one, "claims_end")) == ([0, 1, 2], 3)
+        assert (ordinals(hand, one), claims_of(hand)) == ([0, 1, 2], names(0, 1, 2))
         # The status twice, the pod, and the claims that it has not.
         assert (down, up) == ((6, 5) if drops else (4, 3))
+        # The collector reads each claim before it deletes it.
+        assert hand.manager.reconcilers["garbage-collector"].calls == (4 if drops else 0)
+
+
+def delete(hand: Hand, object_: int) -> None:
+    asked, one = Requests(), np.array([object_])
+    asked.delete_objects(np.array([0]), one, hand.cluster.object_uid[one])
+    hand.world.apply(asked.asked[0], hand.now)
+
+
+def test_claims_go_with_their_set_or_are_found_again() -> None:
+    for owned in (0, DELETE):
+        hand = Hand("statefulset", "garbage-collector")
+        one = make(hand, claims=2, when_deleted=owned, replicas=2)
+        run_all(hand, one)
+        before = hand.cluster.object_uid[hand.objects("PersistentVolumeClaim")].tolist()
+        delete(hand, one)
+        hand.settle()
+        hand.stopped()
+        hand.settle()
+        assert (hand.pods(), claims_of(hand)) == ([], [] if owned else names(0, 1))
+        again = make(hand, claims=2, when_deleted=owned, replicas=2)
+        run_all(hand, again)
+        assert claims_of(hand) == names(0, 1)
+        after = hand.cluster.object_uid[hand.objects("PersistentVolumeClaim")].tolist()
+        assert (after == before) is not bool(owned)
+
+
+def test_a_policy_that_changes_takes_the_claims_of_pods_that_are_there() -> None:
+    hand = Hand("statefulset", "garbage-collector")
+    one = make(hand, claims=1)
+    run_all(hand, one)
+    hand.write(one, replicas=2)
+    run_all(hand, one)
+    hand.write(one, when_deleted=DELETE)
+    hand.settle()
+    owners = [int(hand.cluster.object_owner[claim]) for claim in hand.objects("PersistentVolumeClaim")]
+    assert owners == [one, one, -1]
+    hand.write(one, when_deleted=0)
+    hand.settle()
+    assert hand.objects("PersistentVolumeClaim", one) == []
+
+
+def test_claims_of_the_input_are_the_set_s_own_by_name() -> None:
+    hand = Hand("statefulset", "garbage-collector")
+    hand.make("PersistentVolumeClaim", "data-web-1")
+    hand.make("PersistentVolumeClaim", "data-web-1", namespace="other")
+    one = make(hand, claims=1, when_deleted=DELETE)
+    run_all(hand, one)
+    assert sorted(claims_of(hand)) == ["data-web-0", "data-web-1", "data-web-1", "data-web-2"]
+    owned = {(hand.world.namespace(c), hand.world.name(c)) for c in hand.objects("PersistentVolumeClaim", one)}
+    assert owned == {("default", name) for name in ("data-web-0", "data-web-1", "data-web-2")}
 
 
 def test_claims_are_made_before_their_pod() -> None:
@@ -327,9 +389,9 @@ def test_claims_are_made_before_their_pod() -> None:
     make(hand, replicas=40, claims=3, management=PARALLEL)
     hand.wait(1)
     # One call makes the revision; of the other 29, each pod takes four.
-    assert len(hand.pods()) == 7
+    assert (len(hand.pods()), len(claims_of(hand))) == (7, 22)
     hand.wait(SECOND)
-    assert len(hand.pods()) == 12
+    assert (len(hand.pods()), len(claims_of(hand))) == (12, 37)
     hand.wait(10 * SECOND)
     assert len(hand.pods()) == 40
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kscale.controllers.common.claims import DELETE, claim_names
 from kscale.controllers.common.jobs import COMPLETE, FAILED_JOB
 from kscale.controllers.common.progress import (
     AVAILABILITY,
@@ -64,6 +65,7 @@ def check(world: World, *, disturbed: bool) -> None:
         ordinals = world.cluster.life_number[pods]
         assert len(set(ordinals.tolist())) == len(pods)
         assert stuck or sorted(ordinals.tolist()) == list(range(wanted))
+        _check_claims(world, one, ordinals.tolist())
     for one in objects(world, "DaemonSet"):
         desired, updated, available, template = columns(
             world, one, "desired_scheduled", "updated_scheduled", "available_nodes", "template"
@@ -78,6 +80,19 @@ def check(world: World, *, disturbed: bool) -> None:
         assert finished == FAILED_JOB or succeeded == completions
     _check_owners(world)
     _check_endpoints(world)
+
+
+def _check_claims(world: World, one: int, ordinals: list[int]) -> None:
+    """Check that every pod of a set has its claims, and that no others are there where they are not retained."""
+    names = claim_names(world, one)
+    wanted = {f"{name}-{world.name(one)}-{ordinal}" for name in names for ordinal in ordinals}
+    claims = {world.name(claim): claim for claim in objects(world, "PersistentVolumeClaim")}
+    assert wanted <= set(claims), "a claim is missing"
+    scaled, deleted = columns(world, one, "when_scaled", "when_deleted")
+    for name in wanted:
+        assert world.cluster.object_owner[claims[name]] == (one if deleted == DELETE else -1)
+    if scaled == DELETE:
+        assert {name for name in claims if any(name.startswith(f"{own}-{world.name(one)}-") for own in names)} == wanted
 
 
 def _check_deployment(world: World, one: int) -> None:

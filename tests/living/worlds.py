@@ -38,6 +38,12 @@ CRON = {
         },
     },
 }  # fmt: skip
+CLASSES = [
+    {
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": "csi",
+        "volumeBindingMode": "WaitForFirstConsumer", "parameters": parameters,
+    } for name, parameters in (("fast", {}), ("zonal", {"topology": "zonal"}))
+]  # fmt: skip
 #: Kinds whose rollouts can be undone and begun anew.
 ROLLED = {"web": "Deployment", "api": "Deployment", "db": "StatefulSet", "agent": "DaemonSet"}
 
@@ -54,6 +60,17 @@ class Drawn:
 
 
 @st.composite
+def _claims(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw what a StatefulSet says of claims: of a class with zones, of one without, or none."""
+    name = draw(st.sampled_from(["", "fast", "zonal"]))
+    if not name:
+        return {}
+    policy = {key: draw(st.sampled_from(["Retain", "Delete"])) for key in ("whenScaled", "whenDeleted")}
+    template = {"metadata": {"name": "data"}, "spec": {"storageClassName": name}}
+    return {"volumeClaimTemplates": [template], "persistentVolumeClaimRetentionPolicy": policy}
+
+
+@st.composite
 def _specs(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     strategy = draw(
         st.sampled_from([
@@ -67,7 +84,7 @@ def _specs(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     management = draw(st.sampled_from(["OrderedReady", "Parallel"]))
     return {
         "web": web, "api": {"replicas": draw(st.integers(1, 3)), "progressDeadlineSeconds": 120},
-        "db": {"replicas": draw(st.integers(0, 4)), "podManagementPolicy": management}, "agent": {},
+        "db": {"replicas": draw(st.integers(0, 4)), "podManagementPolicy": management, **draw(_claims())}, "agent": {},
         "batch": {"completions": draw(st.integers(1, 5)), "parallelism": draw(st.integers(1, 3))},
     }  # fmt: skip
 
@@ -89,6 +106,7 @@ def worlds(draw: st.DrawFn, *, rough: bool = True) -> Drawn:
     objects = [workloads[name] for name in sorted(names) if name != later]
     objects += [CRON] if not objects or draw(st.integers(0, 2)) == 2 else []
     objects += [SERVICE, BUDGET] if "web" in names else []
+    objects += CLASSES if "db" in names else []
     objects += [AUTOSCALER] if "api" in names else []
     drawn = Drawn(objects, [], limited=draw(st.booleans()), specs=specs)
     there = {name: int(name != later) for name in names}

@@ -216,6 +216,18 @@ def test_a_claim_is_attached_when_its_last_node_has_given_it_back() -> None:
     assert kubelets.read("attached_free_us", 0) == kubelets.now + 360 * SECOND
 
 
+def test_claims_that_a_pod_has_for_itself_are_attached_and_mounted_too() -> None:
+    durations = {"watch_us": 0, "attach_us": 2 * SECOND, "mount_us": SECOND, "unmount_us": SECOND, "reconcile_us": 0}
+    kubelets = Kubelets(PodLife(own_claims=2), **durations)
+    pods = [kubelets.bind(node=node) for node in (0, 1)]
+    kubelets.run(10 * SECOND)
+    # Each of the two has its own: neither waits for the other.
+    assert [kubelets.read("life_worker_us", pod) for pod in pods] == [3 * SECOND, 3 * SECOND]
+    kubelets.delete(pods[0])
+    kubelets.run(20 * SECOND)
+    assert next(time for time, _, what, *_ in kubelets.log if what == HAS_STOPPED) == 11 * SECOND
+
+
 def test_what_ran_before_the_run_is_ready_and_runs_on() -> None:
     kubelets = Kubelets(WEB, PodLife((ContainerLife(restart=NEVER_RESTART),), NEVER_RESTART), relist_us=1)
     for template in (0, 1):

@@ -40,20 +40,31 @@ class Set:
     percent: bool = False
     gate: bool = False
     deleted: bool = False
-    claims: int = 0
-    claimed: tuple[int, int] = (0, 0)
+    #: Names of its claim templates, and of claims that there are: whose each is (the set, or nobody), and of which pod.
+    name: str = "web"
+    templates: tuple[str, ...] = ()
+    claims: dict[str, tuple[str, int]] = field(default_factory=dict)
+    owns: bool = False
     drops: bool = False
+    #: Whether the owners of its claims may be wrong.
+    stale: bool = True
 
 
 @dataclass
 class Answer:
-    """Ordinals and what they are made of and cost; pods that go; the status; the ordinals with claims, and calls."""
+    """Ordinals and what they are made of; claims that are made, with their owners; pods that go; the status.
 
-    created: list[tuple[int, int, int, int]] = field(default_factory=list)
+    ``owned`` are claims that get another owner, ``given`` those that get a pod (a row) which they go with. ``settled``:
+    all owners are right by now.
+    """
+
+    created: list[tuple[int, int, int]] = field(default_factory=list)
+    claimed: list[tuple[str, str]] = field(default_factory=list)
     deleted: list[Pod] = field(default_factory=list)
     status: dict[str, int] = field(default_factory=dict)
-    claimed: tuple[int, int] = (0, 0)
-    dropped: int = 0
+    owned: dict[str, str] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
+    settled: bool = False
 
 
 def max_unavailable(value: int, percent: bool, replicas: int) -> int:
@@ -75,23 +86,30 @@ def step(one: Set, pods: list[Pod]) -> Answer:
         else:
             condemned.append(pod)
     if not one.deleted:
-        _manage(one, slots, sorted(condemned, key=lambda pod: -pod.ordinal), answer)
+        _manage(one, slots, sorted(condemned, key=lambda pod: -pod.ordinal), pods, answer)
     answer.deleted.sort(key=lambda pod: -pod.ordinal)
     _status(one, pods, answer)
-    _claims(one, pods, answer)
     return answer
 
 
-def _manage(one: Set, slots: list[Pod | None], condemned: list[Pod], answer: Answer) -> None:
+def claims_of(one: Set, ordinal: int) -> list[str]:
+    return [f"{template}-{one.name}-{ordinal}" for template in one.templates]
+
+
+def _manage(one: Set, slots: list[Pod | None], condemned: list[Pod], pods: list[Pod], answer: Answer) -> None:
     for index, pod in enumerate(slots):
         ordinal = one.start + index
         if pod is None:
             old = one.rolling and index < one.partition
-            has_claims = one.claimed[0] <= ordinal < one.claimed[1]
             answer.created.append((
                 ordinal, one.current_revision if old else one.revision, one.current_template if old else one.template,
-                1 + (0 if has_claims else one.claims),
             ))  # fmt: skip
+            missing = [name for name in claims_of(one, ordinal) if name not in one.claims]
+            owner = one.name if one.owns else ""
+            answer.claimed += [(name, owner) for name in missing]
+            for name in claims_of(one, ordinal):
+                if name in one.claims and one.claims[name][0] != owner:
+                    answer.owned[name] = owner
             if one.ordered:
                 return
         elif pod.phase in ("Succeeded", "Failed") and not pod.terminating:
@@ -100,6 +118,7 @@ def _manage(one: Set, slots: list[Pod | None], condemned: list[Pod], answer: Ans
                 return
         elif one.ordered and not pod.usable():
             return
+    _own(one, condemned, pods, answer)
     unhealthy = [pod for pod in condemned if not pod.good()]
     for pod in condemned:
         if pod.terminating:
@@ -149,18 +168,13 @@ def _status(one: Set, pods: list[Pod], answer: Answer) -> None:
         status["current_revision"], status["current_template"] = one.revision, one.template
 
 
-def _claims(one: Set, pods: list[Pod], answer: Answer) -> None:
-    answer.claimed = one.claimed
-    if not one.claims:
-        return
-    there = {pod.ordinal for pod in pods}
-    before = set(range(*one.claimed))
-    wanted = before | there
-    wanted = set(range(min(wanted), max(wanted) + 1)) if wanted else set()
-    if one.drops and not one.deleted:
-        kept = there | {one.start, one.start + one.replicas - 1}
-        low, high = min(there | {one.start}), max(there | {one.start + one.replicas - 1})
-        assert kept <= set(range(low, high + 1)) or not one.replicas
-        wanted = {ordinal for ordinal in wanted if low <= ordinal <= high}
-    answer.claimed = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
-    answer.dropped = one.claims * len(before - wanted)
+def _own(one: Set, condemned: list[Pod], pods: list[Pod], answer: Answer) -> None:
+    owner = one.name if one.owns else ""
+    answer.settled = one.stale and bool(one.templates)
+    for pod in pods:
+        for name in claims_of(one, pod.ordinal):
+            if name in one.claims:
+                if one.stale and one.claims[name][0] != owner:
+                    answer.owned[name] = owner
+                if one.drops and pod in condemned and one.claims[name][1] != pod.row:
+                    answer.given[name] = pod.row

@@ -6,8 +6,12 @@ from typing import Any
 
 from kscale.controllers.common import sets
 from kscale.errors import InputError
-from kscale.state.manifests import models
+from kscale.state.descriptions import Claim
+from kscale.state.manifests import models, others
+from kscale.state.manifests.claiming import Claimant
 from kscale.state.manifests.faults import need, one_of
+from kscale.state.manifests.names import check_name
+from kscale.state.manifests.surroundings import claim_of
 from kscale.state.manifests.workloads import Manifest, PodTemplateSpec, Taking
 
 
@@ -30,15 +34,11 @@ class _Retention(models.Part, frozen=True):
     when_scaled: str | None = None
 
 
-class _ClaimTemplate(models.Part, frozen=True):
-    metadata: models.Meta | None = None
-
-
 class _Spec(models.Part, frozen=True):
     replicas: int | None = None
     selector: models.LabelSelector | None = None
     template: PodTemplateSpec | None = None
-    volume_claim_templates: tuple[_ClaimTemplate, ...] | None = None
+    volume_claim_templates: tuple[others.PersistentVolumeClaim, ...] | None = None
     pod_management_policy: str | None = None
     update_strategy: _Strategy | None = None
     revision_history_limit: int | None = None
@@ -71,21 +71,31 @@ def _strategy(found: _Strategy, taking: Taking) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _claims(spec: _Spec, taking: Taking) -> dict[str, Any]:
+def _claims(spec: _Spec, claims: tuple[Claim, ...], taking: Taking) -> dict[str, Any]:
     field = "spec.persistentVolumeClaimRetentionPolicy"
     retention, policies = spec.persistent_volume_claim_retention_policy or _Retention(), ("Retain", "Delete")
-    one_of(retention.when_deleted or "Retain", policies, f"{field}.whenDeleted")
+    deleted = policies.index(one_of(retention.when_deleted or "Retain", policies, f"{field}.whenDeleted"))
     scaled = policies.index(one_of(retention.when_scaled or "Retain", policies, f"{field}.whenScaled"))
-    claims = spec.volume_claim_templates or ()
-    names = [
-        need(claim.metadata and claim.metadata.name, f"spec.volumeClaimTemplates[{i}].metadata.name", "a name")
-        for i, claim in enumerate(claims)
-    ]
-    if len(set(names)) < len(names):
-        raise InputError("has a name twice", field="spec.volumeClaimTemplates", expected="each name once")
-    if claims:
-        taking.note("StatefulSet.spec.volumeClaimTemplates: its claims are counted, the scheduler does not see them")
-    return {"claims": len(claims), "when_scaled": scaled}
+    names = [claim.name for claim in claims]
+    return {
+        "claims": len(claims), "claim_names": taking.text("\n".join(names)) if names else -1, "when_scaled": scaled,
+        "when_deleted": deleted,
+    }  # fmt: skip
+
+
+def _claim_templates(spec: _Spec) -> tuple[Claim, ...]:
+    """Return the claims that each pod is to have, called as their templates are. Raises InputError."""
+    claims: dict[str, Claim] = {}
+    for i, found in enumerate(spec.volume_claim_templates or ()):
+        where = f"spec.volumeClaimTemplates[{i}]"
+        name = check_name(need(found.metadata.name if found.metadata else None, f"{where}.metadata.name", "a name"))
+        if name in claims:
+            raise InputError("has a name twice", field="spec.volumeClaimTemplates", expected="each name once")
+        try:
+            claims[name] = claim_of(found, name)
+        except InputError as error:
+            raise InputError(error.problem, field=f"{where}.{error.field}", expected=error.expected) from None
+    return tuple(claims.values())
 
 
 def _take(taking: Taking, found: Model) -> dict[str, Any]:
@@ -94,17 +104,20 @@ def _take(taking: Taking, found: Model) -> dict[str, Any]:
     sets.check_runs_for_ever(taking, spec.template)
     policies = ("OrderedReady", "Parallel")
     sets.whole(spec.revision_history_limit, 10, "spec.revisionHistoryLimit")
+    claims = _claim_templates(spec)
+    start = sets.whole((spec.ordinals or _Ordinals()).start, 0, "spec.ordinals.start")
+    claimant = Claimant(taking.namespace, taking.name, start, claims) if claims else None
     return {
         "replicas": sets.whole(spec.replicas, 1, "spec.replicas"),
-        "template": taking.template(spec.template, owner=("StatefulSet", taking.name, selector)),
+        "template": taking.template(spec.template, owner=("StatefulSet", taking.name, selector), claimant=claimant),
         "revision": taking.content(spec.template),
-        "start": sets.whole((spec.ordinals or _Ordinals()).start, 0, "spec.ordinals.start"),
+        "start": start,
         "management": policies.index(
             one_of(spec.pod_management_policy or policies[0], policies, "spec.podManagementPolicy")
         ),
         "min_ready_us": sets.min_ready_us(spec.min_ready_seconds),
         **_strategy(spec.update_strategy or _Strategy(), taking),
-        **_claims(spec, taking),
+        **_claims(spec, claims, taking),
     }
 
 

@@ -4,8 +4,11 @@ Rules: pkg/scheduler/framework/plugins/volumebinding of Kubernetes v1.34.1 and F
 component-helpers. Once a pod is placed its waiting claims are settled: a volume is given to them, or the node is noted
 where theirs is to be made. That stays when the pod ends, as nobody takes a bound volume back.
 
-Left out: what the volume controller would do then (a claim whose volume is to be made stays tied to that node), storage
-capacities of CSI drivers, and volumes that are being deleted.
+In runs with volume controllers (claims that live) such a claim is bound for good instead: to the volume that it was
+given, or to one that its class makes at once. A volume of a class with a realm (StorageClass.realm) can be used by the
+nodes that share those labels with the node that it was made for; any other by all nodes.
+
+Left out: how long it takes to make a volume, storage capacities of CSI drivers, and volumes that are being deleted.
 """
 
 from __future__ import annotations
@@ -41,6 +44,16 @@ COLUMNS = {
             Column("provisions", "int64", "The nodes for which a volume can be made: see volume_reach.", default=-2),
             Column("volume", "int64", "The volume that is kept for it.", default=-1),
             Column("node", "int64", "The node for which its volume is to be made; -1 is not decided.", default=-1),
+            Column("realm", "int64", "Who can use a volume made for it; -1 where it does not live.", default=-1),
+            Column("settled", "uint8", "1 where it lives and is bound for good."),
+            Column("reach", "int64", "The nodes that can use its volume then: see volume_reach."),
+        ),
+    ),
+    "realm": NewTable(
+        "Node labels that bind a volume which is made.",
+        (
+            Column("reach", "int64", "The nodes that can use a volume which is made for a node: see volume_reach.",
+                   dims=("realm", "node")),
         ),
     ),
     "candidate": NewTable(
@@ -91,8 +104,8 @@ def barred(nodes: NodeDescriptions, pod: PodDescription) -> Bar | None:
 def match_volumes(
     template: int, first: int, last: int,
     template_waiting_first: Any, template_waiting_last: Any, waiting_claim: Any, claim_candidate_first: Any,
-    claim_candidate_last: Any, claim_volume: Any, claim_node: Any, candidate_volume: Any, volume_reach: Any,
-    volume_claim: Any, choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any,
+    claim_candidate_last: Any, claim_volume: Any, claim_node: Any, claim_settled: Any, candidate_volume: Any,
+    volume_reach: Any, volume_claim: Any, choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any,
 ) -> None:  # fmt: skip
     """Find, for each waiting claim and node, the volume kept for it, else the smallest free one in reach.
 
@@ -103,7 +116,7 @@ def match_volumes(
         row, claim = entry - first_entry, waiting_claim[entry]
         for node in range(first, last):
             choice_volume[row, node] = -1
-        if claim_node[claim] != UNDECIDED:
+        if claim_node[claim] != UNDECIDED or claim_settled[claim] != 0:
             continue
         if claim_volume[claim] >= 0:
             for node in range(first, last):
@@ -137,11 +150,13 @@ def match_volumes(
 @inlined
 def _satisfied(
     template: int, node: int, template_waiting_first: Any, template_waiting_last: Any, waiting_claim: Any,
-    claim_provisions: Any, claim_node: Any, choice_volume: Any, nodemask_node: Any,
+    claim_provisions: Any, claim_node: Any, claim_settled: Any, choice_volume: Any, nodemask_node: Any,
 ) -> bool:  # fmt: skip
-    """Tell whether each waiting claim has found a volume for the node, or one can be made there."""
+    """Tell whether each claim that still waits has found a volume for the node, or one can be made there."""
     for entry in range(template_waiting_first[template], template_waiting_last[template]):
         claim = waiting_claim[entry]
+        if claim_settled[claim] != 0:
+            continue
         if claim_node[claim] != UNDECIDED and claim_node[claim] != node:
             return False
         found = choice_volume[entry - template_waiting_first[template], node] >= 0
@@ -155,16 +170,17 @@ def unbindable(
     template: int, first: int, last: int, reason: int, sums: Any,
     template_bound_first: Any, template_bound_last: Any, bound_reach: Any, bound_missing: Any,
     template_waiting_first: Any, template_waiting_last: Any, waiting_claim: Any, claim_candidate_first: Any,
-    claim_candidate_last: Any, claim_provisions: Any, claim_volume: Any, claim_node: Any, candidate_volume: Any,
-    volume_reach: Any, volume_claim: Any, choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any,
+    claim_candidate_last: Any, claim_provisions: Any, claim_volume: Any, claim_node: Any, claim_settled: Any,
+    claim_reach: Any, candidate_volume: Any, volume_reach: Any, volume_claim: Any, choice_volume: Any,
+    nodemask_looked_at: Any, nodemask_node: Any,
     cluster_binding_template: Any,
 ) -> None:  # fmt: skip
     """Reject where bound volumes cannot be used (bit 0) or are not there (bit 2), and where none is found (bit 1)."""
     cluster_binding_template[0] = template
     match_volumes(
         template, first, last, template_waiting_first, template_waiting_last, waiting_claim, claim_candidate_first,
-        claim_candidate_last, claim_volume, claim_node, candidate_volume, volume_reach, volume_claim, choice_volume,
-        nodemask_looked_at, nodemask_node,
+        claim_candidate_last, claim_volume, claim_node, claim_settled, candidate_volume, volume_reach, volume_claim,
+        choice_volume, nodemask_looked_at, nodemask_node,
     )  # fmt: skip
     for node in range(first, last):
         if sums[node] >= 0:
@@ -174,9 +190,13 @@ def unbindable(
                     bits |= 1 << reason
                 elif bound_missing[entry] != 0:
                     bits |= 1 << (reason + 2)
+            for entry in range(template_waiting_first[template], template_waiting_last[template]):
+                claim = waiting_claim[entry]
+                if claim_settled[claim] != 0 and not is_within(claim_reach[claim], node, nodemask_node):
+                    bits |= 1 << reason
             if not _satisfied(
                 template, node, template_waiting_first, template_waiting_last, waiting_claim, claim_provisions,
-                claim_node, choice_volume, nodemask_node,
+                claim_node, claim_settled, choice_volume, nodemask_node,
             ):  # fmt: skip
                 bits |= 1 << (reason + 1)
             if bits != 0:
@@ -187,8 +207,9 @@ def unbindable(
 def settle(
     template: int, node: int, sign: int,
     template_waiting_first: Any, template_waiting_last: Any, waiting_claim: Any, claim_candidate_first: Any,
-    claim_candidate_last: Any, claim_provisions: Any, claim_volume: Any, claim_node: Any, candidate_volume: Any,
-    volume_reach: Any, volume_claim: Any, choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any,
+    claim_candidate_last: Any, claim_provisions: Any, claim_volume: Any, claim_node: Any, claim_settled: Any,
+    claim_reach: Any, claim_realm: Any, candidate_volume: Any, volume_reach: Any, volume_claim: Any,
+    choice_volume: Any, nodemask_looked_at: Any, nodemask_node: Any, realm_reach: Any,
     cluster_binding_template: Any, cluster_binding_trials: Any,
 ) -> None:  # fmt: skip
     """Settle the waiting claims of a pod that has just been placed: of the template that was looked at last.
@@ -199,19 +220,24 @@ def settle(
         return
     match_volumes(
         template, node, node + 1, template_waiting_first, template_waiting_last, waiting_claim, claim_candidate_first,
-        claim_candidate_last, claim_volume, claim_node, candidate_volume, volume_reach, volume_claim, choice_volume,
-        nodemask_looked_at, nodemask_node,
+        claim_candidate_last, claim_volume, claim_node, claim_settled, candidate_volume, volume_reach, volume_claim,
+        choice_volume, nodemask_looked_at, nodemask_node,
     )  # fmt: skip
     if _satisfied(
         template, node, template_waiting_first, template_waiting_last, waiting_claim, claim_provisions, claim_node,
-        choice_volume, nodemask_node,
+        claim_settled, choice_volume, nodemask_node,
     ):  # fmt: skip
         for entry in range(template_waiting_first[template], template_waiting_last[template]):
             claim, volume = waiting_claim[entry], choice_volume[entry - template_waiting_first[template], node]
+            if claim_settled[claim] != 0:
+                continue
             if volume >= 0:
                 claim_volume[claim], volume_claim[volume] = volume, claim
-            else:
+            elif claim_realm[claim] < 0:
                 claim_node[claim] = node
+            if claim_realm[claim] >= 0:
+                claim_settled[claim] = 1
+                claim_reach[claim] = volume_reach[volume] if volume >= 0 else realm_reach[claim_realm[claim], node]
 
 
 @kernel

@@ -52,7 +52,10 @@ COLUMNS = {
     ),
     "mount": NewTable(
         "An entry of a template's list of volumes, driver by driver.",
-        (Column("attachable", "int64", "The volume."),),
+        (
+            Column("attachable", "int64", "The volume; -1 is one that the pod has for itself.", default=-1),
+            Column("driver", "int64", "Its driver."),
+        ),
     ),
     "cluster": (Column("free_attachment", "int64", "The first free row of attachment.", default=-1),),
     "template": (
@@ -94,9 +97,11 @@ def _plan(building: Building) -> None:
     rows: dict[Handle, int] = {}
     pods = 0
     for index, template in enumerate(building.templates):
-        mine = sorted((h for h in handles(surroundings, template) if h[0] in drivers), key=lambda h: drivers[h[0]])
-        for handle in mine:
-            building.append("mount", index, attachable=rows.setdefault(handle, len(rows)))
+        mine = [handle for handle in handles(surroundings, template) if handle[0] in drivers]
+        mounts = [(drivers[handle[0]], rows.setdefault(handle, len(rows))) for handle in mine]
+        mounts += [(drivers[driver], -1) for driver in template.description.own_drivers if driver in drivers]
+        for driver, attachable in sorted(mounts, key=lambda mount: mount[0]):
+            building.append("mount", index, attachable=attachable, driver=driver)
         pods += len(mine) * int(building.pods_of[index]) if building.pods_of is not None else 0
     building.size("driver", len(drivers))
     building.size("attachable", len(rows))
@@ -119,24 +124,25 @@ def _fill(building: Building, cluster: Any) -> None:
     cluster.cluster_free_attachment[0] = 0 if size else -1
     for index, template in enumerate(building.templates):
         migratable = any(disk.kind in _MIGRATABLE for disk in template.disks)
-        cluster.template_mounts[index] = bool(template.description.claims) or migratable
+        description = template.description
+        cluster.template_mounts[index] = bool(description.claims or description.own_drivers) or migratable
 
 
 @kernel
 def over_limit(
     template: int, first: int, last: int, reason: int, sums: Any,
-    template_mount_first: Any, template_mount_last: Any, mount_attachable: Any, attachable_driver: Any,
+    template_mount_first: Any, template_mount_last: Any, mount_attachable: Any, mount_driver: Any,
     attachable_first: Any, attachment_node: Any, attachment_next: Any, driver_limit: Any, driver_attached: Any,
     scan_wide: Any,
 ) -> None:  # fmt: skip
     """Reject where the volumes that are not there yet would be too many of their driver."""
     entry, end = template_mount_first[template], template_mount_last[template]
     while entry < end:
-        driver, wanted = attachable_driver[mount_attachable[entry]], 0
+        driver, wanted = mount_driver[entry], 0
         for node in range(first, last):
             scan_wide[node] = 0
-        while entry < end and attachable_driver[mount_attachable[entry]] == driver:
-            attachment = attachable_first[mount_attachable[entry]]
+        while entry < end and mount_driver[entry] == driver:
+            attachment = attachable_first[mount_attachable[entry]] if mount_attachable[entry] >= 0 else -1
             while attachment >= 0:
                 if first <= attachment_node[attachment] < last:
                     scan_wide[attachment_node[attachment]] += 1
@@ -153,13 +159,17 @@ def over_limit(
 @kernel
 def attach(
     template: int, node: int, sign: int,
-    template_mount_first: Any, template_mount_last: Any, mount_attachable: Any, attachable_driver: Any,
-    attachable_first: Any, attachment_node: Any, attachment_pods: Any, attachment_next: Any, driver_attached: Any,
+    template_mount_first: Any, template_mount_last: Any, mount_attachable: Any, mount_driver: Any,
+    attachable_driver: Any, attachable_first: Any, attachment_node: Any, attachment_pods: Any, attachment_next: Any,
+    driver_attached: Any,
     cluster_free_attachment: Any,
 ) -> None:  # fmt: skip
     """Attach the pod's volumes to the node, or detach those that no other pod there mounts."""
     for entry in range(template_mount_first[template], template_mount_last[template]):
         volume = mount_attachable[entry]
+        if volume < 0:
+            driver_attached[mount_driver[entry], node] += sign
+            continue
         before, attachment = -1, attachable_first[volume]
         while attachment >= 0 and attachment_node[attachment] != node:
             before, attachment = attachment, attachment_next[attachment]
@@ -191,7 +201,9 @@ def may_detach(template: int, other: int, added: int, template_mounts: Any) -> b
 def _used(building: Building) -> bool:
     drivers, surroundings = _limited(building), building.nodes.surroundings
     return bool(drivers) and any(
-        handle[0] in drivers for template in building.templates for handle in handles(surroundings, template)
+        driver in drivers
+        for template in building.templates
+        for driver in (*template.description.own_drivers, *(one for one, _ in handles(surroundings, template)))
     )
 
 

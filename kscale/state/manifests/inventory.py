@@ -58,6 +58,19 @@ class PodColumns:
 
 
 @dataclass(frozen=True)
+class Ordinals:
+    """Ordinals of a StatefulSet that go by templates with claims of their own.
+
+    Attributes:
+        template: row of the template that all other ordinals go by.
+        rows: rows of the templates, by ordinal.
+    """
+
+    template: int
+    rows: dict[int, int]
+
+
+@dataclass(frozen=True)
 class Inventory:
     """Nodes, pods, and what else decides where a pod may go.
 
@@ -74,6 +87,7 @@ class Inventory:
         inputs: the files.
         workloads: what controllers look after.
         wanted: int64, rows of ``templates`` by the handles of ``workloads``.
+        ordinals: of StatefulSets whose claims tell them apart.
     """
 
     nodes: list[NodeObject]
@@ -88,6 +102,7 @@ class Inventory:
     inputs: tuple[str, ...] = ()
     workloads: Workloads = field(default_factory=Workloads)
     wanted: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    ordinals: list[Ordinals] = field(default_factory=list)
 
     def source(self, number: int) -> dict[str, object]:
         """Return the object of the pending pod ``number``, counted from 0."""

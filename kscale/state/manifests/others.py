@@ -182,6 +182,7 @@ class StorageClass(Part, frozen=True):
     metadata: NotedMeta | None = None
     provisioner: str | None = None
     volume_binding_mode: str | None = None
+    parameters: dict[str, str] | None = None
     allowed_topologies: tuple[TopologyTerm, ...] | None = None
 
 

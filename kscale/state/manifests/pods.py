@@ -19,6 +19,7 @@ from kscale.state.labels import Requirement
 from kscale.state.lives import PodLife
 from kscale.state.manifests import models
 from kscale.state.manifests.admission import Place, template_of, with_volumes
+from kscale.state.manifests.claiming import Claimant
 from kscale.state.manifests.faults import Item, full_name, one_of
 from kscale.state.manifests.kinds import PLAIN_FIELDS, READ_FIELDS
 from kscale.state.manifests.names import check_labels
@@ -61,6 +62,7 @@ class Row:
     created_us: int
     controller: Owner | None = None
     life: PodLife | None = None
+    claimant: Claimant | None = None
 
 
 @dataclass
@@ -158,19 +160,17 @@ class Pods:
 
     def want(
         self, taking: Taking, raw: msgspec.Raw, labels: dict[str, str], notes: dict[str, str], owner: Owner | None,
-        claims: tuple[str, ...],
+        claimant: Claimant | None,
     ) -> int:  # fmt: skip
         """Add a template that controllers may make pods of; return its place. Raises InputError."""
         item = taking.item
         spec = item._replace(raw=raw).decode(_spec)
         shared = spec.volumes and _shared_volumes(spec.volumes, item, taking.name)
         spec.volumes = None
-        mounted = [models.Volume(persistent_volume_claim=models.ClaimSource(claim_name=name)) for name in claims]
-        volumes = (*(shared or ()), *mounted)
         row = Row(
             taking.name, taking.namespace, item.file, item.number, self._number(self.specs, spec), self._status(None),
-            volumes or None, labels, owner if owner and owner[0] in _OWNERS else None, False, "", -1, -1,
-            controller=(item.kind, taking.name), life=self._life(raw, notes, taking.namespace),
+            shared or None, labels, owner if owner and owner[0] in _OWNERS else None, False, "", -1, -1,
+            controller=(item.kind, taking.name), life=self._life(raw, notes, taking.namespace), claimant=claimant,
         )  # fmt: skip
         self._look(spec, row)
         self.wanted.append(row)

@@ -30,6 +30,8 @@ _BOUND_NOTE = "pv.kubernetes.io/bind-completed"
 _SELECTED_NOTE = "volume.kubernetes.io/selected-node"
 _DEFAULT_NOTES = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 _MODES = ("Filesystem", "Block")
+#: The parameter of a StorageClass that says, in kscale, that its volumes stay in a zone; and the label of zones.
+_TOPOLOGY, ZONE_LABEL = "topology", "topology.kubernetes.io/zone"
 
 
 @dataclass
@@ -82,7 +84,7 @@ def add(kept: Kept, kind: str, found: object, namespace: str, name: str) -> None
         kept.volumes[name] = _volume(found, name)
         _count_source(kept, found.spec)
     elif isinstance(found, others.PersistentVolumeClaim):
-        claim = _claim(found, f"{namespace}/{name}")
+        claim = claim_of(found, f"{namespace}/{name}")
         kept.claims[claim.name] = claim
     elif isinstance(found, others.StorageClass):
         kept.classes[name] = _storage_class(found, name)
@@ -186,7 +188,8 @@ def _count_source(kept: Kept, spec: others.VolumeSpec | None) -> None:
             kept.ignored[f"PersistentVolume of {source}: counts towards no limit"] += 1
 
 
-def _claim(found: others.PersistentVolumeClaim, name: str) -> Claim:
+def claim_of(found: others.PersistentVolumeClaim, name: str) -> Claim:
+    """Return a claim; ``name`` is ``namespace/name``. Raises InputError."""
     meta, spec = found.metadata or models.NotedMeta(), found.spec or others.ClaimSpec()
     notes = meta.annotations or {}
     return Claim(
@@ -210,7 +213,12 @@ def _storage_class(found: others.StorageClass, name: str) -> StorageClass:
     topologies = []
     for i, term in enumerate(found.allowed_topologies or ()):
         topologies.append(_topology(term, f"allowedTopologies[{i}]"))
-    return StorageClass(name, found.provisioner or "", mode == "WaitForFirstConsumer", tuple(topologies))
+    keys = {requirement.key for term in topologies for requirement in term}
+    if (found.parameters or {}).get(_TOPOLOGY):
+        keys.add(ZONE_LABEL)
+    return StorageClass(
+        name, found.provisioner or "", mode == "WaitForFirstConsumer", tuple(topologies), tuple(sorted(keys))
+    )
 
 
 def _topology(term: others.TopologyTerm, field: str) -> Term:

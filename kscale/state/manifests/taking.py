@@ -15,6 +15,7 @@ import numpy as np
 from kscale.errors import InputError, MachineError
 from kscale.state.descriptions import Selector, Surroundings
 from kscale.state.manifests import models
+from kscale.state.manifests.claiming import Claimant, settle
 from kscale.state.manifests.faults import Item, full_name, need, told
 from kscale.state.manifests.inventory import Inventory, PodColumns
 from kscale.state.manifests.kinds import IDLE, KINDS, Kind, group_of
@@ -52,14 +53,14 @@ class Gathering:
 
     def want(
         self, taking: Taking, spec: msgspec.Raw, labels: dict[str, str], notes: dict[str, str],
-        owner: tuple[str, str, Selector | None] | None, claims: tuple[str, ...],
+        owner: tuple[str, str, Selector | None] | None, claimant: Claimant | None,
     ) -> int:  # fmt: skip
         """Return the handle of a template that pods may be made of. Raises InputError."""
         kind, name, selector = owner or ("", "", None)
         if selector is not None:
             self.kept.owners[kind, taking.namespace, name] = selector
             self.kept.reads(taking.namespace, {requirement.key for requirement in selector.requirements})
-        return self.pods.want(taking, spec, labels, notes, owner and (owner[0], owner[1]), claims)
+        return self.pods.want(taking, spec, labels, notes, owner and (owner[0], owner[1]), claimant)
 
     def _make(self, item: Item, manifest: Manifest, namespace: str, name: str) -> None:
         """Take an object that a controller looks after. Raises InputError."""
@@ -126,8 +127,9 @@ class Gathering:
         if implied:
             self._imply_namespaces()
         columns, pending, templates = self._columns(bound, pods.pending)
-        wanted = np.array([templates.of(row) for row in pods.wanted], np.int64)
+        wanted = [templates.of(row) for row in pods.wanted]
         surroundings = self._surroundings(row_of)
+        ordinals = settle(self._claimants(), wanted, templates.distinct, surroundings, kept.nodes)
         self.ignored += pods.ignored + kept.ignored + kept.allocation.ignored
         return Inventory(
             nodes=kept.nodes,
@@ -141,8 +143,27 @@ class Gathering:
             notes=tuple(notes),
             inputs=tuple(inputs),
             workloads=self.workloads,
-            wanted=wanted,
+            wanted=np.array(wanted, np.int64),
+            ordinals=ordinals,
         )
+
+    def _claimants(self) -> dict[int, tuple[Claimant, int]]:
+        """Return the sets whose pods have claims, by the handles of their templates, with their most replicas."""
+        most = dict(self.workloads.most)
+        for made in self.workloads.made:
+            key = made.kind, made.namespace, made.name
+            most[key] = max(most.get(key, 0), int(made.columns.get("replicas", 0)))
+        default = min(self.kept.default_classes)[1] if self.kept.default_classes else None
+        found = {}
+        for handle, row in enumerate(self.pods.wanted):
+            if row.claimant is not None and row.controller is not None:
+                claims = [
+                    replace(one, storage_class=default) if one.storage_class is None else one
+                    for one in row.claimant.claims
+                ]
+                kind, name = row.controller
+                found[handle] = replace(row.claimant, claims=tuple(claims)), most.get((kind, row.namespace, name), 0)
+        return found
 
     def _imply_namespaces(self) -> None:
         for rows in (self.pods.bound, self.pods.pending, self.pods.wanted):
@@ -179,6 +200,9 @@ class Gathering:
             for name, claim in kept.claims.items():
                 if claim.storage_class is None:
                     kept.claims[name] = replace(claim, storage_class=default)
+        if self.pods.life_of is not None:
+            # Where kubelets are at work, volume controllers are too.
+            kept.claims = {name: replace(claim, lives=True) for name, claim in kept.claims.items()}
         return Surroundings(
             namespaces=kept.namespaces,
             volumes=kept.volumes,

@@ -19,6 +19,7 @@ from kscale.state.manifests.faults import Item
 from kscale.state.manifests.names import check_labels
 
 if TYPE_CHECKING:
+    from kscale.state.manifests.claiming import Claimant
     from kscale.state.manifests.taking import Gathering
 
 #: (kind, namespace, name).
@@ -89,6 +90,7 @@ class Workloads:
         texts: by handle.
         above: the object that controls one.
         crashing: objects whose crashes are set while a run goes on.
+        most: of StatefulSets, the most replicas that something gives them while a run goes on.
     """
 
     made: list[Made] = field(default_factory=list)
@@ -98,6 +100,7 @@ class Workloads:
     texts: dict[str, int] = field(default_factory=dict)
     above: dict[Key, Key] = field(default_factory=dict)
     crashing: set[Key] = field(default_factory=set)
+    most: dict[Key, int] = field(default_factory=dict)
 
     def crashing_above(self, key: Key) -> tuple[Key, ...]:
         """Return which of an object, and those that it is of in the end, are ``crashing``; the nearest first."""
@@ -130,19 +133,19 @@ class Taking:
         *,
         labels: Mapping[str, str] | None = None,
         owner: tuple[str, str, Selector | None] | None = None,
-        claims: tuple[str, ...] = (),
+        claimant: Claimant | None = None,
     ) -> int:
         """Return the handle of a pod template.
 
         ``labels`` come on top of its own; ``owner`` is kind, name and selector of what controls its pods, by which
-        they are spread; ``claims`` are names of claims that each pod mounts besides. Raises InputError.
+        they are spread; ``claimant`` is the set whose claims each pod mounts besides. Raises InputError.
         """
         if found is None or found.empty:
             raise InputError("is missing", field=f"{where}.spec", expected="the spec of its pods")
         meta = found.metadata or TemplateMeta()
         both = {**(meta.labels or {}), **(labels or {})}
         check_labels(both, f"{where}.metadata.labels")
-        return self.gathering.want(self, found.spec, both, meta.annotations or {}, owner, claims)
+        return self.gathering.want(self, found.spec, both, meta.annotations or {}, owner, claimant)
 
     def labels_of(self, found: PodTemplateSpec | None) -> dict[str, str]:
         """Return the labels of a pod template."""

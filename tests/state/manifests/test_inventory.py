@@ -146,7 +146,7 @@ def test_volumes_claims_and_classes() -> None:
         )
     }
     topology = (Requirement("zone", "In", ("b",)),)
-    assert around.classes == {"fast": StorageClass("fast", "d", True, (topology,))}
+    assert around.classes == {"fast": StorageClass("fast", "d", True, (topology,), ("zone",))}
     assert around.limits == {0: (("d", 3), ("e", None))}
 
 
