@@ -27,7 +27,9 @@ class Output:
 #: Words that ``pods.status`` may hold, in the order of their codes.
 STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted")
 #: Words that ``events.kind`` may hold, in the order of their codes.
-EVENT_KINDS = ("Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted")
+EVENT_KINDS = (
+    "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted", "Failed",
+)  # fmt: skip
 
 OUTPUTS: dict[str, tuple[Output, ...]] = {
     "pods": (
@@ -121,7 +123,12 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
     ),
     "events": (
         Output("time_us", pl.Int64, "When it happened.", "us of virtual time"),
-        Output("kind", pl.Enum(EVENT_KINDS), "What happened: a change of state of a pod."),
+        Output(
+            "kind",
+            pl.Enum(EVENT_KINDS),
+            "What happened: a change of state of a pod. Failed: a container of it ended badly and was not to be "
+            "restarted. Deleted: it was asked to go, or its recorded end came while it waited.",
+        ),
         Output("object", pl.String, "The pod, as namespace/name."),
         Output("node", pl.String, "The node; null where none is concerned."),
         Output("reason", pl.String, "Why a pod did not fit; null for other kinds."),
