@@ -92,6 +92,31 @@ def test_a_key_that_fails_comes_again_after_a_back_off_that_doubles() -> None:
     assert np.diff(times).tolist()[:1] == [5_000]
 
 
+def test_the_figures_of_the_exponential_work_queue() -> None:
+    """TestItemExponentialFailureRateLimiter: base 1 ms, 1, 2, 4, 8, 16 ms; forgotten, 1 ms; never above the cap."""
+    failing = True
+
+    def step(world: World, keys: np.ndarray, now_us: int) -> Requests:
+        requests = Requests()
+        times.append(now_us)
+        if failing:
+            requests.fail(np.arange(len(keys)))
+        return requests
+
+    times: list[int] = []
+    hand, _, objects = play(step, 1, base_us=1_000, cap_us=1_000 * SECOND)
+    hand.wait(31_000)
+    assert np.diff(times).tolist() == [1_000, 2_000, 4_000, 8_000, 16_000]
+    failing = False
+    hand.wait(SECOND)
+    failing, times[:] = True, []
+    hand.world.note(np.array(objects), hand.now)
+    hand.wait(1_000)
+    assert np.diff(times).tolist() == [1_000]
+    hand.wait(5_000 * SECOND)
+    assert max(np.diff(times)) == 1_000 * SECOND
+
+
 @pytest.mark.parametrize("fails", range(1, 30))
 def test_the_default_back_off_is_capped_at_1000_seconds(fails: int) -> None:
     """Work queue exponential: 5 ms doubled for each failure (facts B0)."""
