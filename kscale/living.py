@@ -89,6 +89,7 @@ class Living:
         self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
         filling.fill(cluster, building.templates, nodes=building.nodes)
         joining.fill(cluster, building.templates, building.nodes)
+        cluster.template_refused[: len(building.templates)] = [one.refused != "" for one in building.templates]
         self._surroundings = Surroundings(cluster, building.templates)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
@@ -221,8 +222,12 @@ class Living:
             "owner": [f"{world.kind_of(one).name}/{world.name(one)}" if one >= 0 else None for one in owners],
             "created_us": cluster.object_created_us[there], "pods": cluster.object_active[there],
         }  # fmt: skip
-        for name in ("ready", "available", "succeeded", "failed", "restarts"):
+        for name in ("ready", "available", "succeeded", "failed", "refused_pods", "restarts"):
             columns[name] = cluster.columns[f"object_{name}"][there]
+        templates = cluster.object_refused_template[there].tolist()
+        columns["refused_reason"] = [
+            world.template_descriptions[one].refused if one >= 0 else None for one in templates
+        ]
         columns["refused"] = [self._refused(one) for one in there.tolist()]
         return pl.DataFrame(columns, schema=dtypes("objects"))
 

@@ -183,6 +183,8 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("failed", pl.Int64, "Pods of it that failed.", "pods"),
         Output("restarts", pl.Int64, "Restarts of containers of its pods."),
         Output("refused", pl.Int64, "Evictions that it refused, where it is a disruption budget; else null."),
+        Output("refused_pods", pl.Int64, "Creations of its pods that the API server refused (FailedCreate).", "pods"),
+        Output("refused_reason", pl.String, "Why the last of these creations was refused; null where none was."),
     ),
     "startup": (
         Output("step", pl.String, "A step of a pod's start."),

@@ -136,6 +136,7 @@ class PodTemplate:
         devices: (device class, count) pairs that its resource claims ask for, and ``device_claims``: the claims by
             ``namespace/name`` that it shares with other pods.
         life: what its kubelet reads; None in runs without kubelets.
+        refused: why the API server refuses pods that controllers would make of it; empty where it takes them.
     """
 
     description: PodDescription = PodDescription()
@@ -159,6 +160,7 @@ class PodTemplate:
     device_claims: tuple[str, ...] = ()
     scored: tuple[int, int] | None = None
     life: PodLife | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
