@@ -222,13 +222,14 @@ class Living:
             "owner": [f"{world.kind_of(one).name}/{world.name(one)}" if one >= 0 else None for one in owners],
             "created_us": cluster.object_created_us[there], "pods": cluster.object_active[there],
         }  # fmt: skip
-        for name in ("ready", "available", "succeeded", "failed", "refused_pods", "restarts"):
+        for name in ("ready", "available", "succeeded", "failed", "restarts"):
             columns[name] = cluster.columns[f"object_{name}"][there]
+        columns["refused"] = [self._refused(one) for one in there.tolist()]
+        columns["refused_pods"] = cluster.object_refused_pods[there]
         templates = cluster.object_refused_template[there].tolist()
         columns["refused_reason"] = [
             world.template_descriptions[one].refused if one >= 0 else None for one in templates
         ]
-        columns["refused"] = [self._refused(one) for one in there.tolist()]
         return pl.DataFrame(columns, schema=dtypes("objects"))
 
     def _refused(self, object_: int) -> int | None:
