@@ -155,9 +155,12 @@ class Living:
 
     def make_room(self) -> None:
         """Make room in the heap of what kubelets have to do."""
-        size = self.cluster.sizes["due"]
-        if self.cluster.cluster_due[0] + MOST_DUES >= size // 2:
-            self.cluster.resize("due", 2 * size)
+        cluster, size = self.cluster, self.cluster.sizes["due"]
+        # A try may evict all pods of a node.
+        while cluster.cluster_due[0] + cluster.cluster_running_pods[0] + MOST_DUES >= size // 2:
+            size *= 2
+        if size > cluster.sizes["due"]:
+            cluster.resize("due", size)
 
     def _note(self, owners: Rows) -> None:
         world = self.world
