@@ -145,17 +145,15 @@ def lived(scenario: dict[str, Any], arrivals: list[tuple[int, dict[str, Any], in
     times = np.array([0] * bound + [time for time, _, _ in arrivals], np.int64)
     durations = [None] * bound + [duration for _, _, duration in arrivals]
     pods = taken.trace.pods.with_columns(arrival_us=pl.Series(times), duration_us=pl.Series(durations, dtype=pl.Int64))
-    made = Simulation(
-        replace(taken.trace, pods=pods), taken.nodes, Settings(every=True, compiled=False, check=True, until_us=END),
-        objects=taken.objects, cast=Cast(),
-    )  # fmt: skip
+    how = Settings(every=True, compiled=False, check=True, until_us=END, sample_us=20 * SECOND)
+    made = Simulation(replace(taken.trace, pods=pods), taken.nodes, how, objects=taken.objects, cast=Cast())
     made.compile()
     with np.errstate(over="ignore"):
         made.run()
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_a_random_world_goes_as_the_twin_says(seed: int) -> None:
     """Kubelets say when a pod has ended or stopped; the twin says all else: who is bound when, tried, or evicted."""
