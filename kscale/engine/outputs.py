@@ -59,7 +59,12 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("reason", pl.String, "Why it did not fit when it was last found not to; null if it never failed."),
         Output("first_failed_us", pl.Int64, "When it was first found not to fit; null if never.", "us of virtual time"),
         Output("template", pl.Int32, "Row of templates.parquet."),
-        Output("preempted_by", pl.String, "The pod that it was evicted for, as namespace/name; null if it was not."),
+        Output(
+            "preempted_by",
+            pl.String,
+            "The pod that it was evicted for, as namespace/name; null if it was not. With kubelets, one that still runs "
+            "is in its grace period.",
+        ),
         Output("victims", pl.Int64, "Pods that were evicted to make room for it.", "pods"),
     ),
     "timeline": (
