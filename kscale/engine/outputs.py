@@ -62,8 +62,8 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output(
             "preempted_by",
             pl.String,
-            "The pod that it was evicted for, as namespace/name; null if it was not. With kubelets, one that still runs "
-            "is in its grace period.",
+            "The pod that it was evicted for, as namespace/name; null if it was not. With kubelets, one that "
+            "still runs is in its grace period.",
         ),
         Output("victims", pl.Int64, "Pods that were evicted to make room for it.", "pods"),
     ),
