@@ -204,7 +204,7 @@ def lived(scenario: dict[str, Any], arrivals: list[tuple[int, dict[str, Any], in
     return made
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_a_random_world_goes_as_the_twin_says(seed: int) -> None:
     """Kubelets say when a pod has ended or stopped; the twin says all else: who is bound when, tried, or evicted."""
