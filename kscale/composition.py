@@ -27,8 +27,9 @@ def compose(
     composer = _composer(columns)
     loop.define_moves(composer, kind)
     cycle.define(
-        composer, profile, memo=memo, index=index, devices=kind.devices, waits=not kind.inflate, by_class=kind.cohorts
-    )
+        composer, profile, memo=memo, index=index, devices=kind.devices, waits=not kind.inflate, by_class=kind.cohorts,
+        graceful=kind.living,
+    )  # fmt: skip
     if kind.living:
         kubelet.define(composer)
     loop.define(composer, kind)

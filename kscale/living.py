@@ -95,6 +95,7 @@ class Living:
         joining.fill_ordinals(cluster, cast.ordinals)
         binding = building.kept.get("VolumeBinding")
         self._claims = joining.Claims(self.world, binding.claims) if binding is not None else None
+        cluster.template_refused[: len(building.templates)] = [one.refused != "" for one in building.templates]
         self._surroundings = Surroundings(cluster, building.templates)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
@@ -160,9 +161,12 @@ class Living:
 
     def make_room(self) -> None:
         """Make room in the heap of what kubelets have to do."""
-        size = self.cluster.sizes["due"]
-        if self.cluster.cluster_due[0] + MOST_DUES >= size // 2:
-            self.cluster.resize("due", 2 * size)
+        cluster, size = self.cluster, self.cluster.sizes["due"]
+        # A try may evict all pods of a node.
+        while cluster.cluster_due[0] + cluster.cluster_running_pods[0] + MOST_DUES >= size // 2:
+            size *= 2
+        if size > cluster.sizes["due"]:
+            cluster.resize("due", size)
 
     def _note(self, owners: Rows) -> None:
         world = self.world
@@ -237,6 +241,11 @@ class Living:
         for name in ("ready", "available", "succeeded", "failed", "restarts"):
             columns[name] = cluster.columns[f"object_{name}"][there]
         columns["refused"] = [self._refused(one) for one in there.tolist()]
+        columns["refused_pods"] = cluster.object_refused_pods[there]
+        templates = cluster.object_refused_template[there].tolist()
+        columns["refused_reason"] = [
+            world.template_descriptions[one].refused if one >= 0 else None for one in templates
+        ]
         return pl.DataFrame(columns, schema=dtypes("objects"))
 
     def _refused(self, object_: int) -> int | None:

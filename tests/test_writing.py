@@ -95,7 +95,7 @@ def test_events_stand_in_the_order_of_time_kind_and_trace(world: World, window: 
     found = tables["events"].with_row_index("row")
     assert found["time_us"].is_sorted()
     order = pl.Enum(
-        ["Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted"]
+        ["Succeeded", "Failed", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted"]
     )
     trace = tables["pods"].select(pl.concat_str("namespace", pl.lit("/"), "name").alias("object")).with_row_index("pod")
     ranked = found.join(trace, on="object").with_columns(pl.col("kind").cast(pl.String).cast(order))

@@ -65,6 +65,8 @@ COLUMNS = {
             Column("availability", "uint8", f"Condition Available: none, {', '.join(progress.AVAILABILITY[1:])}.",
                    path="status.conditions"),
             Column("availability_us", "int64", "When that condition was updated last.", "us"),
+            Column("replica_failure", "uint8", "1 with the condition ReplicaFailure, as one of its ReplicaSets has it.",
+                   path="status.conditions"),
         ),
     ),
 }  # fmt: skip

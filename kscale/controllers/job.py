@@ -113,7 +113,8 @@ def _sync(view: View, places: Rows, requests: Requests) -> None:
     doomed = np.flatnonzero(view.active & ending[view.of])
     dropped = np.concatenate([gone, doomed])
     lost = np.bincount(view.of[dropped], minlength=len(places))
-    active = cluster.object_active[view.jobs] + np.bincount(jobs, minlength=len(places)) - lost
+    taken = jobs[cluster.template_refused[view.column("template")[jobs]] == 0]
+    active = cluster.object_active[view.jobs] + np.bincount(taken, minlength=len(places)) - lost
     ready = cluster.life_ready[view.pods[dropped]] == 1
     status = {
         "active": active,

@@ -35,6 +35,8 @@ _SPEC = (
     Column("ready_replicas", "int64", "Ready ones, as its status says.", "pods", path="status.readyReplicas"),
     Column("available_replicas", "int64", "Available ones, as its status says.", "pods",
            path="status.availableReplicas"),
+    Column("replica_failure", "uint8", "1 with the condition ReplicaFailure: its pods are refused (FailedCreate).",
+           path="status.conditions"),
 )  # fmt: skip
 COLUMNS = {
     "replicaset": NewTable(
@@ -77,7 +79,8 @@ def _step(table: str) -> Any:
         requests.create_pods(place, keys[place], cluster.columns[f"{table}_template"][rows[place]])
         surplus = np.where(kept, np.minimum(have - wanted, BURST), 0)
         _delete(world, keys, surplus, now_us, requests)
-        _write_status(world, table, keys, rows, requests)
+        template = np.maximum(cluster.columns[f"{table}_template"][rows], 0)
+        _write_status(world, table, keys, (missing > 0) & (cluster.template_refused[template] != 0), requests)
         # What a burst has left for later comes with the changes that it makes.
         return requests
 
@@ -105,15 +108,19 @@ def _delete(world: World, keys: Rows, surplus: Rows, now_us: int, requests: Requ
     requests.delete_pods(over[place], pods, cluster.pod_trace_row[pods])
 
 
-def _write_status(world: World, table: str, keys: Rows, rows: Rows, requests: Requests) -> None:
+def _write_status(world: World, table: str, keys: Rows, failing: Rows, requests: Requests) -> None:
+    """Write the statuses that changed; ``failing``: the creations of this pass are refused (mask)."""
     cluster = world.cluster
+    rows = cluster.object_row[keys]
     now = {"status_replicas": "object_active", "ready_replicas": "object_ready",
            "available_replicas": "object_available"}  # fmt: skip
     changed = cluster.object_observed[keys] != cluster.object_generation[keys]
     for column, count in now.items():
         changed |= cluster.columns[f"{table}_{column}"][rows] != cluster.columns[count][keys]
+    changed |= cluster.columns[f"{table}_replica_failure"][rows] != failing
     place = np.flatnonzero(changed)
     values = {column: cluster.columns[count][keys[place]] for column, count in now.items()}
+    values["replica_failure"] = failing[place]
     values["object_observed"] = cluster.object_generation[keys[place]]
     kind = "ReplicaSet" if table == "replicaset" else "ReplicationController"
     requests.update(place, kind, keys[place], values)

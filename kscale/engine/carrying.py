@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kscale.engine import requests
+from kscale.engine import creating, requests
 from kscale.engine.kinds import CREATE, DELETE, GONE, ORPHAN_POD, THERE, TRACK, Kind
 from kscale.engine.pods import GONE as POD_GONE
 from kscale.engine.pods import REMOVED, UNUSED
@@ -35,7 +35,9 @@ def apply(world: World, request: Request, now_us: int) -> Rows:
     """
     if request.verb == requests.EVICT_PODS:
         return _evict(world, request, now_us)
-    if request.verb in (requests.CREATE_PODS, requests.DELETE_PODS, requests.ORPHAN_PODS, requests.TRACK_PODS):
+    if request.verb == requests.CREATE_PODS:
+        return _create_pods(world, request, now_us)
+    if request.verb in (requests.DELETE_PODS, requests.ORPHAN_PODS, requests.TRACK_PODS):
         _apply_to_pods(world, request, now_us)
     elif request.verb == requests.CREATE_OBJECTS:
         _create(world, request, now_us)
@@ -67,12 +69,18 @@ def _evict(world: World, request: Request, now_us: int) -> Rows:
     return there[~granted]
 
 
+def _create_pods(world: World, request: Request, now_us: int) -> Rows:
+    """Create pods; return the places of those that are refused. One of an owner that is gone is passed over."""
+    cluster = world.cluster
+    there = cluster.object_live[request.columns["owner"]] == THERE
+    refused = creating.refused(cluster, request) & there
+    creating.count_refused(cluster, request, refused)
+    _apply_to_pods(world, request.some(there & ~refused), now_us)
+    return np.flatnonzero(refused)
+
+
 def _apply_to_pods(world: World, request: Request, now_us: int) -> None:
     cluster, count = world.cluster, len(request)
-    if request.verb == requests.CREATE_PODS:
-        # A pod of an owner that is gone would be collected at once.
-        request = request.some(cluster.object_live[request.columns["owner"]] == THERE)
-        count = len(request)
     make_room(cluster, "request", count)
     verbs = {requests.CREATE_PODS: CREATE, requests.DELETE_PODS: DELETE, requests.ORPHAN_PODS: ORPHAN_POD,
              requests.TRACK_PODS: TRACK}  # fmt: skip

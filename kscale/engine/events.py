@@ -19,16 +19,19 @@ from kscale.engine.scratch import Scratch
 #: Events that a window holds, about.
 WINDOW = 1 << 21
 #: The kinds of events in the order in which they come within an instant, as in the loop: ends before arrivals.
-_ORDER = ("Succeeded", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted")
-_CONCERN_A_NODE = ("Scheduled", "Started", "Succeeded", "Evicted")
+_ORDER = (
+    "Succeeded", "Failed", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted",
+)  # fmt: skip
+_CONCERN_A_NODE = ("Scheduled", "Started", "Succeeded", "Failed", "Evicted")
 _HAVE_A_REASON = ("FailedScheduling", "Refused", "Deleted")
 #: A time and a kind are one number: the time in the bits above these, the kind's place in ``_ORDER`` in them.
-_KIND_BITS = 3
+_KIND_BITS = 4
 #: What is said of each pod of a run; texts that repeat are codes until they are written.
 _TEXTS: Any = {"object": pl.String, "node": pl.UInt32, "reason": pl.Categorical}
-#: What each time of a pod is the time of: by the status that it has at last, or of all others.
+#: What each time of a pod is the time of: by the status that it has at last, or of all others. What has failed ran; of
+#: what was never bound, the recorded end came while it waited (``_happened``).
 _STAMPS = {
-    "ended_us": {"failed": "Deleted", "deleted": "Deleted", "evicted": "Evicted", "": "Succeeded"},
+    "ended_us": {"failed": "Failed", "deleted": "Deleted", "evicted": "Evicted", "": "Succeeded"},
     "arrived_us": {"": "Arrived"},
     "first_failed_us": {"refused": "Refused", "": "FailedScheduling"}, "bound_us": {"": "Scheduled"},
     "started_us": {"": "Started"},
@@ -146,6 +149,9 @@ def _happened(pods: pl.DataFrame) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
     for stamp, kinds in _STAMPS.items():
         times = pods[stamp].fill_null(-1).to_numpy()
         kind = np.array([_ORDER.index(kinds.get(word, kinds[""])) for word in STATUSES], np.int64)[status]
+        if stamp == "ended_us":
+            never_bound = pods["bound_us"].is_null().to_numpy()
+            kind[never_bound & (kind == _ORDER.index("Failed"))] = _ORDER.index("Deleted")
         found = np.flatnonzero(times >= 0).astype(np.uint32)
         if len(found) < len(times):
             times, kind = times[found], kind[found]

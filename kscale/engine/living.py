@@ -24,6 +24,7 @@ from kscale.engine.pods import (
     RESTING_STATE,
     RUNNING,
     STATUS_DELETED,
+    STATUS_EVICTED,
     STATUS_FAILED,
     STATUS_SUCCEEDED,
     UNKNOWN_START,
@@ -40,6 +41,8 @@ MOST_DUES = 4
 TERMINATED = 143
 #: Whether the heap may be too small for the next step.
 DUES_FULL = f"cluster_due[0] + {MOST_DUES} >= len(due_pod)"
+#: The same where it may evict all pods of a node.
+DUES_FULL_OF_VICTIMS = f"cluster_due[0] + cluster_running_pods[0] + {MOST_DUES} >= len(due_pod)"
 
 
 @inlined
@@ -212,8 +215,12 @@ if what & {HAS_FINISHED | HAS_STOPPED} != 0:
     occupy(pod, pod_node[pod], -1, now_us)
     note_event(pod_template[pod], 0)
     if what & {HAS_STOPPED} != 0:
-        cluster_deleted_pods[0] += 1
-        to_ledger(pod, {STATUS_DELETED})
+        if pod_eviction[pod] >= 0:
+            cluster_evicted_pods[0] += 1
+            to_ledger(pod, {STATUS_EVICTED})
+        else:
+            cluster_deleted_pods[0] += 1
+            to_ledger(pod, {STATUS_DELETED})
     elif life_phase[pod] == {SUCCEEDED}:
         cluster_ended_pods[0] += 1
         to_ledger(pod, {STATUS_SUCCEEDED})
@@ -375,12 +382,8 @@ if life_deleted_us[pod] >= 0:
 note_event(pod_template[pod], 1)
 """
 
-EVICT = """
-note_event(pod_template[pod], 0)
-count_owned(pod, -1)
-depart(pod)
-note_pod(pod, now_us)
-"""
+# kube-scheduler asks for the deletion of victims: they have their own grace period.
+EVICT = "ask_deletion(pod, -1, now_us)"
 
 CONTROL_PHASE = """
     if cluster_phase[0] == 2:

@@ -72,7 +72,7 @@ def define(composer: Composer, kind: Kind) -> None:
     arrive = _ARRIVE + (living.ARRIVE if kind.living else _ARRIVE_WITH_END)
     composer.define("arrive", "now_us", arrive + (sort if kind.objects else "come(pod, now_us)"))
     composer.define("note_failure", "pod, now_us", _NOTE_FAILURE)
-    back = _JOIN_COHORT if kind.cohorts else _COME_BACK
+    back = _JOIN_COHORT if kind.cohorts else _COME_BACK.replace("CLEARED", "False" if kind.living else _CLEARED)
     composer.define("come_back", "pod, now_us", back if waits else _REFUSE)
     if kind.living:
         composer.define("give_up", "pod", _LEAVE_NOMINATED if kind.preempts else "pass")
@@ -88,18 +88,20 @@ def define(composer: Composer, kind: Kind) -> None:
     composer.define("succeed", "pod, node, now_us", bound)
     composer.define("finish_try", "pod, now_us", _FINISH_TRY)
     if kind.preempts:
-        gone = living.EVICT if kind.living else _EVICT_IN_TIME if waits else _EVICT_AT_ONCE
-        composer.define("evict", "pod, now_us", _EVICT + gone)
+        gone = _EVICT + (_EVICT_IN_TIME if waits else _EVICT_AT_ONCE)
+        composer.define("evict", "pod, now_us", living.EVICT if kind.living else gone, apart=kind.living)
     tries.define(
-        composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts, pins=kind.living and not kind.cohorts
-    )
+        composer, preempts=kind.preempts, waits=waits, by_class=kind.cohorts, pins=kind.living and not kind.cohorts,
+        graceful=kind.living,
+    )  # fmt: skip
     timers = _TIMERS + ("" if kind.cohorts else _TIMER_OF_BACKOFF) if waits else "pass"
     composer.define("run_timers", "now_us", timers)
     composer.define("tell_queue", "now_us", "settle_events(now_us)" if waits else "pass")
     if not kind.cohorts:
         composer.define("take_next", "now_us", f"pod = {'pop_next' if waits else 'pop_active'}()\nreturn natural(pod)")
     text = _RUN.replace("AFTER_INSTANT", "pass" if waits else _AFTER_ARRIVAL)
-    text = text.replace("DUES_WANTED", f"if {living.DUES_FULL}: return {DUES}" if kind.living else "pass")
+    full = living.DUES_FULL_OF_VICTIMS if kind.preempts else living.DUES_FULL
+    text = text.replace("DUES_WANTED", f"if {full}: return {DUES}" if kind.living else "pass")
     text = text.replace("AFTER_TIMERS", "2" if kind.living else "3")
     text = text.replace("NEXT_LIVING", "due = next_living(due)" if kind.living else "pass")
     text = text.replace(
@@ -260,12 +262,15 @@ to_ledger(pod, {STATUS_REFUSED})
 free_row(pod)
 """
 
-# The victims of a pod are gone by the time its try is over: it may be tried again.
+# The victims of a pod are gone by the time its try is over: it may be tried again. With kubelets, they have their grace
+# period, and the end of each of them wakes the pod.
+_CLEARED = "pod_nominated[pod] >= 0"
+
 _COME_BACK = f"""
 note_failure(pod, now_us)
 back_off(pod, now_us)
 enter(pod, now_us)
-if cluster_woken_in_flight[0] != 0 or pod_nominated[pod] >= 0:
+if cluster_woken_in_flight[0] != 0 or CLEARED:
     requeue(pod, now_us)
 else:
     pod_state[pod] = {RESTING_STATE}

@@ -27,7 +27,9 @@ class Output:
 #: Words that ``pods.status`` may hold, in the order of their codes.
 STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted")
 #: Words that ``events.kind`` may hold, in the order of their codes.
-EVENT_KINDS = ("Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted")
+EVENT_KINDS = (
+    "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted", "Failed",
+)  # fmt: skip
 
 OUTPUTS: dict[str, tuple[Output, ...]] = {
     "pods": (
@@ -57,7 +59,12 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("reason", pl.String, "Why it did not fit when it was last found not to; null if it never failed."),
         Output("first_failed_us", pl.Int64, "When it was first found not to fit; null if never.", "us of virtual time"),
         Output("template", pl.Int32, "Row of templates.parquet."),
-        Output("preempted_by", pl.String, "The pod that it was evicted for, as namespace/name; null if it was not."),
+        Output(
+            "preempted_by",
+            pl.String,
+            "The pod that it was evicted for, as namespace/name; null if it was not. With kubelets, one that "
+            "still runs is in its grace period.",
+        ),
         Output("victims", pl.Int64, "Pods that were evicted to make room for it.", "pods"),
     ),
     "timeline": (
@@ -121,7 +128,12 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
     ),
     "events": (
         Output("time_us", pl.Int64, "When it happened.", "us of virtual time"),
-        Output("kind", pl.Enum(EVENT_KINDS), "What happened: a change of state of a pod."),
+        Output(
+            "kind",
+            pl.Enum(EVENT_KINDS),
+            "What happened: a change of state of a pod. Failed: a container of it ended badly and was not to be "
+            "restarted. Deleted: it was asked to go, or its recorded end came while it waited.",
+        ),
         Output("object", pl.String, "The pod, as namespace/name."),
         Output("node", pl.String, "The node; null where none is concerned."),
         Output("reason", pl.String, "Why a pod did not fit; null for other kinds."),
@@ -176,6 +188,8 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("failed", pl.Int64, "Pods of it that failed.", "pods"),
         Output("restarts", pl.Int64, "Restarts of containers of its pods."),
         Output("refused", pl.Int64, "Evictions that it refused, where it is a disruption budget; else null."),
+        Output("refused_pods", pl.Int64, "Creations of its pods that the API server refused (FailedCreate).", "pods"),
+        Output("refused_reason", pl.String, "Why the last of these creations was refused; null where none was."),
     ),
     "startup": (
         Output("step", pl.String, "A step of a pod's start."),

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kscale.engine import creating
 from kscale.engine.clock import NEVER
 from kscale.engine.kinds import GONE, THERE
 from kscale.engine.pods import REMOVED
@@ -83,6 +84,8 @@ class Reconciler:
         self._busy, self._fails = np.zeros(0, np.int64), np.zeros(0, np.int64)
         #: When each key is looked at that gathers changes, and when the last timer of each is due.
         self._gathers_until, self._reminded = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        #: When the back-off of each key is over that failed last.
+        self._held_until = np.zeros(0, np.int64)
         self._workers_busy = 0
 
     def add(self, keys: Rows) -> None:
@@ -128,6 +131,7 @@ class Reconciler:
             self._fails = np.concatenate([self._fails, np.zeros(more, np.int64)])
             self._gathers_until = np.concatenate([self._gathers_until, np.zeros(more, np.int64)])
             self._reminded = np.concatenate([self._reminded, np.zeros(more, np.int64)])
+            self._held_until = np.concatenate([self._held_until, np.zeros(more, np.int64)])
 
     def _ready(self) -> Rows:
         return self._busy[self.waiting] == 0
@@ -165,6 +169,7 @@ class Reconciler:
         # The row of a key that is gone may be that of an object of another kind by now.
         there = world.of_kind(there, self.controller.kind)
         found = self.controller.step(world, there, now_us)
+        found.asked = [creating.begun(world.cluster, request) for request in found.asked]
         if self.controller.period_us:
             found.again(np.arange(len(there)), np.full(len(there), now_us + self.controller.period_us))
         begun, refused = self._start(world, there, found, now_us)
@@ -265,7 +270,11 @@ class Reconciler:
         self.errors += len(keys)
         wait = controller.base_us * np.exp2(np.minimum(self._fails[keys], 60))
         self._fails[keys] += 1
-        self._remind(keys, now_us + np.minimum(wait, controller.cap_us).astype(np.int64))
+        at = now_us + np.minimum(wait, controller.cap_us).astype(np.int64)
+        # client-go's delaying queue holds a key once: one that is to come sooner already has no second timer.
+        fresh = (self._held_until[keys] <= now_us) | (self._held_until[keys] > at)
+        self._held_until[keys[fresh]] = at[fresh]
+        self._remind(keys[fresh], at[fresh])
 
 
 def _turns(asked: list[Request]) -> tuple[Rows, Rows]:

@@ -6,16 +6,20 @@ from kscale.composer import Composer
 from kscale.engine.pods import IN_FLIGHT
 
 
-def define(composer: Composer, *, preempts: bool, waits: bool, by_class: bool, pins: bool = False) -> None:
+def define(
+    composer: Composer, *, preempts: bool, waits: bool, by_class: bool, pins: bool = False, graceful: bool = False
+) -> None:
     """Add ``make_room`` and ``try_pod``; ``by_class`` where pods wait by whole classes, which are tried by one pod.
 
-    ``pins``: pods may be pinned to a node, which is the only one that is looked at.
+    ``pins``: pods may be pinned to a node, which is the only one that is looked at. ``graceful``: victims have their
+    grace period, and the pod that they make room for evicts no others until they are gone.
     """
     if preempts:
         clear = _CLEAR_AND_WAIT if waits else ""
-        composer.define(
-            "make_room_within", "pod, template, totals, first, last, now_us", _MAKE_ROOM + clear + "return cleared"
-        )
+        text = _MAKE_ROOM.replace("GOING", _ASKED if graceful else _GONE) + clear
+        if graceful:
+            text = _AWAIT + "".join(f"    {line}\n" for line in text.strip().splitlines())
+        composer.define("make_room_within", "pod, template, totals, first, last, now_us", text + "return cleared")
         all_nodes = "cleared = make_room_within(pod, template, totals, 0, len(totals), now_us)\nreturn cleared"
         composer.define("make_room", "pod, template, totals, now_us", all_nodes)
     else:
@@ -34,11 +38,28 @@ cleared = preempt(pod, template, totals, first, last)
 if cleared >= 0:
     for place in range(cluster_preemption[2]):
         victim = scan_chosen[place]
-        pod_preemptor[victim] = pod_trace_row[pod]
+        GOING
+"""
+
+_GONE = """pod_preemptor[victim] = pod_trace_row[pod]
         pod_eviction[victim] = cluster_evictions[0]
         cluster_evictions[0] += 1
-        evict(victim, now_us)
-    pod_victims[pod] += cluster_preemption[2]
+        pod_victims[pod] += 1
+        evict(victim, now_us)"""
+
+# One that is being deleted already is not asked again; a static pod cannot be deleted (kscale.node.stopping).
+_ASKED = """if life_deleted_us[victim] < 0:
+            evict(victim, now_us)
+            if life_deleted_us[victim] >= 0:
+                pod_preemptor[victim] = pod_trace_row[pod]
+                pod_eviction[victim] = cluster_evictions[0]
+                cluster_evictions[0] += 1
+                pod_victims[pod] += 1"""
+
+_AWAIT = """
+cleared = -1
+waiting = awaits_victims(pod, template, totals)
+if not waiting:
 """
 
 # The pod waits for its node; others of lower priority that were waiting for it do not any more.

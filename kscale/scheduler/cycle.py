@@ -51,11 +51,13 @@ def define(
     devices: bool,
     waits: bool = True,
     by_class: bool = False,
+    graceful: bool = False,
 ) -> None:
     """Add the cycle: ``weigh``, ``choose``, ``diagnose``, ``reserve``, ``pick_devices``, ``measure``; and the queue.
 
     ``waits`` tells whether a pod waits for a node that was cleared for it, ``index`` whether the class index is asked
-    before the scan, ``by_class`` whether pods wait by whole classes.
+    before the scan, ``by_class`` whether pods wait by whole classes, ``graceful`` whether victims of preemption have
+    their grace period.
     """
     for function in (
         random_bits, start_totals, add_score, close_totals, keep_first, first_best, drawn_best, count_reasons,
@@ -83,7 +85,7 @@ def define(
     composer.define("note_skips", "template", "\n".join(skips) or "pass")
     composer.define("sift", "template, sums", "\n".join(_late_lines(profile, "0", "len(sums)", "sums")) or "pass")
     if profile.preempts:
-        preemption.define(composer, profile, waits=waits)
+        preemption.define(composer, profile, waits=waits, graceful=graceful)
     nominates = profile.preempts and waits
     composer.define("weigh", "pod, template", _weigh(profile, nominates))
     composer.define("choose", "pod, totals, draw", _choose(profile, nominates))

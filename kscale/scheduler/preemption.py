@@ -223,6 +223,20 @@ def keep_victims(
 
 
 @kernel
+def has_going_victim(
+    pod: int, template: int, pod_nominated: Any, node_last_pod: Any, pod_node_previous: Any, pod_template: Any,
+    template_priority: Any, life_deleted_us: Any, pod_eviction: Any,
+) -> bool:  # fmt: skip
+    """Tell whether a pod of lower priority that was evicted is still to go from the pod's nominated node."""
+    other = node_last_pod[pod_nominated[pod]]
+    while other >= 0 and template_priority[pod_template[other]] < template_priority[template]:
+        if life_deleted_us[other] >= 0 and pod_eviction[other] >= 0:
+            return True
+        other = pod_node_previous[other]
+    return False
+
+
+@kernel
 def nominate(pod: int, node: int, pod_nominated: Any, nominated_pod: Any, cluster_nominated: Any) -> None:
     """Note that the node was cleared for the pod."""
     if pod_nominated[pod] < 0:
@@ -257,10 +271,11 @@ def counts_as_there(
     )  # fmt: skip
 
 
-def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
+def define(composer: Composer, profile: Profile, *, waits: bool, graceful: bool = False) -> None:
     """Add ``passes`` (the filters on one node, nominated pods included), ``preempt`` and ``heed_nominated``.
 
     ``waits`` tells whether pods wait for the nodes that were cleared for them, instead of taking them at once.
+    ``graceful``: victims have their grace period; adds ``awaits_victims``.
     """
     for function in (
         gather_victims, mark_broken, victim_at, evict_by_amounts, keep_cost, look_over, cheapest, clearing_of,
@@ -276,6 +291,9 @@ def define(composer: Composer, profile: Profile, *, waits: bool) -> None:
             composer.use(f"hopeless_{index}", plugin.hopeless)
             hopeless += f" and not ((-1 - code) & {profile.bits(plugin)} != 0 and hopeless_{index}(template, node))"
     text = _PREEMPT.replace("STRETCH", str(STRETCH)).replace("UNRESOLVABLE", bits).replace("HOPELESS", hopeless)
+    if graceful:
+        composer.use("has_going_victim", has_going_victim)
+        composer.define("awaits_victims", "pod, template, totals", _AWAITS_VICTIMS.replace("UNRESOLVABLE", bits))
     composer.define("try_clearing", "pod, template, node, count", _TRY_OUT)
     composer.define("preempt", "pod, template, totals, first, last", text)
 
@@ -348,6 +366,17 @@ else:
         step += 1
     recall(node, 0)
 return count
+"""
+
+# DefaultPreemption's PodEligibleToPreemptOthers (v1.34.1): not again while victims of an earlier try are terminating on
+# the nominated node, but where the filters have found by now that no eviction can help there.
+_AWAITS_VICTIMS = f"""
+waiting = False
+if pod_nominated[pod] >= 0:
+    code = totals[pod_nominated[pod]]
+    if not ({NOT_LOOKED_AT} < code < -1 and UNRESOLVABLE != 0):
+        waiting = has_going_victim(pod, template)
+return waiting
 """
 
 # Nodes that have changed are tried out and their costs noted; then the cheapest is tried out again, for its victims.

@@ -141,6 +141,7 @@ class PodTemplate:
         life: what its kubelet reads; None in runs without kubelets.
         claimant: ``namespace/name`` of the StatefulSet some of whose ordinals go by templates with claims of their own;
             empty for all other templates.
+        refused: why the API server refuses pods that controllers would make of it; empty where it takes them.
     """
 
     description: PodDescription = PodDescription()
@@ -165,6 +166,7 @@ class PodTemplate:
     scored: tuple[int, int] | None = None
     life: PodLife | None = None
     claimant: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)

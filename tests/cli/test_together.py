@@ -17,6 +17,7 @@ OBJECTS = [
     workload("Deployment", "web", replicas=5), workload("StatefulSet", "db", replicas=2),
     workload("DaemonSet", "agent"),
     workload("Job", "batch", {"kscale.dev/run-time": "30s"}, completions=4, parallelism=2),
+    workload("Job", "broken", {"kscale.dev/run-time": "10s", "kscale.dev/exit-code": "3"}, backoffLimit=1),
 ]  # fmt: skip
 ACTIONS = [
     {"at": "1m", "image": {"target": "deployment/web", "containers": {"web": "web:2"}}},
@@ -64,7 +65,11 @@ def _check_counts(counts: dict[str, int], tables: dict[str, pl.DataFrame]) -> No
         assert counts[status] == statuses.get(status, 0), status
     told = dict(events["kind"].cast(pl.String).value_counts().iter_rows())
     assert told["Arrived"] == pods.height and told["Scheduled"] == pods["bound_us"].is_not_null().sum()
-    assert told["Deleted"] == statuses["deleted"] and told["Succeeded"] == statuses["succeeded"]
+    for kind in ("Deleted", "Succeeded", "Failed", "Evicted"):
+        assert told.get(kind, 0) == statuses.get(kind.lower(), 0), kind
+    assert (
+        events.filter(pl.col("kind") == "Failed")["object"].str.starts_with("default/broken-").to_list() == [True] * 2
+    )
     last = tables["timeline"].row(-1, named=True)
     assert (last["arrived_pods"], last["running_pods"]) == (pods.height, statuses["running"])
     assert tables["nodes"]["pods_bound"].sum() == told["Scheduled"]

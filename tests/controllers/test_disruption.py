@@ -78,6 +78,14 @@ class Budgeted(Hand):
         return [place not in refused for place in range(len(pods))]
 
 
+@pytest.mark.parametrize("ready", range(4))
+def test_up_to_as_many_as_are_asked_for_none_is_allowed(ready: int) -> None:
+    """TestNoMatchingPods and TestUnavailableMatchingPods: minAvailable 3 with 0 to 3 ready pods."""
+    world = Budgeted(least=3)
+    world.set_of(ready, ready, ready)
+    assert world.status() == (0, ready, 3, ready)
+
+
 def test_a_number_counts_on_the_pods_there_are() -> None:
     world = Budgeted(least=3)
     made = world.set_of(3, 3, 3)
@@ -105,6 +113,7 @@ def test_a_number_counts_on_the_pods_there_are() -> None:
         ({"least_percent": 28}, [(11, 11, 11), (11, 11, 11)], (15, 22, 7, 22)),
         ({"least_percent": 34}, [(3, 3, 3)], (1, 3, 2, 3)),
         ({"least_percent": 34}, [(3, 3, 2)], (0, 2, 2, 3)),
+        ({"least_percent": 34}, [(3, 3, 1)], (0, 1, 2, 3)),
         ({"least": 5}, [], (0, 0, 5, 0)),
         ({}, [(3, 3, 3)], (0, 3, 0, 0)),
         ({"most": 9}, [(3, 3, 3)], (3, 3, 0, 3)),

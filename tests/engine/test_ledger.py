@@ -306,6 +306,9 @@ def test_events_are_changes_of_state_in_the_order_of_the_loop() -> None:
             {"name": "e", "status": "waiting", "arrived_us": 10, "attempts": 0},
             {"name": "f", "status": "evicted", "node": "n1", "arrived_us": 5, "bound_us": 5, "started_us": 5,
              "ended_us": 10, "preempted_by": "x/e"},
+            {"name": "g", "status": "failed", "node": "n1", "arrived_us": 8, "bound_us": 8, "started_us": 8,
+             "ended_us": 10},
+            {"name": "h", "status": "deleted", "node": "n1", "arrived_us": 8, "bound_us": 8, "ended_us": 10},
         )
     )  # fmt: skip
     assert table.schema["kind"] == pl.Enum(EVENT_KINDS)
@@ -323,8 +326,16 @@ def test_events_are_changes_of_state_in_the_order_of_the_loop() -> None:
         (5, "Started", "x/f", "n1", None),
         (6, "FailedScheduling", "x/c", None, "none"),
         (6, "Started", "x/a", "n0", None),
+        (8, "Arrived", "x/g", None, None),
+        (8, "Arrived", "x/h", None, None),
+        (8, "Scheduled", "x/g", "n1", None),
+        (8, "Scheduled", "x/h", "n1", None),
+        (8, "Started", "x/g", "n1", None),
         (10, "Succeeded", "x/a", "n0", None),
+        # What failed ran. What "failed" and was never bound was gone when its recorded end came.
+        (10, "Failed", "x/g", "n1", None),
         (10, "Deleted", "x/c", None, "none"),
+        (10, "Deleted", "x/h", None, None),
         (10, "Arrived", "x/b", None, None),
         (10, "Arrived", "x/e", None, None),
         (10, "Refused", "x/b", None, "full"),

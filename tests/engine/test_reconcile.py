@@ -92,6 +92,31 @@ def test_a_key_that_fails_comes_again_after_a_back_off_that_doubles() -> None:
     assert np.diff(times).tolist()[:1] == [5_000]
 
 
+def test_the_figures_of_the_exponential_work_queue() -> None:
+    """TestItemExponentialFailureRateLimiter: base 1 ms, 1, 2, 4, 8, 16 ms; forgotten, 1 ms; never above the cap."""
+    failing = True
+
+    def step(world: World, keys: np.ndarray, now_us: int) -> Requests:
+        requests = Requests()
+        times.append(now_us)
+        if failing:
+            requests.fail(np.arange(len(keys)))
+        return requests
+
+    times: list[int] = []
+    hand, _, objects = play(step, 1, base_us=1_000, cap_us=1_000 * SECOND)
+    hand.wait(31_000)
+    assert np.diff(times).tolist() == [1_000, 2_000, 4_000, 8_000, 16_000]
+    failing = False
+    hand.wait(SECOND)
+    failing, times[:] = True, []
+    hand.world.note(np.array(objects), hand.now)
+    hand.wait(1_000)
+    assert np.diff(times).tolist() == [1_000]
+    hand.wait(5_000 * SECOND)
+    assert max(np.diff(times)) == 1_000 * SECOND
+
+
 @pytest.mark.parametrize("fails", range(1, 30))
 def test_the_default_back_off_is_capped_at_1000_seconds(fails: int) -> None:
     """Work queue exponential: 5 ms doubled for each failure (facts B0)."""
@@ -99,10 +124,33 @@ def test_the_default_back_off_is_capped_at_1000_seconds(fails: int) -> None:
     hand, one, objects = play(lambda world, keys, now_us: Requests(), 1)
     hand.settle()
     key = np.array(objects)
+    now = 0
     for _ in range(fails):
-        one._back_off(key, 0)
-        waits.append(one._timers.pop()[0])
+        one._back_off(key, now)
+        waits.append(one._timers.pop()[0] - now)
+        now += waits[-1]
     assert waits[-1] == min(5_000 * 2 ** (fails - 1), 1_000 * SECOND)
+
+
+def test_a_key_that_fails_again_while_it_is_held_back_has_one_timer() -> None:
+    """client-go's delaying queue: what changes lets it be looked at meanwhile, and its wait doubles all the same."""
+    times: list[int] = []
+
+    def step(world: World, keys: np.ndarray, now_us: int) -> Requests:
+        requests = Requests()
+        times.append(now_us)
+        requests.fail(np.arange(len(keys)))
+        return requests
+
+    hand, _, objects = play(step, 1, base_us=10_000, cap_us=1_000 * SECOND)
+    hand.settle()
+    for _ in range(3):
+        hand.wait(1_000)
+        hand.world.note(np.array(objects), hand.now)
+        hand.settle()
+    hand.wait(300_000)
+    # Once it had failed four times, it is looked at at 10 ms, and then after 160 ms.
+    assert times == [0, 1_000, 2_000, 3_000, 10_000, 170_000]
 
 
 def test_a_key_comes_again_when_it_asked_to() -> None:

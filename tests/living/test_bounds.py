@@ -57,6 +57,29 @@ def test_scaling_and_other_bounds_are_no_rollout() -> None:
     assert bounds.violations() == []
 
 
+@pytest.mark.parametrize("surge", [0, 1])
+def test_a_daemon_set_has_one_pod_on_a_node_and_a_second_while_it_surges(surge: int) -> None:
+    unavailable = {"maxSurge": surge, "maxUnavailable": 1 - surge}
+    agent = workload("DaemonSet", "agent", updateStrategy={"rollingUpdate": unavailable})
+    world = play([agent], minutes=2).living.world
+    cluster, said = world.cluster, ["a DaemonSet has more pods on a node than its update may have"]
+    first, second, third = np.flatnonzero(cluster.life_owner >= 0).tolist()
+    bounds = Bounds(world)
+    assert bounds.violations() == []
+    cluster.life_pin[second] = cluster.life_pin[first]
+    assert bounds.violations() == ([] if surge else said)
+    # What was so before is nobody's fault.
+    assert bounds.violations() == []
+    cluster.life_pin[third] = cluster.life_pin[first]
+    assert bounds.violations() == said
+    # One that is being deleted, and one that has ended, count no more.
+    bounds = Bounds(world)
+    cluster.life_deleted_us[second], cluster.life_phase[third] = 0, 3
+    assert bounds.violations() == []
+    cluster.life_deleted_us[second], cluster.life_phase[third] = -1, 1
+    assert bounds.violations() == said
+
+
 def test_jobs_ordinals_and_budgets() -> None:
     world = settled()
     cluster, bounds = world.cluster, Bounds(world)

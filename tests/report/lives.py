@@ -11,7 +11,8 @@ Row = tuple
 
 
 def table(name: str, rows: list[Row]) -> pl.DataFrame:
-    """Return a table of the data dictionary with these rows."""
+    """Return a table of the data dictionary with these rows; columns that a row leaves out at its end are null."""
+    rows = [(*row, *[None] * (len(LIVING_OUTPUTS[name]) - len(row))) for row in rows]
     return pl.DataFrame(rows, schema={o.name: o.dtype for o in LIVING_OUTPUTS[name]}, orient="row")
 
 

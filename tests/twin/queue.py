@@ -1,7 +1,7 @@
 """The twin of the scheduling queue: pods that arrive and end in virtual time.
 
-Phases of an instant: ends, arrivals, timers, then tries until the queue is empty. A try takes no time, and the victims
-of a pod are gone by the time its try is over.
+Phases of an instant: ends, arrivals, timers, then tries until the queue is empty. A try takes no time. The victims of
+a pod are gone by the time its try is over; with kubelets, they are gone when these say so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.twin.cycle import Cycle
 from tests.twin.filters import SchedulingGates
 from tests.twin.hints import Event, concerns, may_help
 from tests.twin.objects import PENDING_START, NodeState, Pod
-from tests.twin.plugin import Rejected
+from tests.twin.plugin import UNRESOLVABLE, Rejected
 from tests.twin.preemption import Candidate, preempt
 from tests.twin.schedule import Twin
 
@@ -23,6 +23,7 @@ BACKOFF_FIRST = SECOND
 BACKOFF_MOST = 10 * SECOND
 LEFTOVER_AGE = 300 * SECOND
 LEFTOVER_PERIOD = 30 * SECOND
+FOR_EVER = 1 << 62
 
 
 @dataclass(eq=False)
@@ -135,11 +136,23 @@ class Timed:
         scenario: as for ``Twin``; its pending pods are left out.
         arrivals: time in microseconds, the pod, and how long it runs (None: it does not end). Time 0 is in June 2026,
             after the start of all pods that are there.
+        gone: with kubelets, when each victim is gone, by namespace/name; one that is not named is terminating to the
+            end. None: victims are gone at once.
+        until: the end of the run.
     """
 
     def __init__(
-        self, scenario: Mapping[str, Any], arrivals: Sequence[tuple[int, Mapping[str, Any], int | None]]
+        self,
+        scenario: Mapping[str, Any],
+        arrivals: Sequence[tuple[int, Mapping[str, Any], int | None]],
+        *,
+        gone: Mapping[str, int] | None = None,
+        until: int = FOR_EVER,
     ) -> None:
+        self.gone, self.until = gone, until
+        #: Victims that are terminating, by key, with their nodes; and when they were asked to go.
+        self.going: dict[str, tuple[Pod, NodeState]] = {}
+        self.asked: dict[str, int] = {}
         self.twin = Twin({**scenario, "pending": []}, masks=False)
         self.entries = [
             Entry(index, Pod(written, PENDING_START, self.twin.cluster.classes))
@@ -155,10 +168,13 @@ class Timed:
 
     def run(self) -> list[Outcome]:
         """Play it to the end: until nothing arrives or ends any more. Timers alone do not keep it going."""
-        while self.arrivals or self.ends:
-            times = [time for time, _ in self.arrivals + self.ends] + self.queue.timers(self.now)
+        while self.arrivals or self.ends or self.going:
+            times = [time for time, _ in self.arrivals + self.ends] + self.queue.timers(self.now) + self.leaving()
+            if max(self.now, min(times)) > self.until:
+                break
             self.now = max(self.now, min(times))
             self.end_pods()
+            self.let_go()
             self.admit_pods()
             self.queue.run_timers(self.now)
             while (entry := self.queue.pop()) is not None:
@@ -173,6 +189,33 @@ class Timed:
             self.twin.cluster.by_name[pod.bound_to].remove(pod)
             self.outcomes[end[1]].status = "succeeded"
             self.tell(Event(pod, added=False))
+
+    def leaving(self) -> list[int]:
+        """When the terminating victims are gone."""
+        assert self.gone is not None or not self.going
+        return [self.gone.get(key, FOR_EVER) for key in self.going] if self.gone else [FOR_EVER] * len(self.going)
+
+    def let_go(self) -> None:
+        """Victims whose containers have stopped leave their nodes."""
+        for key, time in list(zip(self.going, self.leaving(), strict=True)):
+            if time <= self.now:
+                pod, node = self.going.pop(key)
+                node.remove(pod)
+                self.mark_evicted(key)
+                self.tell(Event(pod, added=False))
+
+    def mark_evicted(self, key: str) -> None:
+        """Note that a pod was driven out, if it came in time."""
+        index = self.indices.get(key)
+        if index is not None:
+            self.outcomes[index].status = "evicted"
+
+    def awaits_victims(self, cycle: Cycle) -> bool:
+        """PodEligibleToPreemptOthers: whether victims of an earlier try are terminating on the pod's nominated node."""
+        _, node = self.twin.nominated.get(cycle.pod.key, (None, None))
+        if node is None or cycle.rejected or cycle.statuses[node.index][1] == UNRESOLVABLE:
+            return False
+        return any(on is node and pod.priority < cycle.pod.priority for pod, on in self.going.values())
 
     def admit_pods(self) -> None:
         """Pods arrive; gated ones and those for another scheduler wait outside."""
@@ -215,11 +258,11 @@ class Timed:
         entry.rejectors = cycle.rejectors()
         events: list[Event] = []
         cleared = False
-        if "DefaultPreemption" in profile.points["postFilter"]:
+        if "DefaultPreemption" in profile.points["postFilter"] and not self.awaits_victims(cycle):
             described, candidate = preempt(cycle)
             if candidate is not None:
-                cleared = True
-                outcome.victims += [victim.key for victim in candidate.victims]
+                cleared = self.gone is None
+                outcome.victims += [victim.key for victim in candidate.victims if victim.key not in self.going]
                 events = self.clear(candidate, entry.pod)
             elif described["eligible"]:
                 self.twin.nominated.pop(entry.pod.key, None)
@@ -243,13 +286,14 @@ class Timed:
     def clear(self, candidate: Candidate, pod: Pod) -> list[Event]:
         """Drive out the victims and keep the node for the pod; less important pods lose it."""
         for victim in candidate.victims:
-            candidate.node.remove(victim)
-            index = self.indices.get(victim.key)
-            if index is not None:
-                self.outcomes[index].status = "evicted"
-                self.ends = [end for end in self.ends if end[1] != index]
+            self.ends = [end for end in self.ends if end[1] != self.indices.get(victim.key)]
+            if self.gone is None:
+                candidate.node.remove(victim)
+                self.mark_evicted(victim.key)
+            elif victim.key not in self.going:
+                self.going[victim.key], self.asked[victim.key] = (victim, candidate.node), self.now
         for key, (other, node) in list(self.twin.nominated.items()):
             if node is candidate.node and other.priority < pod.priority:
                 del self.twin.nominated[key]
         self.twin.nominated[pod.key] = pod, candidate.node
-        return [Event(victim, added=False) for victim in candidate.victims]
+        return [Event(victim, added=False) for victim in candidate.victims] if self.gone is None else []

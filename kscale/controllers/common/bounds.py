@@ -15,6 +15,7 @@ from kscale.controllers.common.covering import KIND as BUDGET
 from kscale.controllers.common.covering import TABLE as BUDGET_TABLE
 from kscale.controllers.common.family import Family
 from kscale.engine.kinds import THERE
+from kscale.engine.objects import SUCCEEDED
 from kscale.engine.pods import GONE, REMOVED, UNUSED
 from kscale.engine.world import World
 
@@ -52,6 +53,7 @@ class Bounds:
         self._world = world
         self._rollouts = _rollouts(world)
         self._jobs = _jobs(world)
+        self._crowded = _crowded(world)
 
     def violations(self) -> list[str]:
         """Return what does not hold now, or was held before and is not any more."""
@@ -72,8 +74,30 @@ class Bounds:
             found.append("a disruption budget allows evictions that it cannot bear")
         before, self._jobs = self._jobs, _jobs(world)
         found += _of_jobs(before, self._jobs)
+        earlier, self._crowded = self._crowded, _crowded(world)
+        if any(count > max(most, earlier.get(key, (0, 0))[0]) for key, (count, most) in self._crowded.items()):
+            found.append("a DaemonSet has more pods on a node than its update may have")
         rollouts, self._rollouts = self._rollouts, _rollouts(world)
         return found + _of_rollouts(rollouts, self._rollouts)
+
+
+def _crowded(world: World) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return how many active pods a DaemonSet has on a node, and how many it may have, where it has more than one.
+
+    A second one may be there where the new pod comes before the old one goes (maxSurge).
+    """
+    cluster = world.cluster
+    pods = np.flatnonzero(~np.isin(cluster.pod_state, (UNUSED, GONE, REMOVED)) & (cluster.life_owner >= 0))
+    pods = pods[(cluster.life_deleted_us[pods] < 0) & (cluster.life_phase[pods] < SUCCEEDED)]
+    pods = pods[cluster.object_kind[cluster.life_owner[pods]] == world.codes["DaemonSet"]]
+    node = np.where(cluster.life_pin[pods] >= 0, cluster.life_pin[pods], cluster.pod_node[pods])
+    places = np.stack([cluster.life_owner[pods], node], axis=1)[node >= 0]
+    cells, counts = np.unique(places, axis=0, return_counts=True)
+    several = np.flatnonzero(counts > 1)
+    surges = cluster.daemonset_max_surge[cluster.object_row[cells[several, 0]]] > 0
+    uids = cluster.object_uid[cells[several, 0]].tolist()
+    values = zip(counts[several].tolist(), (1 + surges).tolist(), strict=True)
+    return dict(zip(zip(uids, cells[several, 1].tolist(), strict=True), values, strict=True))
 
 
 def _jobs(world: World) -> Rows:

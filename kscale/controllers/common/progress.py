@@ -23,7 +23,7 @@ PROGRESSING = (
 AVAILABILITY = ("", "MinimumReplicasAvailable", "MinimumReplicasUnavailable")
 MINIMUM_REPLICAS_AVAILABLE, MINIMUM_REPLICAS_UNAVAILABLE = 1, 2
 _COUNTS = ("status_replicas", "updated_replicas", "ready_replicas", "available_replicas", "unavailable_replicas")
-_CONDITIONS = ("progressing", "progressing_us", "availability", "availability_us", "revision")
+_CONDITIONS = ("progressing", "progressing_us", "availability", "availability_us", "revision", "replica_failure")
 
 
 class Progress:
@@ -84,6 +84,8 @@ class Progress:
 
     def judge(self, rollout: Rows) -> None:
         """Say how rollouts get on, after their pods were counted."""
+        failing = self.family.total(self.family.of_sets("replica_failure").astype(np.int64)) > 0
+        self.new["replica_failure"] = np.where(rollout, failing, self.new["replica_failure"])
         self.new["progressing"][rollout & (self.deadline_us < 0)] = NONE
         done = (self.new["status_replicas"] == self.new["updated_replicas"]) & (
             self.reason == NEW_REPLICA_SET_AVAILABLE

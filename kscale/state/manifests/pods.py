@@ -18,7 +18,7 @@ from kscale.state.descriptions import PodTemplate, Selector
 from kscale.state.labels import Requirement
 from kscale.state.lives import PodLife
 from kscale.state.manifests import models
-from kscale.state.manifests.admission import Place, template_of, with_volumes
+from kscale.state.manifests.admission import Place, refusal, template_of, with_volumes
 from kscale.state.manifests.claiming import Claimant
 from kscale.state.manifests.faults import Item, full_name, one_of
 from kscale.state.manifests.kinds import PLAIN_FIELDS, READ_FIELDS
@@ -45,7 +45,10 @@ def microseconds(time: datetime.datetime | None) -> int:
 
 @dataclass(slots=True)
 class Row:
-    """A pod between the two passes. ``spec`` and ``status`` are numbers of distinct ones."""
+    """A pod between the two passes. ``spec`` and ``status`` are numbers of distinct ones.
+
+    ``made``: it is the template of pods that controllers make.
+    """
 
     name: str
     namespace: str
@@ -63,6 +66,7 @@ class Row:
     controller: Owner | None = None
     life: PodLife | None = None
     claimant: Claimant | None = None
+    made: bool = False
 
 
 @dataclass
@@ -171,6 +175,7 @@ class Pods:
             taking.name, taking.namespace, item.file, item.number, self._number(self.specs, spec), self._status(None),
             shared or None, labels, owner if owner and owner[0] in _OWNERS else None, False, "", -1, -1,
             controller=(item.kind, taking.name), life=self._life(raw, notes, taking.namespace), claimant=claimant,
+            made=True,
         )  # fmt: skip
         self._look(spec, row)
         self.wanted.append(row)
@@ -313,7 +318,7 @@ class Templates:
         keys = self._keys[row.namespace]
         labels = tuple([pair for pair in row.labels.items() if pair[0] in keys]) if keys else ()
         life = self._life_of(row)
-        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating, life)
+        same = (row.spec, row.status, row.namespace, labels, row.owner, row.terminating, life, row.made)
         number = self._known.get((same, row.volumes))
         if number is None:
             try:
@@ -339,6 +344,9 @@ class Templates:
         allotment = _allotment(self._statuses[row.status])
         statuses = (*(allotment.container_statuses or ()), *(allotment.init_container_statuses or ()))
         spec = self._decode(self._specs[row.spec])
+        refused = refusal(spec, self._kept.priorities) if row.made else ""
+        if refused:
+            spec.priority_class_name = None
         devices, device_claims = self._kept.allocation.of_pod(spec.resource_claims or (), row.namespace)
         place = Place(
             row.namespace,
@@ -352,7 +360,7 @@ class Templates:
             device_claims,
         )
         template = template_of(spec, place)
-        return template if life is None else replace(template, life=life)
+        return replace(template, life=life, refused=refused) if life is not None or refused else template
 
     def _default_selector(self, row: Row, labels: Mapping[str, str]) -> Selector | None:
         """Return services' and the owner's selectors as one (kube-scheduler's DefaultSelector); None for no more."""

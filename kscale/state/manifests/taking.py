@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from kscale.errors import InputError, MachineError
-from kscale.state.descriptions import Selector, Surroundings
+from kscale.state.descriptions import PodTemplate, Selector, Surroundings
 from kscale.state.manifests import models
 from kscale.state.manifests.claiming import Claimant, settle
 from kscale.state.manifests.faults import Item, full_name, need, told
@@ -128,6 +128,7 @@ class Gathering:
             self._imply_namespaces()
         columns, pending, templates = self._columns(bound, pods.pending)
         wanted = [templates.of(row) for row in pods.wanted]
+        notes += _refused(pods.wanted, list(templates.distinct), np.array(wanted, np.int64))
         surroundings = self._surroundings(row_of)
         ordinals = settle(self._claimants(), wanted, templates.distinct, surroundings, kept.nodes)
         self.ignored += pods.ignored + kept.ignored + kept.allocation.ignored
@@ -212,6 +213,20 @@ class Gathering:
             budgets=tuple(kept.budgets),
             device_counts=kept.allocation.counts(row_of),
         )
+
+
+def _refused(rows: Sequence[Row], templates: Sequence[PodTemplate], wanted: np.ndarray) -> list[str]:
+    """Say whose pods the API server refuses, and why; what is refused for one reason is told in one line."""
+    of: dict[str, list[str]] = {}
+    for row, template in zip(rows, wanted.tolist(), strict=True):
+        if templates[template].refused and row.controller is not None:
+            of.setdefault(templates[template].refused, []).append(
+                f"{row.controller[0]} {full_name(row.namespace, row.name)}"
+            )
+    return [
+        f"The pods of {', '.join(names[:3])}{' and others' if len(names) > 3 else ''} are refused: {reason}."
+        for reason, names in of.items()
+    ]
 
 
 def take_inventory(

@@ -33,5 +33,7 @@ COLUMNS = (
     Column("terminating", "int64", "Pods that are being deleted and have not finished.", "pods"),
     Column("succeeded", "int64", "Pods of it that ended well, so far.", "pods"),
     Column("failed", "int64", "Pods of it that failed, so far.", "pods"),
+    Column("refused_pods", "int64", "Creations of its pods that the API server refused, so far.", "pods"),
+    Column("refused_template", "int64", "Template of the last of these; -1 for none.", default=-1),
     Column("restarts", "int64", "Restarts of the containers of its pods, so far."),
 )

@@ -41,6 +41,7 @@ COLUMNS = (
     Column("preempts", "uint8", "0 with preemptionPolicy Never.", path="spec.preemptionPolicy"),
     Column("by_amounts", "uint8", "1 when no filter but NodeResourcesFit turns on what other pods of a node have."),
     Column("held", "uint8", "Why it is never tried: 1 for scheduling gates, 2 for no profile of its scheduler."),
+    Column("refused", "uint8", "1 when the API server refuses its pods (admission)."),
     Column("breaks", "uint8", "1 when each of its tries breaks off in an error."),
     Column("domains", "uint8", "1 when some filter or score of it looks at other pods by domain."),
     Column("plot", "int64", "The plot that it was given last; -1 for none.", default=-1),

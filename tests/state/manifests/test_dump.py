@@ -38,8 +38,9 @@ def test_every_field_of_the_scheduler_is_somewhere(tmp_path: Path) -> None:
     templates = take_inventory([tmp_path / "dump"]).templates
     empty, plain = PodTemplate(), PodDescription()
     same_in_all = {name for name in vars(empty) if all(getattr(t, name) == getattr(empty, name) for t in templates)}
-    # What a kubelet reads is read where kubelets are at work, and sets that make claims where controllers are.
-    assert same_in_all == {"preempts", "disks", "terminating", "device_claims", "life", "claimant"}
+    # What a kubelet reads is read where kubelets are at work, and sets that make claims where controllers are; what is
+    # refused is no pod.
+    assert same_in_all == {"preempts", "disks", "terminating", "device_claims", "life", "claimant", "refused"}
     descriptions = [t.description for t in templates]
     same_in_all = {name for name in vars(plain) if all(getattr(d, name) == getattr(plain, name) for d in descriptions)}
     assert same_in_all == {"node_name", "profile", "own_drivers"}
