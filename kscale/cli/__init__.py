@@ -189,6 +189,25 @@ COMMANDS = (
         ),
     ),
     Command(
+        "proxy measure",
+        "kscale.cli.proxy_measure:measure",
+        "Measure what kube-proxy's rules cost this machine.",
+        (
+            "kscale proxy measure --out measured.csv  # as root, on Linux",
+            "kscale proxy measure --services 100,1000,5000 --endpoints 1,10 --mode nftables --seconds 120 --out m.csv",
+        ),
+    ),
+    Command(
+        "proxy fit",
+        "kscale.cli.proxy_fit:fit",
+        "Fit the model's parameters to measurements.",
+        (
+            "kscale proxy fit measured.csv",
+            "kscale proxy fit measured.csv --out parameters.json",
+            "kscale proxy curve --cache warm --parameters parameters.json",
+        ),
+    ),
+    Command(
         "schema",
         "kscale.cli.schema:schema",
         "The columns of the state or of a run folder, with units.",

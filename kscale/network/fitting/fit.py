@@ -20,6 +20,8 @@ Rows = np.ndarray[Any, Any]
 _CLOCK_S = 0.005
 #: Exponents that are tried, from the least to the most, and how near the best is found; numbers of Services needed.
 _POWERS, _POWER_STEPS, _POWER_CLOSE, _POWER_NEEDS = (1.5, 4.0), 26, 1e-4, 4
+#: Places of a load without which it can have no base of its own.
+_PLACES = 3
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -116,6 +118,10 @@ def _fit(series: Series, rows: pl.DataFrame, numbers: Parameters) -> Fitted:
         numbers = numbers.replaced({power: best})
         extra = (Value("the exponent", (power,), best, error),)
     coefficients, said, _ = _solved(series, sizes, values, weights, numbers)
+    if series.kind == "latency" and any(v.names and not v.kept and v.value <= 0 for v in coefficients):
+        about = next(v.about for v in coefficients if v.names and v.value <= 0)
+        # Of time that is lost below what the rest takes nothing is known; syncs have terms that are next to nothing.
+        raise InputError(f"{about} comes out at no time at all: what is below it took as long")
     told = said + series.known(sizes, numbers)
     missed = np.abs(told - values) / values
     if series.kind == "latency":
@@ -170,15 +176,26 @@ def _model(term: Term, numbers: Parameters) -> float:
 
 
 def _bases(series: Series, sizes: Sizes) -> Rows:
-    """Return a column for each load, 1 for its figures, where each has a base of its own."""
+    """Return a column for each load, 1 for its figures, where each can have a base of its own."""
     if not series.own_base:
         return np.zeros((len(sizes.services), 0))
     loads = sizes.services * 1e6 + sizes.each
+    if any(len(np.unique(sizes.place[loads == load])) < _PLACES for load in np.unique(loads)):
+        return np.zeros((len(sizes.services), 0))
     return (loads[:, None] == np.unique(loads)[None, :]).astype(np.float64)
 
 
 def _varies(term: Term, sizes: Sizes, column: Rows) -> bool:
+    """Return whether a term differs from figure to figure, so that its coefficient means something."""
+    if not term.constant and (column == column[0]).all():
+        return False
     return not term.varies or len(np.unique(sizes.each[column != 0])) > 1
+
+
+def _constant(series: Series) -> str:
+    """Return the column that what is asked for depends on."""
+    term = next(term for term in series.terms if term.names and not term.constant)
+    return term.varies or ("position" if series.kind == "latency" else "services")
 
 
 def _affordable(series: Series, used: Sequence[int], bases: int, points: int) -> list[int]:
@@ -186,16 +203,16 @@ def _affordable(series: Series, used: Sequence[int], bases: int, points: int) ->
 
     Raises InputError where nothing is left to fit.
     """
-    wanted = [place for place in range(len(series.terms)) if place or not series.own_base]
+    wanted = [place for place in range(len(series.terms)) if place or not bases]
     if len(wanted) == 1 and not bases and list(used) == wanted:
         return wanted
     kept = list(used)[: max(points - 1 - bases, 0)]
     # A way has a length, but what is asked for is what depends on the sizes; where that is constant, nothing is told.
-    named = [place for place in kept if series.terms[place].names]
-    if not named and any(term.names for term in series.terms):
-        if len(used) > len(kept):
+    asked = [place for place, term in enumerate(series.terms) if term.names and not term.constant]
+    if asked and not set(asked) & set(kept):
+        if len(used) > len(kept) or points < 2:
             raise InputError(f"there are too few figures: {points}")
-        raise InputError("what it depends on is constant: services, endpoints or position")
+        raise InputError(f"{_constant(series)} is constant")
     if not kept:
         raise InputError(f"there are too few figures: {points}")
     return kept

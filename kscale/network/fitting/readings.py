@@ -49,14 +49,14 @@ def read(files: Sequence[Path]) -> pl.DataFrame:
 
 
 def _read(file: Path) -> pl.DataFrame:
+    if file.is_dir():
+        raise InputError("is a folder", file=file, expected="a CSV file of measurements")
     try:
         if file.stat().st_size > _LARGEST:
             raise InputError("is too large", file=file, expected=f"{_LARGEST:,} bytes at most")
         frame = pl.read_csv(file, infer_schema=False)
     except FileNotFoundError:
         raise InputError("does not exist", file=file, expected="a CSV file of measurements") from None
-    except IsADirectoryError:
-        raise InputError("is a folder", file=file, expected="a CSV file of measurements") from None
     except OSError as error:
         raise MachineError(f"{file}: {error.strerror or error}") from error
     except pl.exceptions.PolarsError:
@@ -115,7 +115,9 @@ def _plain(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
         part = frame.filter(pl.col("kind") == kind)
         try:
             what = _word(part, "what", WHAT[kind], WHAT[kind][0], file)
-            unit = _word(part, "unit", _UNITS[kind], KEPT[kind], file).replace_strict(_UNITS[kind], return_dtype=pl.Float64)
+            unit = _word(part, "unit", _UNITS[kind], KEPT[kind], file).replace_strict(
+                _UNITS[kind], return_dtype=pl.Float64
+            )
             position = pl.lit(None, pl.Int64).alias("position")
             if kind == "latency":
                 if "position" not in part.columns:

@@ -1,7 +1,7 @@
 """The series that can be fitted: which figures, and what each is said to be a sum of.
 
-To add a series, add a row to ``SERIES``. A term names the parameters that it gives; one without a name is of the machine
-or of the way of measuring: it is fitted as well, and told, and no parameter of the model.
+To add a series, add a row to ``SERIES``. A term names the parameters that it gives; one without a name is of the
+machine or of the way of measuring: it is fitted as well, and told, and no parameter of the model.
 """
 
 from __future__ import annotations
@@ -89,6 +89,11 @@ class Term:
     varies: str = ""
     power: str = ""
 
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same for all figures, whatever they are of."""
+        return self.make is _one
+
 
 @dataclass(frozen=True)
 class Series:
@@ -99,7 +104,8 @@ class Series:
         terms: the most important first; what cannot be told from those before it keeps the model's value.
         known: what is taken off first, by parameters of the model.
         hits: only figures of Services' addresses.
-        own_base: each load has a base of its own.
+        own_base: each load has a base of its own, where it has figures of several places: what else a machine does
+            makes it slower and faster from one load to the next.
     """
 
     kind: str
@@ -157,12 +163,18 @@ def _iptables_latency(backend: str) -> list[Series]:
         ]  # fmt: skip
     found = []
     for cache in ("warm", "cold"):
-        rules = [f"iptables_{backend}_{cache}_rule_us", *(["iptables_nft_typical_rule_us"] if nft and cache == "warm" else [])]
-        # Of cold caches the base is the neighbours' doing.
-        cold = cache == "cold"
-        terms = [_base(), _of("a rule of KUBE-SERVICES", "passed", *rules), _of("a Service's address", "hit", signed=True)]
-        found.append(Series("latency", "connect", f"iptables-{backend}", cache, (*terms, *([] if cold else random)),
-                            own_base=cold))  # fmt: skip
+        rules = [
+            f"iptables_{backend}_{cache}_rule_us",
+            *(["iptables_nft_typical_rule_us"] if nft and cache == "warm" else []),
+        ]
+        # With cold caches all Services have one endpoint in what is known.
+        terms = [
+            _base(),
+            _of("a rule of KUBE-SERVICES", "passed", *rules),
+            _of("a Service's address", "hit", signed=True),
+        ]
+        more = [] if cache == "cold" else random
+        found.append(Series("latency", "connect", f"iptables-{backend}", cache, (*terms, *more), own_base=True))
     fixed = "iptables_nft_fixed_us" if nft else "iptables_fixed_us"
     later = "iptables_nft_established_us" if nft else "iptables_established_us"
 
@@ -183,6 +195,7 @@ def _doublings(sizes: Sizes, numbers: Parameters) -> Rows:
     return np.asarray(sizes.hit * np.log2(np.maximum(sizes.each, 1)))
 
 
+#: What should cost nothing: it is told, so that anybody sees that it does not.
 _MORE = _of("a Service more", "services", signed=True)
 _LOWEST = (
     Series("latency", "first", "none", "warm", (_base("path_us"),)),
@@ -192,9 +205,9 @@ _LOWEST = (
 )
 _NFTABLES = (
     Series("latency", "connect", "nftables", "warm", (
-        _base(), _of("a Service's address", "hit", signed=True), _MORE,
+        _base(), _of("a Service's address", "hit", signed=True),
         Term("a doubling of the endpoints", _doublings, ("nftables_doubling_us",), varies="endpoints"),
-    )),
+    ), own_base=True),
     Series("latency", "connect", "nftables", "cold", (_base(), _of("cold caches", "hit", "nftables_cold_us")),
            own_base=True),
     Series("latency", "first", "nftables", "warm", (
@@ -213,7 +226,7 @@ _IPVS = (
     Series("latency", "connect", "ipvs", "warm", (
         _base(), Term("an entry of a chain", _virtual, ("ipvs_node_warm_us",)),
         _of("a Service's address", "hit", signed=True),
-    )),
+    ), own_base=True),
     Series("latency", "first", "ipvs", "warm", (_base("ipvs_us"),), lambda s, n: (
         n["path_us"] + n["conntrack_new_us"] + n["ipvs_sets_passed"] * n["ipvs_set_us"] + n["ipvs_choice_us"]
         + n["ipvs_node_warm_us"] * (1 + _virtual(s, n))
@@ -235,9 +248,7 @@ def _iptables_load(backend: str) -> list[Series]:
         return numbers[f"{name}_full_rule_s"] * (2 + 3 * sizes.each)
 
     def held(sizes: Sizes, numbers: Parameters) -> Any:
-        return (
-            numbers[f"{name}_service_bytes"] * sizes.services + numbers[f"{name}_endpoint_bytes"] * sizes.endpoints
-        )
+        return numbers[f"{name}_service_bytes"] * sizes.services + numbers[f"{name}_endpoint_bytes"] * sizes.endpoints
 
     return [
         Series("load", "full", f"iptables-{backend}", "warm", (

@@ -49,7 +49,7 @@ def run(words: Sequence[str], text: str = "", seconds: float = 60.0) -> Done:
         try:
             process = subprocess.Popen(
                 list(words), stdin=rules, stdout=subprocess.DEVNULL, stderr=told,
-                preexec_fn=lambda: die_with(here),  # noqa: PLW1509 (one thread)
+                preexec_fn=lambda: die_with(here),
             )  # fmt: skip
         except OSError as error:
             raise Failed(f"{words[0]}: {error.strerror}") from error

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kscale.errors import InputError
+from kscale.errors import InputError, MachineError
 from kscale.network.measuring import backends
 from kscale.network.measuring.backends import Backend
 
@@ -119,7 +119,7 @@ def measure(
 ) -> Found:
     """Measure backends, each with all numbers of Services and endpoints, for so many seconds at most.
 
-    ``begun`` is told each case as it begins. Raises InputError where this machine does not allow it.
+    ``begun`` is told each case as it begins. Raises MachineError where the process ends early.
     """
     plan = {"backends": list(names), "services": list(services), "endpoints": list(endpoints), "seconds": seconds}
     path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -138,8 +138,8 @@ def measure(
             for line in child.stdout:
                 _take(json.loads(line), found, begun)
             told = child.stderr.read().strip().splitlines()
-            if child.wait() != 0 and not found.rows:
-                raise InputError(f"cannot be measured here: {told[-1] if told else 'the child process was killed'}")
+            if child.wait() != 0:
+                raise MachineError(f"the process that measures ended early: {told[-1] if told else 'it was killed'}")
         finally:
             too_long.cancel()
             with contextlib.suppress(ProcessLookupError):

@@ -9,14 +9,15 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from kscale.network.measuring.layout import ALONE, PORTS, Load, Service
+from kscale.network.measuring.layout import ALONE, PORTS, Service
 from kscale.network.measuring.namespaces import Namespaces
 
-Targets = Sequence[tuple[int, Service | None]]
+Targets = Mapping[str, Sequence[tuple[int, Service | None]]]
 _NOW = time.perf_counter_ns
 #: Bytes of a datagram and of a message.
 _MESSAGE = b"sixteen bytes..."
@@ -141,7 +142,7 @@ class Ends:
                 yield again
 
 
-def measure(spaces: Namespaces, load: Load, targets: dict[str, Targets], rounds: int, until: float) -> list[Samples]:
+def measure(spaces: Namespaces, targets: Targets, rounds: int, until: float) -> list[Samples]:
     """Send packets to all targets, by turns, for so many rounds or until that time (of the monotonic clock).
 
     ``targets`` are places and Services by protocol. Raises Unreached.
@@ -151,10 +152,10 @@ def measure(spaces: Namespaces, load: Load, targets: dict[str, Targets], rounds:
             ends = Ends(spaces, stack)
             calls: dict[str, dict[int, Callable[[], int]]] = {"connect": {}, "round-trip": {}, "first": {}, "later": {}}
             for place, service in targets["tcp"]:
-                calls["connect"][place] = lambda service=service: ends.connect(service)
+                calls["connect"][place] = partial(ends.connect, service)
                 calls["round-trip"][place] = stack.enter_context(ends.talk(service))
             for place, service in targets["udp"]:
-                calls["first"][place] = lambda service=service: ends.first(service)
+                calls["first"][place] = partial(ends.first, service)
                 calls["later"][place] = stack.enter_context(ends.flow(service))
             return _rounds(calls, rounds, until)
         except OSError as error:
@@ -162,7 +163,9 @@ def measure(spaces: Namespaces, load: Load, targets: dict[str, Targets], rounds:
 
 
 def _rounds(calls: dict[str, dict[int, Callable[[], int]]], rounds: int, until: float) -> list[Samples]:
-    found = {what: {place: [] for place in by_place} for what, by_place in calls.items()}
+    found: dict[str, dict[int, list[int]]] = {
+        what: {place: [] for place in by_place} for what, by_place in calls.items()
+    }
     for turn in range(rounds):
         # One round at least: then there is a figure for each.
         if turn and time.monotonic() >= until:

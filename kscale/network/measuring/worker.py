@@ -6,6 +6,7 @@ backend was left out. All that it makes belongs to it: when it ends, or its pare
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -56,7 +57,8 @@ def links(spaces: Namespaces) -> None:
         ("server", layout.SERVER, layout.GATEWAY_OF_SERVER, f"route add local {layout.PODS} dev lo\n"),
     ):
         with spaces.within(name):
-            up = f"addr add {own}/{layout.PREFIX} dev e\nlink set lo up\nlink set e up\nroute add default via {gateway}\n"
+            up = f"addr add {own}/{layout.PREFIX} dev e\nlink set lo up\nlink set e up\n"
+            up += f"route add default via {gateway}\n"
             programs.run(("ip", "-batch", "-"), up + more)
 
 
@@ -80,7 +82,13 @@ class Case:
     def __init__(self, backend: Backend, load: Load, until: float, last: float) -> None:
         """``until``: when the case should be over; ``last``: when it must be, both of the monotonic clock."""
         self.backend, self.load, self.until, self.last = backend, load, until, last
-        self.rounds = ROUNDS
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        if not self.backend.mode:
+            return self.backend.name
+        return f"{self.backend.name}, {self.load.services:,} Services with {self.load.endpoints:,} each"
 
     def _row(self, kind: str, what: str, value: float, unit: str, samples: int, position: int | None = None) -> None:
         _tell(row={
@@ -98,7 +106,7 @@ class Case:
             self._packets(spaces)
             self._changes(spaces)
         while self.backend.mode and len(took) < REPEATS and took[-1] <= _QUICK_S and time.monotonic() < self.until:
-            with Namespaces() as spaces:
+            with contextlib.suppress(programs.TooLong), Namespaces() as spaces:
                 took.append(self._load(spaces, again=True))
         if self.backend.mode:
             self._row("load", "full", statistics.median(took), "s", len(took))
@@ -128,9 +136,9 @@ class Case:
         now = time.monotonic()
         until = min(now + max(_PACKETS * (self.until - now), 0.1), self.last)
         # Caches, neighbours and branch predictors settle first.
-        traffic.measure(spaces, self.load, targets, 50, until)
+        traffic.measure(spaces, targets, 50, until)
         gc.disable()
-        for found in traffic.measure(spaces, self.load, targets, self.rounds, until):
+        for found in traffic.measure(spaces, targets, ROUNDS, until):
             for place, times in found.by_place.items():
                 self._row("latency", found.what, statistics.median(times) / 1000, "us", len(times), place)
         gc.enable()
@@ -147,10 +155,16 @@ class Case:
     def _repeat(self, what: str, turns: list[list[Command]]) -> None:
         took: list[float] = []
         for commands in turns:
-            took.append(_run(commands, self.last)[0])
+            try:
+                took.append(_run(commands, self.last)[0])
+            except programs.TooLong:
+                break
             if time.monotonic() > self.until or took[-1] > _QUICK_S:
                 break
-        self._row("load", what, statistics.median(took), "s", len(took))
+        if took:
+            self._row("load", what, statistics.median(took), "s", len(took))
+        else:
+            _tell(late=f"{self.name}, {what}")
 
 
 def run(plan: dict[str, Any]) -> None:
@@ -166,17 +180,17 @@ def run(plan: dict[str, Any]) -> None:
     failed: set[str] = set()
     for place, (backend, load) in enumerate(cases):
         now = time.monotonic()
-        what = f"{backend.name}, {load.services:,} Services with {load.endpoints:,} each" if backend.mode else backend.name
+        case = Case(backend, load, now + (last - now) / (len(cases) - place), last)
         if backend.name in failed:
             continue
         if now >= last:
-            _tell(late=what)
+            _tell(late=case.name)
             continue
-        _tell(begun=what)
+        _tell(begun=case.name)
         try:
-            Case(backend, load, now + (last - now) / (len(cases) - place), last).measure()
+            case.measure()
         except programs.TooLong:
-            _tell(late=what)
+            _tell(late=case.name)
         except (programs.Failed, traffic.Unreached, OSError) as error:
             failed.add(backend.name)
             _tell(failed=backend.name, why=str(error.strerror if isinstance(error, OSError) else error))

@@ -1,6 +1,7 @@
 """What is measured: each module writes rules of one kind as kube-proxy does, and says which programs load them.
 
-To add one, add a module that declares a ``Backend``, and its test, ``tests/network/measuring/backends/test_<module>.py``.
+To add one, add a module that declares a ``Backend``, and its test, ``test_<module>.py`` in
+``tests/network/measuring/backends``.
 """
 
 from __future__ import annotations
