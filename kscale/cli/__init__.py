@@ -203,8 +203,7 @@ COMMANDS = (
         "Fit the model's parameters to measurements.",
         (
             "kscale proxy fit measured.csv",
-            "kscale proxy fit measured.csv --out parameters.json",
-            "kscale proxy curve --cache warm --parameters parameters.json",
+            "kscale proxy fit measured.csv --out parameters.json  # for proxy curve --cache warm --parameters",
         ),
     ),
     Command(

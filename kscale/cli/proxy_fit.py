@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from kscale.network.fitting.fit import Fitted
+    from kscale.network.parameters import Parameters
 
 
 def fit(*files: Path, out: Path | None = None, output: Output = "table", quiet: Quiet = False) -> None:
@@ -69,14 +70,12 @@ def _series(fitted: tuple[Fitted, ...]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _parameters(fitted: tuple[Fitted, ...], base: object) -> pl.DataFrame:
+def _parameters(fitted: tuple[Fitted, ...], base: Parameters) -> pl.DataFrame:
     """Return a row for each coefficient; one that is no parameter of the model has no model's value."""
     import polars as pl
 
     from kscale.network.fitting.readings import KEPT
-    from kscale.network.parameters import Parameters
 
-    assert isinstance(base, Parameters)
     rows = []
     for one in fitted:
         unit = KEPT[one.series.kind]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -11,6 +11,9 @@ from kscale.cli.options import Quiet
 from kscale.cli.proxy import _numbers
 from kscale.cli.terminal import tell
 from kscale.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from kscale.network.measuring.run import Found
 
 #: Least number of Services: one for connections, one for datagrams.
 _LEAST = 2
@@ -80,11 +83,8 @@ def _modes(text: str | None, known: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _told(found: object, asked: list[str], *, quiet: bool) -> None:
+def _told(found: Found, asked: list[str], *, quiet: bool) -> None:
     """Tell what was left out. Raises InputError where something was asked for by name, or nothing is left."""
-    from kscale.network.measuring.run import Found
-
-    assert isinstance(found, Found)
     measured = {row["backend"] for row in found.rows}
     for name, why in found.failed.items():
         if name in asked or not measured:

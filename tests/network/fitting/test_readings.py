@@ -27,8 +27,11 @@ def test_what_is_left_out_has_its_usual_meaning(tmp_path: Path) -> None:
 
 
 def test_units_become_one(tmp_path: Path) -> None:
-    rows = read(tmp_path, HEAD + ",unit,what,cache,weight\nlatency,ipvs,5,1,5,900,ns,later,cold,2\n"
-                "load,nft,5,1,,7,ms,list-table,,\n".replace(",,\n", ",,1\n") + "memory,nft,5,1,,3,MiB,client,,1\n")  # fmt: skip
+    rows = read(
+        tmp_path,
+        HEAD + ",unit,what,cache,weight\nlatency,ipvs,5,1,5,900,ns,later,cold,2\n"
+        "load,nft,5,1,,7,ms,list-table,,1\nmemory,nft,5,1,,3,MiB,client,,1\n",
+    )
     assert [row[7] for row in rows] == pytest.approx([0.9, 0.007, 3 * 2**20])
     assert rows[0][1] == "later" and rows[0][6] == "cold" and rows[0][8] == 2.0
 
