@@ -173,6 +173,7 @@ def _rounds(calls: dict[str, dict[int, Callable[[], int]]], rounds: int, until: 
         for what, by_place in calls.items():
             # The first of its kind finds caches as another kind left them: it is not among the figures.
             next(iter(by_place.values()))()
-            for place, call in by_place.items():
-                found[what][place].append(call())
+            # To and fro, so that none always follows the same one.
+            for place in sorted(by_place, reverse=turn % 2 == 1):
+                found[what][place].append(by_place[place]())
     return [Samples(what, by_place) for what, by_place in found.items()]

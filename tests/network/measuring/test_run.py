@@ -83,7 +83,7 @@ def measuring(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str],
         assert waited(lambda: [k for k in children(process.pid) if len(held(k) - own) >= 3])
         (child,) = children(process.pid)
         # In the midst of the packets of a case with rules.
-        time.sleep(1.0)
+        time.sleep(0.5)
         yield process, child, held(child) - own
     finally:
         process.kill()
@@ -95,7 +95,7 @@ def test_slopes_are_near_the_models_and_maps_are_flat(tmp_path: Path) -> None:
     tries = []
     # What else a machine does may spoil one of them: the middle one of three counts.
     for turn in range(3):
-        found = run.measure(backends, [1500], [1], 5.0)
+        found = run.measure(backends, [1000], [1], 4.0)
         assert not found.failed
         path = tmp_path / f"{turn}.csv"
         path.write_text(found.csv())
@@ -118,7 +118,7 @@ def flatness(path: Path) -> float:
 
 def test_every_case_has_its_rows_and_the_table_is_read_again(tmp_path: Path) -> None:
     begun: list[str] = []
-    found = run.measure(["iptables-nft", "nftables"], [4], [1, 3], 6.0, begun.append)
+    found = run.measure(["iptables-nft", "nftables"], [4], [1, 3], 4.0, begun.append)
     assert not found.failed and not found.late
     assert begun[:3] == ["none", "conntrack", "dnat"] and begun[3] == "iptables-nft, 4 Services with 1 each"
     (tmp_path / "m.csv").write_text(found.csv())
@@ -171,7 +171,7 @@ def test_what_the_kernel_refuses_is_told_by_backend(tmp_path: Path, monkeypatch:
     fake.write_text("#!/bin/sh\necho 'Operation not supported' >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    found = run.measure(["nftables"], [4], [1], 4.0)
+    found = run.measure(["nftables"], [4], [1], 2.0)
     assert found.failed["nftables"] == "nft: Operation not supported"
     assert {row["backend"] for row in found.rows} == {"none"}
 
