@@ -126,7 +126,7 @@ def measure(
     words = [sys.executable, "-P", "-m", "kscale.network.measuring.worker", str(os.getpid()), json.dumps(plan)]
     found = Found()
     with _ended_by_signal():
-        # In a session of its own: Ctrl-C reaches this process, which ends the child and what that started.
+        # In a process group of its own: Ctrl-C reaches this process, which ends the child and what that started.
         child = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True, env={**os.environ, "PYTHONPATH": path},
