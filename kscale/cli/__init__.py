@@ -189,6 +189,24 @@ COMMANDS = (
         ),
     ),
     Command(
+        "proxy measure",
+        "kscale.cli.proxy_measure:measure",
+        "Measure what kube-proxy's rules cost this machine.",
+        (
+            "kscale proxy measure --out measured.csv  # as root, on Linux",
+            "kscale proxy measure --services 100,1000,5000 --endpoints 1,10 --mode nftables --seconds 120 --out m.csv",
+        ),
+    ),
+    Command(
+        "proxy fit",
+        "kscale.cli.proxy_fit:fit",
+        "Fit the model's parameters to measurements.",
+        (
+            "kscale proxy fit measured.csv",
+            "kscale proxy fit measured.csv --out parameters.json  # for proxy curve --cache warm --parameters",
+        ),
+    ),
+    Command(
         "schema",
         "kscale.cli.schema:schema",
         "The columns of the state or of a run folder, with units.",
