@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,9 +25,10 @@ _LINES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 1.6, 1
 _HIGH, _LEGEND_ROW, _PANEL = 300, 17, 340
 
 
-def write(out: Path, frame: pl.DataFrame, parameters: str) -> None:
+def write(out: Path, frame: pl.DataFrame, parameters: str, advice: str = "", now: int = 0) -> None:
     """Write the folder ``out``; files of the same names are replaced, each when it is whole.
 
+    ``advice`` is written beside the table, where there is one; ``now`` is a number of Services that figures mark.
     Raises InputError where the name is taken by a file, MachineError where it cannot be written.
     """
     if out.exists() and not out.is_dir():
@@ -39,7 +41,9 @@ def write(out: Path, frame: pl.DataFrame, parameters: str) -> None:
             frame.write_csv(aside / "curve.csv")
             frame.write_parquet(aside / "curve.parquet")
             (aside / "parameters.json").write_text(parameters, encoding="utf-8")
-            for name, svg in figures(frame).items():
+            if advice:
+                (aside / "advice.json").write_text(advice, encoding="utf-8")
+            for name, svg in figures(frame, now).items():
                 (aside / f"{name}.svg").write_text(svg, encoding="utf-8")
             for path in sorted(aside.iterdir()):
                 path.replace(out / path.name)
@@ -47,11 +51,14 @@ def write(out: Path, frame: pl.DataFrame, parameters: str) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def figures(frame: pl.DataFrame) -> dict[str, str]:
-    """Return every figure as an SVG that stands alone, by name: for the first number of endpoints."""
-    endpoints = int(frame["endpoints"][0])
+def figures(frame: pl.DataFrame, now: int = 0) -> dict[str, str]:
+    """Return every figure as an SVG that stands alone, by name: for the first number of endpoints.
+
+    ``now`` is a number of Services that is marked; 0 marks none.
+    """
+    endpoints = float(frame["endpoints"][0])
     frame = frame.filter(pl.col("endpoints") == endpoints)
-    of = f"{endpoints:,} endpoint{'' if endpoints == 1 else 's'} each"
+    of = f"{endpoints:,.4g} endpoint{'' if endpoints == 1 else 's'} each"
     found = {}
     with style.style():
         for name, title, draw in (
@@ -60,7 +67,10 @@ def figures(frame: pl.DataFrame) -> dict[str, str]:
             ("cores", f"CPU of a node at the rates given; Services with {of}", _cores),
             ("memory", f"Memory in the kernel, and of the program that writes there; Services with {of}", _memory),
         ):
-            found[name] = style.with_title(style.to_svg(draw(frame), name), title)
+            figure = draw(frame)
+            for axes in figure.axes if now else ():
+                _mark(axes, now)
+            found[name] = style.with_title(style.to_svg(figure, name), title)
     return found
 
 
@@ -107,6 +117,16 @@ def _scales(axes: Axes, label: str, write: Callable[[float], str]) -> None:
         axis.set_major_locator(LogLocator(10, numticks=12))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(_formatter(form)))
+
+
+def _mark(axes: Axes, now: int) -> None:
+    """Draw where a cluster is today."""
+    axes.axvline(now, color=style.MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+    left = np.log10(now) < np.log10(axes.get_xlim()).mean()
+    axes.annotate(
+        f"{now:,} now", (now, 1), xycoords=("data", "axes fraction"), xytext=(4 if left else -4, -2),
+        textcoords="offset points", ha="left" if left else "right", va="top", fontsize=9.5, color=style.MUTED,
+    )  # fmt: skip
 
 
 def _formatter(form: Callable[[float], str]) -> Callable[[float, int], str]:
