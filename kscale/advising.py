@@ -126,12 +126,12 @@ def _objects(path: str) -> bool:
 def of_dump(dump: Dump) -> Read:
     """Return the Services of a dump, with notes on what was assumed."""
     words = {
-        "pods": "have no EndpointSlices there: their endpoints are the pods that they select and that are ready",
-        "workloads": "have neither EndpointSlices nor pods there: their endpoints are the replicas of workloads",
-        "nowhere": "have no endpoints in it",
+        "pods": "without EndpointSlices: their endpoints are the pods that they select and that are ready",
+        "workloads": "without EndpointSlices and pods: their endpoints are the replicas of workloads",
+        "nowhere": "without endpoints",
     }
-    notes = [f"{dump.origins[origin]:,} Services {text}" for origin, text in words.items() if dump.origins.get(origin)]
-    notes += [f"kube-proxy writes nothing for {count:,} {what} Services" for what, count in dump.left_out.items()]
+    notes = [f"Services {text}: {dump.origins[origin]:,}" for origin, text in words.items() if dump.origins.get(origin)]
+    notes += [f"{what} Services, for which kube-proxy writes nothing: {n:,}" for what, n in dump.left_out.items()]
     if dump.node:
         notes.append(f"as seen from the node {dump.node}, which has the most endpoints")
     return Read(Shape(dump.ports), tuple(notes), None, dump.kernel, dump.kubernetes)
@@ -157,7 +157,7 @@ def of_trace(trace: Trace, file: str) -> Read:
     span = float(times.max() - times.min()) / _SECOND_US
     changes = len(times) / span if span > 0 else None
     notes = [
-        f"each of {int(owner.max()) + 1:,} owners is taken for a Service with one port, its pods for endpoints from "
+        f"each owner of {int(owner.max()) + 1:,} is taken for a Service with one port, its pods for endpoints from "
         "their arrival to their end",
         f"they are taken as at {moment / _SECOND_US / 3600:,.3g} hours, when most of them have pods",
     ]

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 _MOST_CPUS, _MOST_GROWTH, _MOST_NEXT = 4_096, 1_000, 100_000
 #: Columns of a mode's numbers: the name for programs, that for people, and how much of the unit one of these is.
+#: First packets; CPU; writing one change, and everything; from a pod that is ready to the node's rules; memory.
 _NUMBERS = (
-    ("first_us_p50", "first p50 us", 1.0),
+    ("first_us_p50", "p50 us", 1.0),
     ("first_us_p99", "p99 us", 1.0),
     ("cores", "cores", 1.0),
     ("change_s", "change s", 1.0),
     ("full_s", "full s", 1.0),
-    ("reaction_s", "reaction s", 1.0),
+    ("reaction_s", "after s", 1.0),
     ("bytes", "MiB", 2.0**20),
 )
 
@@ -181,53 +182,65 @@ def _show(made: Advice, found: Read, wish: Wish, more: int, form: Output) -> Non
 
             sys.stdout.write(yaml_text(data))
         return
-    tables = _tables(made, found, wish, more, form)
+    tables = _tables(made, found, wish, more, people=form in ("table", "wide"))
     if form == "csv":
         tables = {"modes": tables["modes"]}
+    elif form != "wide":
+        del tables["rules"]
     if form in ("table", "wide"):
-        now, grown = made.services
-        ports, each = len(found.shape.ports), float(found.shape.ports.endpoints.mean())
-        of = f"{now:,} Services ({ports:,} ports, {each:.3g} endpoints each)"
-        tell(f"{made.mode}, for {of}{f' that become {grown:,}' if grown != now else ''}", style="bold")
+        ports = found.shape.ports
+        of = f"{_so_many(made.services[0], 'Service')} ({_so_many(len(ports), 'port')}, " + (
+            f"{float(ports.endpoints.mean()):.3g} endpoints each)"
+        )
+        grown = f" that become {made.services[1]:,}" if made.services[1] != made.services[0] else ""
+        tell(f"{made.mode}, for {of}{grown}", style="bold")
         tell(f"{made.why}{f'; as it is, {made.mode_now} suits' if made.mode_now != made.mode else ''}")
         tell("")
     show(tables, form)
 
 
-def _tables(made: Advice, found: Read, wish: Wish, more: int, form: Output) -> dict[str, pl.DataFrame]:
-    """Return what is told, by title."""
+def _so_many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _tables(made: Advice, found: Read, wish: Wish, more: int, *, people: bool) -> dict[str, pl.DataFrame]:
+    """Return what is told, by title; for people in units that they read."""
     import polars as pl
 
     from kscale import advising
     from kscale.network.advice import RULES
 
-    grown = made.services[1]
-    names = [people if form in ("table", "wide") else name for name, people, _ in _NUMBERS]
-    then = advising.verdicts(found.shape, wish, grown + more)
-
-    def frame(rows: list[list[Any]], first: list[str]) -> pl.DataFrame:
-        return pl.DataFrame(rows, schema=[*first, *names], orient="row", infer_schema_length=None)
-
-    people = form in ("table", "wide")
-    rows = [[one.variant, *_values(one, people)] for one in made.grown]
-    tables = {"modes": frame(rows, ["mode"]).with_columns(verdict=pl.Series([one.word for one in made.grown]))}
-    differences = [
-        [one.variant, *(b - a for a, b in zip(_values(one, people), _values(other, people), strict=True))]
-        for one, other in zip(made.grown, then, strict=True)
-        if not one.refused
+    left = [place for place, one in enumerate(made.grown) if not one.refused]
+    then = advising.verdicts(found.shape, wish, made.services[1] + more)
+    values = {
+        one.variant: (_values(one, people), _values(other, people)) for one, other in zip(made.grown, then, strict=True)
+    }
+    kept = [made.grown[place].variant for place in left]
+    columns = [name if not people else told for name, told, _ in _NUMBERS]
+    modes = [[name, *values[name][0]] for name in kept]
+    more_of = [
+        [name, *(None if a is None or b is None else b - a for a, b in zip(*values[name], strict=True))]
+        for name in kept
     ]
-    tables[f"the next {more:,} Services cost"] = frame(differences, ["mode"])
-    tables["by number of Services"] = pl.DataFrame(
-        [(one.first, one.last, one.mode, "yes" if one.holds else "no") for one in made.ranges],
-        schema=["from", "to", "mode", "holds all limits"], orient="row",
-    )  # fmt: skip
-    tables["calendar"] = pl.DataFrame(advising.calendar(wish))
-    if form == "wide":
-        tables["rules"] = pl.DataFrame(
+    limits = [
+        [one.variant, *(None if one.refused else times for times in one.over.values()), one.word] for one in made.grown
+    ]
+    return {
+        "modes": pl.DataFrame(modes, ["mode", *columns], orient="row"),
+        f"the next {more:,} Services cost": pl.DataFrame(more_of, ["mode", *columns], orient="row"),
+        "shares of the limits": pl.DataFrame(
+            limits, ["mode", *made.grown[0].over, "verdict"], orient="row", infer_schema_length=None
+        ),
+        "by number of Services": pl.DataFrame(
+            [(one.first, one.last, one.mode, "yes" if one.holds else "no") for one in made.ranges],
+            ["from", "to", "mode", "holds all limits"], orient="row",
+        ),
+        "calendar": pl.DataFrame(advising.calendar(wish)),
+        "rules": pl.DataFrame(
             [(one.kind, one.name, one.says, _limit(wish, one.limit), one.reason) for one in RULES],
-            schema=["kind", "rule", "says", "limit", "reason"], orient="row",
-        )  # fmt: skip
-    return tables
+            ["kind", "rule", "says", "limit", "reason"], orient="row",
+        ),
+    }  # fmt: skip
 
 
 def _limit(wish: Wish, name: str) -> str:
@@ -237,9 +250,11 @@ def _limit(wish: Wish, name: str) -> str:
     return f"{row.value:g}{'' if row.unit == '1' else ' ' + row.unit} ({row.kind})"
 
 
-def _values(one: Verdict, people: bool) -> list[float]:
+def _values(one: Verdict, people: bool) -> list[float | None]:
+    """Return a mode's numbers; None where no Service has an endpoint, and so no packet goes to any."""
     row = {**one.numbers, "bytes": one.numbers["kernel_bytes"] + one.numbers["kube_proxy_bytes"]}
-    return [float(row[name] or 0.0) / (size if people else 1.0) for name, _, size in _NUMBERS]
+    sizes = [(row[name], size if people else 1.0) for name, _, size in _NUMBERS]
+    return [None if value is None else float(value) / size for value, size in sizes]
 
 
 def _data(made: Advice, found: Read, wish: Wish, more: int) -> dict[str, Any]:
@@ -248,21 +263,21 @@ def _data(made: Advice, found: Read, wish: Wish, more: int) -> dict[str, Any]:
     from kscale.network.advice import RULES
     from kscale.network.versions import written
 
-    tables = _tables(made, found, wish, more, "json")
-    of = tables["modes"].drop("verdict").to_dicts()
+    tables = _tables(made, found, wish, more, people=False)
+    numbers = {row.pop("mode"): row for row in tables["modes"].to_dicts()}
     modes = [
-        {"refused": one.refused or None, "over": list(one.broken), **row, "mode": one.mode.name,
-         "variant": one.variant, "limits": dict(one.over)}
-        for row, one in zip(of, made.grown, strict=True)
+        {"mode": one.mode.name, "variant": one.variant, "refused": one.refused or None, "over": one.broken,
+         "shares": dict(one.over), **numbers.get(one.variant, {})}
+        for one in made.grown
     ]  # fmt: skip
     return {
-        "mode": made.mode, "why": made.why, "mode_now": made.mode_now,
+        "mode": made.mode, "why": made.why, "mode_now": made.mode_now, "mode_on_newer_kernel": made.mode_on_newer,
         "services": made.services[0], "services_grown": made.services[1], "ports": len(found.shape.ports),
         "endpoints": int(found.shape.ports.endpoints.sum()),
         "kubernetes": written(wish.asked.platform.kubernetes), "kernel": written(wish.asked.platform.kernel),
         "rates": vars(advising.rates_of(found.shape, wish, made.services[1])),
         "modes": modes, "next": {"services": more, "modes": tables[f"the next {more:,} Services cost"].to_dicts()},
-        "ranges": [vars(one) for one in made.ranges], "calendar": advising.calendar(wish),
+        "ranges": [vars(one) for one in made.ranges], "calendar": tables["calendar"].to_dicts(),
         "rules": [
             {"rule": one.name, "kind": one.kind, "says": one.says, "reason": one.reason,
              "limit": wish.numbers[one.limit] if one.limit else None, "parameter": one.limit or None}

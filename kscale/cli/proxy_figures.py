@@ -22,6 +22,8 @@ from kscale.report import style
 #: A mode has a colour, and each of its variants a line.
 _COLOURS = (style.BLUE, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.RED)
 _LINES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 1.6, 1.2, 1.6)))
+#: Over less than this an axis begins at a whole power of ten, so that it has two numbers or more.
+_FEW_DECADES = 1_000
 _HIGH, _LEGEND_ROW, _PANEL = 300, 17, 340
 
 
@@ -59,15 +61,16 @@ def figures(frame: pl.DataFrame, now: int = 0) -> dict[str, str]:
     endpoints = float(frame["endpoints"][0])
     frame = frame.filter(pl.col("endpoints") == endpoints)
     of = f"{endpoints:,.4g} endpoint{'' if endpoints == 1 else 's'} each"
-    found = {}
+    found, looks = {}, _looks(frame)
     with style.style():
-        for name, title, draw in (
-            ("first-packet", f"First packet of a connection: median, and 1 to 99 of 100; Services with {of}", _packets),
-            ("syncs", f"CPU time to write everything, and to write one change; Services with {of}", _syncs),
-            ("cores", f"CPU of a node at the rates given; Services with {of}", _cores),
-            ("memory", f"Memory in the kernel, and of the program that writes there; Services with {of}", _memory),
+        for name, title, draw, columns in (
+            ("first-packet", "First packets: median, and 1 to 99 of 100", _packets, ("first_us_p01", "first_us_p99")),
+            ("syncs", "CPU time of syncs", _syncs, ("full_sync_s", "change_sync_s")),
+            ("cores", "CPU of a node at the rates given", _cores, ("cores", "cores_sync")),
+            ("memory", "Memory", _memory, ("kernel_bytes", "client_peak_bytes")),
         ):
-            figure = draw(frame)
+            title = f"{title}; {of}"
+            figure = draw(frame, _telling(frame, looks, columns))
             for axes in figure.axes if now else ():
                 _mark(axes, now)
             found[name] = style.with_title(style.to_svg(figure, name), title)
@@ -84,9 +87,20 @@ def _looks(frame: pl.DataFrame) -> dict[str, tuple[str, Any]]:
     return looks
 
 
-def _sheet(frame: pl.DataFrame, panels: int) -> tuple[Figure, list[Axes], dict[str, tuple[str, Any]]]:
-    """Return a drawing with panels side by side above a legend of all variants."""
-    looks = _looks(frame)
+def _telling(
+    frame: pl.DataFrame, looks: dict[str, tuple[str, Any]], columns: Sequence[str]
+) -> dict[str, tuple[str, Any]]:
+    """Return the looks of variants that differ: an option that has no part in what is drawn would hide its like."""
+    values = {name: frame.filter(pl.col("variant") == name).select(columns) for name in looks}
+    told: dict[str, tuple[str, Any]] = {}
+    for name, look in looks.items():
+        if not any(looks[other][0] == look[0] and values[other].equals(values[name]) for other in told):
+            told[name] = look
+    return told
+
+
+def _sheet(looks: dict[str, tuple[str, Any]], panels: int) -> tuple[Figure, list[Axes]]:
+    """Return a drawing with panels side by side above a legend of the variants."""
     rows = -(-len(looks) // 4)
     figure = style.canvas(True, _HIGH + 46 + _LEGEND_ROW * rows)
     w, h = figure.get_size_inches() * 72
@@ -97,7 +111,7 @@ def _sheet(frame: pl.DataFrame, panels: int) -> tuple[Figure, list[Axes], dict[s
         handles=handles, loc="lower left", bbox_to_anchor=(0.05, 2 / h), ncols=4, frameon=False, fontsize=9.5,
         labelcolor=style.MUTED, handlelength=2.6, borderaxespad=0, labelspacing=0.35,
     )  # fmt: skip
-    return figure, axes, looks
+    return figure, axes
 
 
 def _lines(axes: Axes, frame: pl.DataFrame, column: str, looks: dict[str, tuple[str, Any]], unit: str) -> None:
@@ -111,6 +125,9 @@ def _scales(axes: Axes, label: str, write: Callable[[float], str]) -> None:
     """Give axes log scales with plain numbers."""
     axes.set_xscale("log")
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high / low < _FEW_DECADES:
+        axes.set_ylim(10 ** np.floor(np.log10(low)), high)
     axes.set_xlabel("service ports")
     axes.text(0, 1.01, label, transform=axes.transAxes, fontsize=10, color=style.MUTED, va="bottom")
     for axis, form in ((axes.xaxis, style.short), (axes.yaxis, write)):
@@ -120,7 +137,8 @@ def _scales(axes: Axes, label: str, write: Callable[[float], str]) -> None:
 
 
 def _mark(axes: Axes, now: int) -> None:
-    """Draw where a cluster is today."""
+    """Draw where a cluster is today; its Services may have several ports."""
+    axes.set_xlabel("Services")
     axes.axvline(now, color=style.MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
     left = np.log10(now) < np.log10(axes.get_xlim()).mean()
     axes.annotate(
@@ -141,8 +159,8 @@ def _seconds(value: float) -> str:
     return f"{value:g} s"
 
 
-def _packets(frame: pl.DataFrame) -> Figure:
-    figure, (axes,), looks = _sheet(frame, 1)
+def _packets(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (axes,) = _sheet(looks, 1)
     for variant in _usual(looks):
         rows = frame.filter(pl.col("variant") == variant)
         axes.fill_between(
@@ -160,11 +178,11 @@ def _usual(looks: dict[str, tuple[str, Any]]) -> Sequence[str]:
     return list({colour: name for name, (colour, _) in reversed(looks.items())}.values())
 
 
-def _syncs(frame: pl.DataFrame) -> Figure:
-    figure, (left, right), looks = _sheet(frame, 2)
+def _syncs(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (left, right) = _sheet(looks, 2)
     _lines(left, frame, "full_sync_s", looks, "s")
     _lines(right, frame, "change_sync_s", looks, "s")
-    for axes, words in ((left, "everything"), (right, "one change")):
+    for axes, words in ((left, "to write everything"), (right, "to write one change")):
         axes.texts[0].set_text(words)
     low = min(axes.get_ylim()[0] for axes in (left, right))
     high = max(axes.get_ylim()[1] for axes in (left, right))
@@ -173,8 +191,8 @@ def _syncs(frame: pl.DataFrame) -> Figure:
     return figure
 
 
-def _cores(frame: pl.DataFrame) -> Figure:
-    figure, (left, right), looks = _sheet(frame, 2)
+def _cores(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (left, right) = _sheet(looks, 2)
     packets = frame.with_columns(packets=pl.col("cores_first") + pl.col("cores_later"))
     syncs = frame.with_columns(syncs=pl.col("cores_sync") + pl.col("cores_periodic"))
     _lines(left, packets, "packets", looks, "for packets, cores")
@@ -182,10 +200,13 @@ def _cores(frame: pl.DataFrame) -> Figure:
     return figure
 
 
-def _memory(frame: pl.DataFrame) -> Figure:
-    figure, (left, right), looks = _sheet(frame, 2)
+def _memory(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (left, right) = _sheet(looks, 2)
     _lines(left, frame, "kernel_bytes", looks, "")
     _lines(right, frame, "client_peak_bytes", looks, "")
-    for axes, words in ((left, "in the kernel, bytes"), (right, "of the program at its peak, bytes")):
+    for axes, words in (
+        (left, "in the kernel, bytes"),
+        (right, "of the program that writes there, at its peak, bytes"),
+    ):
         axes.texts[0].set_text(words)
     return figure

@@ -183,8 +183,9 @@ def _ports(spec: objects.ServiceSpec) -> tuple[objects.ServicePort, ...]:
     seen = set()
     for place, port in enumerate(ports):
         where = f"spec.ports[{place}]"
-        for name, number in (("port", need(port.port, f"{where}.port", "1 to 65535")), ("nodePort", port.node_port)):
-            if number and not 1 <= number <= 65535:
+        told = {"port": need(port.port, f"{where}.port", "1 to 65535"), "nodePort": port.node_port or None}
+        for name, number in told.items():
+            if number is not None and not 1 <= number <= 65535:
                 raise InputError(f"is {number}", field=f"{where}.{name}", expected="1 to 65535")
         protocol = one_of(port.protocol or "TCP", PROTOCOLS, f"{where}.protocol")
         if (port.port, protocol) in seen:
