@@ -22,8 +22,8 @@ from kscale.report import style
 #: A mode has a colour, and each of its variants a line.
 _COLOURS = (style.BLUE, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.RED)
 _LINES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 1.6, 1.2, 1.6)))
-#: Over less than this an axis begins at a whole power of ten, so that it has two numbers or more.
-_FEW_DECADES = 1_000
+#: An axis with fewer powers of ten begins at one more.
+_FEW_POWERS = 3
 _HIGH, _LEGEND_ROW, _PANEL = 300, 17, 340
 
 
@@ -77,6 +77,21 @@ def figures(frame: pl.DataFrame, now: int = 0) -> dict[str, str]:
     return found
 
 
+def overview(frame: pl.DataFrame) -> str:
+    """Return one figure of what Services cost as an SVG: first packets, and to write everything.
+
+    ``frame`` has one number of endpoints, and one variant of each mode.
+    """
+    looks = _looks(frame)
+    with style.style():
+        figure, (left, right) = _sheet(looks, 2)
+        _bands(left, frame, looks)
+        _scales(left, "first packet: median, and 1 to 99 of 100", lambda value: _seconds(value * 1e-6))
+        _lines(right, frame, "full_sync_s", looks, "s")
+        right.texts[0].set_text("to write everything, CPU")
+        return style.with_title(style.to_svg(figure, "proxy-curve"), "What Services cost in each mode of kube-proxy")
+
+
 def _looks(frame: pl.DataFrame) -> dict[str, tuple[str, Any]]:
     """Return colour and line of each variant."""
     looks, seen = {}, dict.fromkeys(frame["mode"], 0)
@@ -125,9 +140,9 @@ def _scales(axes: Axes, label: str, write: Callable[[float], str]) -> None:
     """Give axes log scales with plain numbers."""
     axes.set_xscale("log")
     axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high / low < _FEW_DECADES:
-        axes.set_ylim(10 ** np.floor(np.log10(low)), high)
+    low, high = np.log10(axes.get_ylim())
+    if np.floor(high) - np.ceil(low) + 1 < _FEW_POWERS:
+        axes.set_ylim(bottom=10 ** np.floor(low))
     axes.set_xlabel("service ports")
     axes.text(0, 1.01, label, transform=axes.transAxes, fontsize=10, color=style.MUTED, va="bottom")
     for axis, form in ((axes.xaxis, style.short), (axes.yaxis, write)):
@@ -161,6 +176,13 @@ def _seconds(value: float) -> str:
 
 def _packets(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
     figure, (axes,) = _sheet(looks, 1)
+    _bands(axes, frame, looks)
+    _scales(axes, "time, one way", lambda value: _seconds(value * 1e-6))
+    return figure
+
+
+def _bands(axes: Axes, frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> None:
+    """Draw the first packet's median of every variant, and the band around that of each mode."""
     for variant in _usual(looks):
         rows = frame.filter(pl.col("variant") == variant)
         axes.fill_between(
@@ -169,8 +191,6 @@ def _packets(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
     for variant, (colour, line) in looks.items():
         rows = frame.filter(pl.col("variant") == variant)
         axes.plot(rows["services"], rows["first_us_p50"], color=colour, linestyle=line)
-    _scales(axes, "time, one way", lambda value: _seconds(value * 1e-6))
-    return figure
 
 
 def _usual(looks: dict[str, tuple[str, Any]]) -> Sequence[str]:

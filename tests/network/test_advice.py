@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -35,6 +36,14 @@ def test_every_rule_is_of_a_kind_and_its_limit_is_a_parameter():
         assert bool(rule.column) == (rule.kind == "limit")
         assert rule.limit in names if rule.kind == "limit" else rule.limit in {"", *names}
     assert {rule.limit for rule in RULES if rule.limit} | {"endpoint_changes_per_day"} == {row.name for row in LIMITS}
+
+
+def test_the_page_on_proxies_has_every_rule():
+    page = (Path(__file__).parents[2] / "docs" / "proxies.md").read_text()
+    for rule in RULES:
+        row = f"| {rule.kind} | {rule.name} | {rule.says} |"
+        assert row in page
+        assert not rule.limit or f"{row} `{rule.limit}` |" in page
 
 
 @pytest.mark.parametrize(
