@@ -248,7 +248,7 @@ def calendar(wish: Wish) -> list[dict[str, str]]:
 
 
 def warnings(made: Advice, wish: Wish) -> list[str]:
-    """Return what one should know of the mode that is recommended, a sentence each."""
+    """Return what one should know of the mode that is recommended, and of options that were set, a sentence each."""
     mode = next(one for one in wish.modes if one.name == made.mode)
     versions, platform, notes = mode.versions, wish.asked.platform, []
     words = {"deprecated": "deprecated from", "gate": "behind a gate from", "off": "off by default from",
@@ -260,6 +260,13 @@ def warnings(made: Advice, wish: Wish) -> list[str]:
         notes.append(f"in Kubernetes {written(platform.kubernetes)} the feature gate of {mode.name} must be turned on")
     if made.mode_on_newer != made.mode:
         notes.append(f"on a kernel of {written(newest(wish.modes))} or later {made.mode_on_newer} suits")
+    for one in made.grown:
+        rows = [] if one.refused else [row for row in one.mode.since if row.option not in wish.options]
+        last = {row.option: row for row in rows if getattr(platform, row.what) >= row.version}
+        usual = {option.name: option.default for option in one.mode.options}
+        told = [f"{row.option}={row.choice} ({row.source})" for row in last.values() if row.choice != usual[row.option]]
+        if told:
+            notes.append(f"{one.mode.name} is taken with {', '.join(told)}, as these versions have it")
     return notes
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from kscale.cli.options import Objects, Output, Quiet, Whole
 from kscale.cli.proxy import Choices, Modes, modes_named, options_given, rate_given
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
     from kscale.advising import Advice, Read, Wish
     from kscale.network.advice import Verdict
+    from kscale.network.proxies import Platform
+    from kscale.network.versions import Version
 
 _MOST_CPUS, _MOST_GROWTH, _MOST_NEXT = 4_096, 1_000, 100_000
 #: Columns of a mode's numbers: the name for programs, that for people, and how much of the unit one of these is.
@@ -34,7 +39,7 @@ _NUMBERS = (
 
 def advise(
     *,
-    filename: Objects = (),
+    filename: Annotated[Objects, Parameter(show_default=False)] = (),
     services: Whole | None = None,
     endpoints: Whole = 10,
     connections_rate: float = 1_000,
@@ -114,7 +119,7 @@ def advise(
     """
     from kscale import advising
     from kscale.cli.replay import parsed
-    from kscale.network import advice, proxies
+    from kscale.network import advice
     from kscale.network import parameters as numbers
     from kscale.network.versions import kernel_version, kubernetes_version
     from kscale.state.quantities import parse_quantity
@@ -130,10 +135,7 @@ def advise(
     modes, options = tuple(modes_named(mode)), options_given(backend, cache, option)
     known = advice.known() if parameters is None else numbers.read(parameters, advice.known())
     found = _read(filename, services, endpoints, limit)
-    usual = proxies.Platform()
-    platform = proxies.Platform(
-        stated or found.kubernetes or usual.kubernetes, stated_kernel or found.kernel or usual.kernel
-    )
+    platform, found = _platform(found, stated, stated_kernel)
     wish = advising.Wish(
         advice.Asked(platform, need_scheduler), modes, options, connections_rate, packets_rate,
         found.changes if changes_rate is None else changes_rate, growth, known, cpus, connections,
@@ -168,6 +170,21 @@ def _read(filename: tuple[str, ...], services: int | None, endpoints: int, limit
     _within("--services", services, 1, MOST_SERVICES)
     _within("--endpoints", endpoints, 1, MOST_ENDPOINTS)
     return advising.of_counts(services, endpoints)
+
+
+def _platform(found: Read, kubernetes: Version | None, kernel: Version | None) -> tuple[Platform, Read]:
+    """Return the versions that are stated, else the input's, else usual ones, and a note of those in what was read."""
+    from kscale.network.proxies import Platform
+    from kscale.network.versions import written
+
+    usual = Platform()
+    kubernetes, kernel = kubernetes or found.kubernetes, kernel or found.kernel
+    assumed = [
+        *([f"Kubernetes {written(usual.kubernetes)} (--kubernetes)"] if kubernetes is None else []),
+        *([f"a kernel of {written(usual.kernel)} (--kernel)"] if kernel is None else []),
+    ]
+    notes = (*found.notes, f"assumed: {', '.join(assumed)}") if assumed else found.notes
+    return Platform(kubernetes or usual.kubernetes, kernel or usual.kernel), replace(found, notes=notes)
 
 
 def _show(made: Advice, found: Read, wish: Wish, more: int, form: Output) -> None:
