@@ -38,6 +38,7 @@ _KINDS: dict[str, tuple[str, Any]] = {
 _DECODE = {kind: (group, msgspec.json.Decoder(model).decode) for kind, (group, model) in _KINDS.items()}
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _POLICIES = ("Cluster", "Local")
+_ADDRESSES = ("IPv4", "IPv6", "FQDN")
 _MOST_REPLICAS = 1_000_000
 
 
@@ -113,6 +114,7 @@ def _take(found: _Found, item: Item, one: Any, namespace: str, name: str) -> Non
     if isinstance(one, objects.Service):
         found.services[namespace, name] = item, one
     elif isinstance(one, objects.EndpointSlice):
+        one_of(one.address_type or "IPv4", _ADDRESSES, "addressType")
         owner = (one.metadata.labels if one.metadata else None) or {}
         if SERVICE_NAME in owner:
             found.slices[namespace, owner[SERVICE_NAME]].append(one)

@@ -11,6 +11,8 @@ from kscale.engine.members import spread
 from kscale.network.ports import Ports
 
 Rows = np.ndarray[Any, Any]
+#: Columns of ports by which Services of as many endpoints and ports are told apart.
+_KINDS = ("external_local", "internal_local", "load_balancer_ips", "external_ips", "node_port", "affinity")
 
 
 class Shape:
@@ -25,18 +27,27 @@ class Shape:
         """The rows of a Service must lie side by side."""
         self.ports = ports
         starts = np.flatnonzero(np.diff(ports.service, prepend=ports.service[0] - 1)) if len(ports) else np.zeros(0)
-        self._first: Rows = starts.astype(np.int64)
-        self._count: Rows = np.diff(self._first, append=len(ports))
-        self.services = len(self._first)
+        first: Rows = starts.astype(np.int64)
+        count: Rows = np.diff(first, append=len(ports))
+        self.services = len(first)
+        # In order of what costs most, so that every nth is of all kinds, in whatever order they came.
+        order = np.lexsort([*(self._sums(name, first) for name in _KINDS), count, self._sums("endpoints", first)])
+        self._first, self._count = first[order], count[order]
+
+    def _sums(self, name: str, first: Rows) -> Rows:
+        """Return the sum of a column over the ports of each Service."""
+        values = getattr(self.ports, name).astype(np.int64)
+        return np.add.reduceat(values, first) if len(first) else values
 
     def at(self, services: int) -> Ports:
-        """Return the ports of so many Services: each of these is taken equally often, or each so-manieth.
+        """Return the ports of so many Services: each of these is taken equally often, or each nth.
 
-        With as many as there are it is what there is.
+        Those are counted in the order of their endpoints, from the middle of each stretch. With as many as there are it
+        is what there is.
         """
         if services == self.services:
             return self.ports
-        chosen = np.arange(services) * self.services // services
+        chosen = (2 * np.arange(services) + 1) * self.services // (2 * max(services, 1))
         row, number = spread(self._first[chosen], self._count[chosen])
         columns = {one.name: getattr(self.ports, one.name)[row] for one in fields(Ports) if one.name != "service"}
         return Ports.of(columns.pop("endpoints"), service=number, **columns)

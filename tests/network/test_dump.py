@@ -112,6 +112,7 @@ def test_the_oldest_linux_node_counts():
         (service("a", internalTrafficPolicy="Here"), "field 'spec.internalTrafficPolicy': 'Here' is not known"),
         (service("a", selector={"app!": "x"}), "field 'spec.selector'"),
         (service("a", ports=3), "field 'spec.ports': is a whole number; expected a list"),
+        (slice_of("a") | {"addressType": "IP"}, "field 'addressType': 'IP' is not known"),
         (node("a", "none"), "field 'status.nodeInfo.kernelVersion': 'none' is no version"),
         ({"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "d"}, "spec": {"replicas": -1}},
          "field 'spec.replicas': is -1"),

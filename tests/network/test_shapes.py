@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,15 +35,29 @@ def plain(ports):
 
 
 @settings(max_examples=100, deadline=None)
-@given(SERVICES.filter(len), st.integers(0, 30))
+@given(SERVICES.filter(len), st.integers(1, 30))
 def test_every_service_is_taken_equally_often(services, count):
     shape = Shape(made(services))
     assert shape.services == len(services)
     found = plain(shape.at(count))
-    assert found == [services[k * len(services) // count] for k in range(count)]
-    often = Counter(k * len(services) // count for k in range(count)) if count else Counter([0])
-    assert max(often.values()) - min(often.values()) <= 1
+    ordered = sorted(
+        services, key=lambda ports: (sum(row[0] for row in ports), len(ports), sum(row[1] for row in ports))
+    )
+    # The middle of each of so many stretches.
+    places = [int((Fraction(k) + Fraction(1, 2)) * len(services) / count) for k in range(count)]
+    assert found == (services if count == len(services) else [ordered[place] for place in places])
+    often = Counter(places)
+    assert max(often.values()) - min(often[place] for place in range(len(services))) <= 1
     assert shape.at(len(services)) is shape.ports
+    assert len(shape.at(0)) == 0
+
+
+def test_some_of_many_services_are_like_all_of_them():
+    # Every tenth as it stands would have no endpoints.
+    ports = Ports.of(np.arange(1_000) % 10, affinity=np.arange(1_000) % 4 == 0)
+    few = Shape(ports).at(100)
+    assert few.endpoints.sum() == ports.endpoints.sum() / 10
+    assert few.affinity.sum() == pytest.approx(ports.affinity.sum() / 10, abs=1)
 
 
 def test_nothing_is_nothing():

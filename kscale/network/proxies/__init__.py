@@ -209,7 +209,10 @@ class Versions:
 
 @dataclass(frozen=True)
 class Platform:
-    """What a node runs: versions of Kubernetes and of its Linux kernel, as (major, minor)."""
+    """What a node runs: versions of Kubernetes and of its Linux kernel, as (major, minor).
+
+    Without others said, those of the sources that modes were read from, and of Ubuntu 24.04.
+    """
 
     kubernetes: tuple[int, int] = (1, 34)
     kernel: tuple[int, int] = (6, 8)
