@@ -207,7 +207,7 @@ def _show(made: Advice, found: Read, wish: Wish, more: int, form: Output) -> Non
     if form in ("table", "wide"):
         ports = found.shape.ports
         of = f"{_so_many(made.services[0], 'Service')} ({_so_many(len(ports), 'port')}, " + (
-            f"{float(ports.endpoints.mean()):.3g} endpoints each)"
+            f"{round(float(ports.endpoints.mean()), 1):,g} endpoints each)"
         )
         grown = f" that become {made.services[1]:,}" if made.services[1] != made.services[0] else ""
         tell(f"{made.mode}, for {of}{grown}", style="bold")

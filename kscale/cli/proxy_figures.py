@@ -60,7 +60,7 @@ def figures(frame: pl.DataFrame, now: int = 0) -> dict[str, str]:
     """
     endpoints = float(frame["endpoints"][0])
     frame = frame.filter(pl.col("endpoints") == endpoints)
-    of = f"{endpoints:,.4g} endpoint{'' if endpoints == 1 else 's'} each"
+    of = f"{round(endpoints, 1):,g} endpoint{'' if endpoints == 1 else 's'} each"
     found, looks = {}, _looks(frame)
     with style.style():
         for name, title, draw, columns in (
