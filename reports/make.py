@@ -1,4 +1,4 @@
-"""Makes the example report anew: ``python -m reports.make``."""
+"""Makes the example report and the figure of kube-proxy's modes anew: ``python -m reports.make``."""
 
 import contextlib
 import shutil
@@ -6,7 +6,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
+from kscale.cli import proxy_figures
 from kscale.cli.demo import plan
+from kscale.network import curve, proxies
 from kscale.replay import replay
 
 ROOT = Path(__file__).parent.parent
@@ -14,7 +18,16 @@ ROOT = Path(__file__).parent.parent
 KEPT = ("report.html", "report.md", "run.json", "figures")
 
 
-def main() -> None:
+def modes() -> None:
+    """Draw docs/figures/proxy-curve.svg: the modes that are there today, as they usually are, 10 endpoints each."""
+    found = [
+        mode for mode in proxies.found().values() if mode.versions.status(proxies.Platform().kubernetes) != "removed"
+    ]
+    frame = curve.curve(curve.points(10, 100_000, 25), [10], found).filter(pl.col("variant") == pl.col("mode"))
+    (ROOT / "docs" / "figures" / "proxy-curve.svg").write_text(proxy_figures.overview(frame), encoding="utf-8")
+
+
+def report() -> None:
     """Replay the bundled trace and keep its report under reports/day; its command names paths of the checkout only."""
     target = ROOT / "reports" / "day"
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -32,4 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    modes()
+    report()

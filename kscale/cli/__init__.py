@@ -207,6 +207,18 @@ COMMANDS = (
         ),
     ),
     Command(
+        "proxy advise",
+        "kscale.cli.proxy_advise:advise",
+        "Which mode of kube-proxy suits your Services, and why.",
+        (
+            "kscale proxy advise -f dump/  # of kubectl get services,endpointslices,pods,nodes -A -o json",
+            "kscale proxy advise -f dump/ --growth 3 --connections-rate 5000 --kernel 6.12 -o wide",
+            "kscale proxy advise --services 4000 --endpoints 10 --next 1000 --out advice",
+            "kscale proxy advise -f cluster.json --need-scheduler lc --kubernetes 1.34 -o json",
+            "kscale proxy advise -f pods.parquet  # a trace: each owner of pods is taken for a Service",
+        ),
+    ),
+    Command(
         "schema",
         "kscale.cli.schema:schema",
         "The columns of the state or of a run folder, with units.",

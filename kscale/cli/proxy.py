@@ -106,19 +106,19 @@ def curve(
     from kscale.network import parameters as numbers
     from kscale.network import proxies
 
-    modes = _modes(mode)
+    modes = modes_named(mode)
     counts, each = _services(services, points), _numbers(endpoints, "--endpoints")
     if len(counts) * len(each) > _MOST_POINTS:
         raise InputError(f"are {len(counts) * len(each):,} points", expected=f"{_MOST_POINTS:,} at most")
     known = numbers.read(parameters, proxies.parameters()) if parameters is not None else proxies.parameters()
     rates = curves.Rates(
-        _rate(connections_rate, "--connections-rate"), _rate(packets_rate, "--packets-rate"),
-        _rate(changes_rate, "--changes-rate"),
+        rate_given(connections_rate, "--connections-rate"), rate_given(packets_rate, "--packets-rate"),
+        rate_given(changes_rate, "--changes-rate"),
     )  # fmt: skip
     if not 1 <= cpus <= _MOST_CPUS:
         raise InputError(f"is {cpus:,}", field="--cpus", expected=f"1 to {_MOST_CPUS:,}")
     frame = curves.curve(
-        counts, each, modes, _options(backend, cache, option), rates, known,
+        counts, each, modes, options_given(backend, cache, option), rates, known,
         {"node_port": node_ports, "affinity": affinity}, connections=connections, cpus=cpus,
     )  # fmt: skip
     if out is not None:
@@ -130,7 +130,8 @@ def curve(
     _show(frame, output)
 
 
-def _modes(names: tuple[str, ...]) -> list[Mode]:
+def modes_named(names: tuple[str, ...]) -> list[Mode]:
+    """Return modes by their names, each once; all without any. Raises InputError."""
     from kscale.network import proxies
 
     found = proxies.found()
@@ -161,7 +162,8 @@ def _numbers(text: str, field: str) -> list[int]:
     return sorted({int(word) for word in words})
 
 
-def _options(backend: str | None, cache: str | None, others: tuple[str, ...]) -> dict[str, str]:
+def options_given(backend: str | None, cache: str | None, others: tuple[str, ...]) -> dict[str, str]:
+    """Return the choices of ``--backend``, ``--cache`` and ``--option``, by the option's name. Raises InputError."""
     found = {name: choice for name, choice in (("backend", backend), ("cache", cache)) if choice is not None}
     for word in others:
         name, equals, choice = word.partition("=")
@@ -173,7 +175,8 @@ def _options(backend: str | None, cache: str | None, others: tuple[str, ...]) ->
     return found
 
 
-def _rate(value: float, field: str) -> float:
+def rate_given(value: float, field: str) -> float:
+    """Return a rate. Raises InputError where it is negative, or no number."""
     if not 0 <= value <= 1e12:
         raise InputError(f"is {value:g}", field=field, expected="0 or more, per second")
     return value
@@ -281,7 +284,7 @@ def path(
     from kscale.network.curve import MOST_ENDPOINTS, MOST_SERVICES
     from kscale.network.ports import Ports
 
-    chosen = _modes((mode,))[0]
+    chosen = modes_named((mode,))[0]
     packets = (*proxies.PACKETS, "later")
     if packet not in packets:
         problem = f"there is no '{packet}'{nearest(packet, packets)}"
@@ -293,7 +296,7 @@ def path(
         services, endpoints, node_port=packet == proxies.NODE_PORT, affinity=packet.startswith("affinity")
     )
     known = numbers.read(parameters, proxies.parameters()) if parameters is not None else proxies.parameters()
-    case = proxies.case(chosen, ports, _options(backend, cache, option), known, connections=connections)
+    case = proxies.case(chosen, ports, options_given(backend, cache, option), known, connections=connections)
     steps = chosen.later(case) if packet == "later" else chosen.first(case, packet)
     assert steps is not None, "every service port has endpoints, and what the packet needs"
     rows = [*steps.listing(), ("in all", "", None, steps.mean_us)]

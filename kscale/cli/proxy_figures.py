@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,12 +22,15 @@ from kscale.report import style
 #: A mode has a colour, and each of its variants a line.
 _COLOURS = (style.BLUE, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.RED)
 _LINES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 1.6, 1.2, 1.6)))
+#: An axis with fewer powers of ten begins at one more.
+_FEW_POWERS = 3
 _HIGH, _LEGEND_ROW, _PANEL = 300, 17, 340
 
 
-def write(out: Path, frame: pl.DataFrame, parameters: str) -> None:
+def write(out: Path, frame: pl.DataFrame, parameters: str, advice: str = "", now: int = 0) -> None:
     """Write the folder ``out``; files of the same names are replaced, each when it is whole.
 
+    ``advice`` is written beside the table, where there is one; ``now`` is a number of Services that figures mark.
     Raises InputError where the name is taken by a file, MachineError where it cannot be written.
     """
     if out.exists() and not out.is_dir():
@@ -39,7 +43,9 @@ def write(out: Path, frame: pl.DataFrame, parameters: str) -> None:
             frame.write_csv(aside / "curve.csv")
             frame.write_parquet(aside / "curve.parquet")
             (aside / "parameters.json").write_text(parameters, encoding="utf-8")
-            for name, svg in figures(frame).items():
+            if advice:
+                (aside / "advice.json").write_text(advice, encoding="utf-8")
+            for name, svg in figures(frame, now).items():
                 (aside / f"{name}.svg").write_text(svg, encoding="utf-8")
             for path in sorted(aside.iterdir()):
                 path.replace(out / path.name)
@@ -47,21 +53,43 @@ def write(out: Path, frame: pl.DataFrame, parameters: str) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def figures(frame: pl.DataFrame) -> dict[str, str]:
-    """Return every figure as an SVG that stands alone, by name: for the first number of endpoints."""
-    endpoints = int(frame["endpoints"][0])
+def figures(frame: pl.DataFrame, now: int = 0) -> dict[str, str]:
+    """Return every figure as an SVG that stands alone, by name: for the first number of endpoints.
+
+    ``now`` is a number of Services that is marked; 0 marks none.
+    """
+    endpoints = float(frame["endpoints"][0])
     frame = frame.filter(pl.col("endpoints") == endpoints)
-    of = f"{endpoints:,} endpoint{'' if endpoints == 1 else 's'} each"
-    found = {}
+    of = f"{round(endpoints, 1):,g} endpoint{'' if endpoints == 1 else 's'} each"
+    found, looks = {}, _looks(frame)
     with style.style():
-        for name, title, draw in (
-            ("first-packet", f"First packet of a connection: median, and 1 to 99 of 100; Services with {of}", _packets),
-            ("syncs", f"CPU time to write everything, and to write one change; Services with {of}", _syncs),
-            ("cores", f"CPU of a node at the rates given; Services with {of}", _cores),
-            ("memory", f"Memory in the kernel, and of the program that writes there; Services with {of}", _memory),
+        for name, title, draw, columns in (
+            ("first-packet", "First packets: median, and 1 to 99 of 100", _packets, ("first_us_p01", "first_us_p99")),
+            ("syncs", "CPU time of syncs", _syncs, ("full_sync_s", "change_sync_s")),
+            ("cores", "CPU of a node at the rates given", _cores, ("cores", "cores_sync")),
+            ("memory", "Memory", _memory, ("kernel_bytes", "client_peak_bytes")),
         ):
-            found[name] = style.with_title(style.to_svg(draw(frame), name), title)
+            title = f"{title}; {of}"
+            figure = draw(frame, _telling(frame, looks, columns))
+            for axes in figure.axes if now else ():
+                _mark(axes, now)
+            found[name] = style.with_title(style.to_svg(figure, name), title)
     return found
+
+
+def overview(frame: pl.DataFrame) -> str:
+    """Return one figure of what Services cost as an SVG: first packets, and to write everything.
+
+    ``frame`` has one number of endpoints, and one variant of each mode.
+    """
+    looks = _looks(frame)
+    with style.style():
+        figure, (left, right) = _sheet(looks, 2)
+        _bands(left, frame, looks)
+        _scales(left, "first packet: median, and 1 to 99 of 100", lambda value: _seconds(value * 1e-6))
+        _lines(right, frame, "full_sync_s", looks, "s")
+        right.texts[0].set_text("to write everything, CPU")
+        return style.with_title(style.to_svg(figure, "proxy-curve"), "What Services cost in each mode of kube-proxy")
 
 
 def _looks(frame: pl.DataFrame) -> dict[str, tuple[str, Any]]:
@@ -74,9 +102,20 @@ def _looks(frame: pl.DataFrame) -> dict[str, tuple[str, Any]]:
     return looks
 
 
-def _sheet(frame: pl.DataFrame, panels: int) -> tuple[Figure, list[Axes], dict[str, tuple[str, Any]]]:
-    """Return a drawing with panels side by side above a legend of all variants."""
-    looks = _looks(frame)
+def _telling(
+    frame: pl.DataFrame, looks: dict[str, tuple[str, Any]], columns: Sequence[str]
+) -> dict[str, tuple[str, Any]]:
+    """Return the looks of variants that differ: an option that has no part in what is drawn would hide its like."""
+    values = {name: frame.filter(pl.col("variant") == name).select(columns) for name in looks}
+    told: dict[str, tuple[str, Any]] = {}
+    for name, look in looks.items():
+        if not any(looks[other][0] == look[0] and values[other].equals(values[name]) for other in told):
+            told[name] = look
+    return told
+
+
+def _sheet(looks: dict[str, tuple[str, Any]], panels: int) -> tuple[Figure, list[Axes]]:
+    """Return a drawing with panels side by side above a legend of the variants."""
     rows = -(-len(looks) // 4)
     figure = style.canvas(True, _HIGH + 46 + _LEGEND_ROW * rows)
     w, h = figure.get_size_inches() * 72
@@ -87,7 +126,7 @@ def _sheet(frame: pl.DataFrame, panels: int) -> tuple[Figure, list[Axes], dict[s
         handles=handles, loc="lower left", bbox_to_anchor=(0.05, 2 / h), ncols=4, frameon=False, fontsize=9.5,
         labelcolor=style.MUTED, handlelength=2.6, borderaxespad=0, labelspacing=0.35,
     )  # fmt: skip
-    return figure, axes, looks
+    return figure, axes
 
 
 def _lines(axes: Axes, frame: pl.DataFrame, column: str, looks: dict[str, tuple[str, Any]], unit: str) -> None:
@@ -101,12 +140,26 @@ def _scales(axes: Axes, label: str, write: Callable[[float], str]) -> None:
     """Give axes log scales with plain numbers."""
     axes.set_xscale("log")
     axes.set_yscale("log")
+    low, high = np.log10(axes.get_ylim())
+    if np.floor(high) - np.ceil(low) + 1 < _FEW_POWERS:
+        axes.set_ylim(bottom=10 ** np.floor(low))
     axes.set_xlabel("service ports")
     axes.text(0, 1.01, label, transform=axes.transAxes, fontsize=10, color=style.MUTED, va="bottom")
     for axis, form in ((axes.xaxis, style.short), (axes.yaxis, write)):
         axis.set_major_locator(LogLocator(10, numticks=12))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(_formatter(form)))
+
+
+def _mark(axes: Axes, now: int) -> None:
+    """Draw where a cluster is today; its Services may have several ports."""
+    axes.set_xlabel("Services")
+    axes.axvline(now, color=style.MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+    left = np.log10(now) < np.log10(axes.get_xlim()).mean()
+    axes.annotate(
+        f"{now:,} now", (now, 1), xycoords=("data", "axes fraction"), xytext=(4 if left else -4, -2),
+        textcoords="offset points", ha="left" if left else "right", va="top", fontsize=9.5, color=style.MUTED,
+    )  # fmt: skip
 
 
 def _formatter(form: Callable[[float], str]) -> Callable[[float, int], str]:
@@ -121,8 +174,15 @@ def _seconds(value: float) -> str:
     return f"{value:g} s"
 
 
-def _packets(frame: pl.DataFrame) -> Figure:
-    figure, (axes,), looks = _sheet(frame, 1)
+def _packets(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (axes,) = _sheet(looks, 1)
+    _bands(axes, frame, looks)
+    _scales(axes, "time, one way", lambda value: _seconds(value * 1e-6))
+    return figure
+
+
+def _bands(axes: Axes, frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> None:
+    """Draw the first packet's median of every variant, and the band around that of each mode."""
     for variant in _usual(looks):
         rows = frame.filter(pl.col("variant") == variant)
         axes.fill_between(
@@ -131,8 +191,6 @@ def _packets(frame: pl.DataFrame) -> Figure:
     for variant, (colour, line) in looks.items():
         rows = frame.filter(pl.col("variant") == variant)
         axes.plot(rows["services"], rows["first_us_p50"], color=colour, linestyle=line)
-    _scales(axes, "time, one way", lambda value: _seconds(value * 1e-6))
-    return figure
 
 
 def _usual(looks: dict[str, tuple[str, Any]]) -> Sequence[str]:
@@ -140,11 +198,11 @@ def _usual(looks: dict[str, tuple[str, Any]]) -> Sequence[str]:
     return list({colour: name for name, (colour, _) in reversed(looks.items())}.values())
 
 
-def _syncs(frame: pl.DataFrame) -> Figure:
-    figure, (left, right), looks = _sheet(frame, 2)
+def _syncs(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (left, right) = _sheet(looks, 2)
     _lines(left, frame, "full_sync_s", looks, "s")
     _lines(right, frame, "change_sync_s", looks, "s")
-    for axes, words in ((left, "everything"), (right, "one change")):
+    for axes, words in ((left, "to write everything"), (right, "to write one change")):
         axes.texts[0].set_text(words)
     low = min(axes.get_ylim()[0] for axes in (left, right))
     high = max(axes.get_ylim()[1] for axes in (left, right))
@@ -153,8 +211,8 @@ def _syncs(frame: pl.DataFrame) -> Figure:
     return figure
 
 
-def _cores(frame: pl.DataFrame) -> Figure:
-    figure, (left, right), looks = _sheet(frame, 2)
+def _cores(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (left, right) = _sheet(looks, 2)
     packets = frame.with_columns(packets=pl.col("cores_first") + pl.col("cores_later"))
     syncs = frame.with_columns(syncs=pl.col("cores_sync") + pl.col("cores_periodic"))
     _lines(left, packets, "packets", looks, "for packets, cores")
@@ -162,10 +220,13 @@ def _cores(frame: pl.DataFrame) -> Figure:
     return figure
 
 
-def _memory(frame: pl.DataFrame) -> Figure:
-    figure, (left, right), looks = _sheet(frame, 2)
+def _memory(frame: pl.DataFrame, looks: dict[str, tuple[str, Any]]) -> Figure:
+    figure, (left, right) = _sheet(looks, 2)
     _lines(left, frame, "kernel_bytes", looks, "")
     _lines(right, frame, "client_peak_bytes", looks, "")
-    for axes, words in ((left, "in the kernel, bytes"), (right, "of the program at its peak, bytes")):
+    for axes, words in (
+        (left, "in the kernel, bytes"),
+        (right, "of the program that writes there, at its peak, bytes"),
+    ):
         axes.texts[0].set_text(words)
     return figure

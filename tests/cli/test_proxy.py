@@ -9,7 +9,8 @@ import json
 import polars as pl
 import pytest
 
-from kscale.network import parameters, proxies
+from kscale.cli import proxy_figures
+from kscale.network import curve, parameters, proxies
 
 FEW = ("proxy", "curve", "--services", "10:1000", "--points", "3", "--endpoints", "2")
 
@@ -78,11 +79,23 @@ def test_the_folder_has_the_table_the_parameters_and_figures(cli, tmp_path):
     assert frame.height == 33 and pl.read_csv(tmp_path / "made" / "curve.csv").columns == frame.columns
     for name in figures:
         text = (tmp_path / "made" / name).read_text()
-        assert text.startswith("<?xml") and "service ports" in text and "nftables cold" in text
+        assert text.startswith("<?xml") and "service ports" in text and "userspace" in text
+        # Variants that nothing in a figure tells apart are one line there.
+        assert ("nftables cold" in text) == (name in ("cores.svg", "first-packet.svg"))
     before = {name: (tmp_path / "made" / name).read_bytes() for name in figures}
     assert cli(*FEW, "--out", "made").code == 0  # again: the same files
     assert before == {name: (tmp_path / "made" / name).read_bytes() for name in figures}
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == names
+
+
+def test_one_figure_of_the_modes_has_two_panels_and_no_mark():
+    modes = [proxies.found()[name] for name in ("iptables", "nftables")]
+    frame = curve.curve([10, 1_000, 100_000], [10], modes).filter(pl.col("variant") == pl.col("mode"))
+    text = proxy_figures.overview(frame)
+    for words in ("first packet: median, and 1 to 99 of 100", "to write everything, CPU", ">nftables<", "1 ms", "10 s"):
+        assert words in text
+    assert text.count(">service ports<") == 2 and " now<" not in text and "userspace" not in text
+    assert proxy_figures.overview(frame) == text
 
 
 def test_parameters_are_read(cli, tmp_path):

@@ -26,8 +26,8 @@ from kscale.network.proxies.common.rows import SHARED
 
 __all__ = [
     "AFFINITY_NEW", "AFFINITY_STUCK", "HIT", "NODE_PORT", "OTHER", "PACKETS",
-    "Case", "Change", "Memory", "Mode", "Option", "Path", "Programming", "Step", "Structure", "Versions",
-    "case", "found", "parameters",
+    "Case", "Change", "Memory", "Mode", "Option", "Path", "Platform", "Programming", "Since", "Step", "Structure",
+    "Versions", "case", "found", "parameters",
 ]  # fmt: skip
 
 #: First packets of connections: to a ClusterIP, to an address that is no Service's, to a node port, to a ClusterIP with
@@ -177,6 +177,7 @@ class Versions:
         removed: from here on there is no such mode.
         fallback: the mode that takes its place where the node lacks what it needs.
         fallback_until: from here on kube-proxy ends with an error instead.
+        kernel: the oldest Linux kernel, as (major, minor), on which kube-proxy runs it.
         source: of these.
     """
 
@@ -188,6 +189,7 @@ class Versions:
     removed: tuple[int, int] | None = None
     fallback: str = ""
     fallback_until: tuple[int, int] | None = None
+    kernel: tuple[int, int] | None = None
 
     def status(self, version: tuple[int, int]) -> str:
         """Return ``available``, ``deprecated``, ``gated``, ``off`` or ``removed`` for a version of Kubernetes."""
@@ -203,6 +205,35 @@ class Versions:
             return policy
         known = self.fallback and self.fallback_until is not None and version < self.fallback_until
         return self.fallback if known else "error"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What a node runs: versions of Kubernetes and of its Linux kernel, as (major, minor).
+
+    Without others said, those of the sources that modes were read from, and of Ubuntu 24.04.
+    """
+
+    kubernetes: tuple[int, int] = (1, 34)
+    kernel: tuple[int, int] = (6, 8)
+
+
+@dataclass(frozen=True)
+class Since:
+    """An option of a mode is another one from a version on; of several rows about an option the last one holds.
+
+    Attributes:
+        what: whose version, ``kubernetes`` or ``kernel``.
+        version: the first with it, as (major, minor).
+        option, choice: what is so from here on.
+        source: where that is from.
+    """
+
+    what: str
+    version: tuple[int, int]
+    option: str
+    choice: str
+    source: str
 
 
 class Later(Protocol):
@@ -231,6 +262,7 @@ class Mode:
         min_sync: name of the parameter for ``minSyncPeriod``: syncs are at least so far apart.
         resync: name of the parameter for the time after which it is all looked at or written again.
         variants: choices that a curve shows beside each other.
+        since: options that follow from what a node runs, in the order of versions.
     """
 
     name: str
@@ -247,6 +279,11 @@ class Mode:
     min_sync: str
     resync: str
     variants: tuple[Mapping[str, str], ...] = ({},)
+    since: tuple[Since, ...] = ()
+
+    def suiting(self, platform: Platform) -> dict[str, str]:
+        """Return the options that follow from what a node runs."""
+        return {row.option: row.choice for row in self.since if getattr(platform, row.what) >= row.version}
 
     def chosen(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return a choice for every option. Raises InputError where an option or a choice is unknown."""

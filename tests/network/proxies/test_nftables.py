@@ -71,6 +71,8 @@ def test_syncs_are_the_fitted_forms() -> None:
     assert chains.incremental_s - cost.incremental_s == pytest.approx(5.5e-6 * 1e4 + 6.6e-6 * 2e4)
     old = NFTABLES.programming(case(10_000, 2, kernel="old"), Change())
     assert 3 <= old.full_s / cost.full_s <= 4
+    # One change is no long transaction.
+    assert old.incremental_s == cost.incremental_s
     many = NFTABLES.programming(case(10_000, 2), Change(services=101))
     assert many.incremental_s - cost.incremental_s == pytest.approx(100 * (7e-5 + 2 * 4.6e-5))
 
