@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kscale import controllers, joining
+from kscale.controllers.common.addresses import Ranges
 from kscale.controllers.common.bounds import Bounds
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
@@ -47,6 +48,7 @@ class Cast:
         script: what is done to the objects while the run goes on.
         limited: whether clients' rate limits and worker counts hold.
         left_out: names of controllers that are not at work.
+        ranges: what Services get their addresses and node ports out of.
     """
 
     workloads: Workloads = field(default_factory=Workloads)
@@ -57,6 +59,7 @@ class Cast:
     limited: bool = True
     script: Script | None = None
     left_out: frozenset[str] = frozenset()
+    ranges: Ranges = field(default_factory=Ranges)
 
 
 def columns() -> list[Addition]:
@@ -89,6 +92,7 @@ class Living:
         self.world.nodes, self.world.template_descriptions = building.nodes, building.templates
         filling.fill(cluster, building.templates, nodes=building.nodes)
         joining.fill(cluster, building.templates, building.nodes)
+        self._set_ranges(cast.ranges)
         self._surroundings = Surroundings(cluster, building.templates)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
@@ -100,6 +104,11 @@ class Living:
         self.history = History(self.world)
         self._take(cast.workloads.made)
         self.bounds = Bounds(self.world)
+
+    def _set_ranges(self, ranges: Ranges) -> None:
+        addresses, ports, cluster = ranges.address_band(), ranges.port_band(), self.cluster
+        cluster.cluster_service_first[0], cluster.cluster_service_addresses[0] = addresses.first, addresses.size
+        cluster.cluster_node_port_first[0], cluster.cluster_node_ports[0] = ports.first, ports.size
 
     def _take(self, made: list[Made]) -> None:
         """Make the objects that were read, and tell who is of whom."""

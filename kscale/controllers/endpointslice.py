@@ -13,6 +13,7 @@ import numpy as np
 
 from kscale.controllers.common import services
 from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
+from kscale.controllers.common.service_manifest import ANYWHERE, FAMILIES
 from kscale.controllers.common.services import SERVICE, endpoints_of
 from kscale.engine import members
 from kscale.engine.kinds import Kind
@@ -29,7 +30,7 @@ READY, SERVING, TERMINATING = 1, 2, 4
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 COLUMNS = {
-    "service": services.TABLE,
+    **services.TABLES,
     "endpointslice": NewTable(
         "An EndpointSlice.",
         (
@@ -93,7 +94,7 @@ class _Groups:
 def _groups(world: World, keys: Rows) -> _Groups:
     cluster = world.cluster
     families = cluster.service_families[cluster.object_row[keys]]
-    place, type_ = np.nonzero((families[:, None] >> np.arange(len(services.FAMILIES))) & 1)
+    place, type_ = np.nonzero((families[:, None] >> np.arange(len(FAMILIES))) & 1)
     return _Groups(place, type_)
 
 
@@ -106,10 +107,10 @@ def _wanted(world: World, keys: Rows, groups: _Groups) -> tuple[Wanted, Rows]:
     counts = (ready & ~going) | (cluster.service_publish_not_ready[rows[place]] != 0)
     state = counts * READY + ready * SERVING + going * TERMINATING
     zone = cluster.node_zone[cluster.pod_node[pods]]
-    hint = np.where(cluster.service_traffic_distribution[rows[place]] != services.ANYWHERE, zone, -1)
+    hint = np.where(cluster.service_traffic_distribution[rows[place]] != ANYWHERE, zone, -1)
     # A Service of two families has each of its pods twice.
     each, group = [], []
-    for family in range(len(services.FAMILIES)):
+    for family in range(len(FAMILIES)):
         found = groups.of(place, np.full(len(place), family))
         each.append(np.flatnonzero(found >= 0))
         group.append(found[found >= 0])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
 from kscale.engine import selected
-from kscale.engine.objects import RUNNING_PHASE
+from kscale.engine.objects import PENDING, RUNNING_PHASE
 from kscale.engine.selected import Holders, Selected
 from tests.controllers.services import endpoints, one, pods_made, selecting
 from tests.controllers.world import Hand
@@ -77,7 +77,9 @@ def test_packing_all_groups_at_once_is_packing_each(groups: list[Group], most: i
 
 #: What may happen to the world: (what, which).
 event = st.tuples(
-    st.sampled_from(["new", "new", "ready", "unready", "delete", "gone", "finish", "service", "ports", "publish"]),
+    st.sampled_from(
+        ["new", "new", "ready", "unready", "delete", "gone", "finish", "service", "ports", "publish", "address"]
+    ),
     st.integers(0, 11),
 )
 
@@ -97,6 +99,11 @@ def happen(hand: Hand, what: str, which: int) -> None:
             hand.stopped(going[which % len(going)])
     elif what == "finish" and running:
         hand.finish(running[which % len(running)])
+    elif what == "address":
+        waiting = [pod for pod in pods if cluster.life_phase[pod] == PENDING]
+        if waiting:
+            hand.bind(waiting[which % len(waiting)], which % 3)
+            hand.change(waiting[which % len(waiting)], addressed=1)
     elif what == "service":
         name = f"s{len(hand.world.names)}"
         hand.make("Service", name, selection=which % 4 - 1, ports=which % 3, traffic_distribution=which % 2)
@@ -112,7 +119,7 @@ def expected(hand: Hand, service: int) -> list[tuple[int, bool, bool]]:
         (int(cluster.pod_trace_row[pod]), bool(cluster.life_ready[pod]), bool(cluster.life_deleted_us[pod] >= 0))
         for pod in hand.pods()
         if selection >= 0 and hand.world.selections[selection][cluster.pod_template[pod]]
-        and cluster.life_phase[pod] == RUNNING_PHASE
+        and cluster.life_phase[pod] in (PENDING, RUNNING_PHASE) and cluster.life_addressed[pod]
     ]  # fmt: skip
 
 
