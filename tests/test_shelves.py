@@ -22,6 +22,7 @@ from kscale.controllers import Controller
 from kscale.engine.members import COLUMNS as MEMBERS
 from kscale.engine.pods import RUNNING
 from kscale.kernels import parameters, plain, plain_form
+from kscale.network.proxies import Mode
 from kscale.scheduler import plugins
 from kscale.scheduler.configuration import UPSTREAM, ProfileConfiguration
 from kscale.scheduler.plugins import Plugin
@@ -36,7 +37,7 @@ from tests.objects import random_simulation
 TESTS = Path(__file__).parent
 SHELVES = {
     "kscale.scheduler.plugins": Plugin, "kscale.traces": Reader, "kscale.state.schema": Column,
-    "kscale.controllers": Controller,
+    "kscale.controllers": Controller, "kscale.network.proxies": Mode,
 }  # fmt: skip
 #: The arguments of each kernel of a plug-in, before its columns.
 OWN = {
@@ -88,7 +89,7 @@ def name_of(value: Any) -> str:
 
 @pytest.mark.parametrize("package", SHELVES)
 def test_no_shelf_is_empty(package: str) -> None:
-    assert len(leaves(package)) >= (4 if package == "kscale.controllers" else 5)
+    assert len(leaves(package)) >= (4 if package in ("kscale.controllers", "kscale.network.proxies") else 5)
 
 
 @pytest.mark.parametrize(("package", "leaf"), LEAVES, ids=name_of)
@@ -105,7 +106,9 @@ def test_a_leaf_declares_is_documented_and_has_its_test(package: str, leaf: Modu
     assert "def test_" in test.read_text()
 
 
-@pytest.mark.parametrize("package", ["kscale.scheduler.plugins", "kscale.traces", "kscale.controllers"])
+@pytest.mark.parametrize(
+    "package", ["kscale.scheduler.plugins", "kscale.traces", "kscale.controllers", "kscale.network.proxies"]
+)
 def test_names_are_unique_across_a_shelf(package: str) -> None:
     names = [v.name for leaf in leaves(package) for v in vars(leaf).values() if isinstance(v, SHELVES[package])]
     assert sorted(names) == sorted(set(names))

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 _ABOUT = "A Kubernetes cluster simulated as columns of numbers."
-_GROUPS = {"trace": "Look at, convert and make workload traces."}
+_GROUPS = {
+    "trace": "Look at, convert and make workload traces.",
+    "proxy": "What kube-proxy writes into a node, and what that costs.",
+}
 _HELP = ("-h", "--help")
 
 
@@ -145,6 +148,27 @@ COMMANDS = (
         "kscale.cli.trace:template",
         "Write an example file in kscale's own format.",
         ("kscale trace template pods.csv", "kscale trace template nodes.csv --kind nodes"),
+    ),
+    Command(
+        "proxy curve",
+        "kscale.cli.proxy:curve",
+        "What kube-proxy costs by the number of Services.",
+        (
+            "kscale proxy curve",
+            "kscale proxy curve --services 1000,5000,30000 --endpoints 1,50 --mode nftables --mode iptables -o csv",
+            "kscale proxy curve --mode ipvs --option scheduler=lc --connections-rate 20000 -o wide",
+            "kscale proxy curve --out proxies  # then open proxies/first-packet.svg",
+            "kscale proxy curve --parameters proxies/parameters.json",
+        ),
+    ),
+    Command(
+        "proxy path",
+        "kscale.cli.proxy:path",
+        "What a packet passes, step by step, in one mode.",
+        (
+            "kscale proxy path --mode iptables --services 10000",
+            "kscale proxy path --mode nftables --packet affinity-new --endpoints 50 -o json",
+        ),
     ),
     Command(
         "schema",

@@ -1,0 +1,1 @@
+"""What several modes of kube-proxy share."""
