@@ -130,17 +130,17 @@ def _stated_ports(wishes: list[_Wish], taken: set[int]) -> None:
                 wish.node[port.name] = port.asked
             else:
                 wish.refuse(PORT_TAKEN)
-    for wish in wishes:
+    checking = [wish for wish in wishes if _checks(wish) and wish.of.asked_health]
+    for wish in checking:
         asked = wish.of.asked_health
-        if _checks(wish) and asked:
-            if asked in taken or asked in claimed:
-                wish.refuse(PORT_TAKEN)
-            else:
-                claimed[asked] = wish
-                wish.health = asked
+        if asked in taken or asked in claimed:
+            wish.refuse(PORT_TAKEN)
+        else:
+            claimed[asked] = wish
+            wish.health = asked
     # What was asked for is not drawn in this pass, granted or not.
     taken.update(port.asked for wish in wishes for port in wish.of.ports if port.asked)
-    taken.update(wish.of.asked_health for wish in wishes if wish.of.asked_health and wish.of.type == "LoadBalancer")
+    taken.update(wish.of.asked_health for wish in checking)
 
 
 def _drawn_ports(wishes: list[_Wish], taken: set[int], ports: Range) -> None:
