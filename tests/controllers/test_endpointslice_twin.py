@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
+from kscale.controllers.common.service_manifest import SAME_NODE
 from kscale.engine import selected
 from kscale.engine.objects import PENDING, RUNNING_PHASE
 from kscale.engine.selected import Holders, Selected
@@ -106,7 +107,7 @@ def happen(hand: Hand, what: str, which: int) -> None:
             hand.change(waiting[which % len(waiting)], addressed=1)
     elif what == "service":
         name = f"s{len(hand.world.names)}"
-        hand.make("Service", name, selection=which % 4 - 1, ports=which % 3, traffic_distribution=which % 2)
+        hand.make("Service", name, selection=which % 4 - 1, ports=which % 3, traffic_distribution=which % 3)
     elif what in ("ports", "publish") and services:
         column = {"ports": "ports", "publish": "publish_not_ready"}[what]
         hand.write(services[which % len(services)], **{column: which % 2})
@@ -136,9 +137,11 @@ def check(hand: Hand) -> None:
         assert said == [
             (serial, int(publish or (ready and not going)), int(ready), int(going)) for serial, ready, going in pods
         ]
-        by_zone = bool(hand.read(service, "traffic_distribution"))
+        close = hand.read(service, "traffic_distribution")
         for one_ in found:
-            assert one_["zone_hint"] == (cluster.node_zone[cluster.pod_node[one_["pod"]]] if by_zone else -1)
+            node = cluster.pod_node[one_["pod"]]
+            assert one_["zone_hint"] == (cluster.node_zone[node] if close and one_["ready"] else -1)
+            assert one_["node_hint"] == (node if close == SAME_NODE and one_["ready"] else -1)
         # A placeholder is of the port map of a Service without ports: it may stay beside others there.
         held = [slice_ for slice_ in slices if not endpoints(hand, slice_)]
         assert slices and max(len(endpoints(hand, slice_)) for slice_ in slices) <= 3
