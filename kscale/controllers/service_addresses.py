@@ -86,8 +86,7 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     pass_ = _kept(world, rows)
     wants_ip, wants_port, wants_health = _wants(world, rows, pass_)
     if wants_ip.any() or wants_port.any() or wants_health.any():
-        others = np.setdiff1d(world.all_of("Service"), keys)
-        others = cluster.object_row[others[cluster.object_live[others] == THERE]]
+        others = _others(world, keys)
         _give_addresses(world, keys[order], rows, pass_, wants_ip, cluster.service_cluster_ip[others])
         taken = np.concatenate([cluster.service_port_node[others].ravel(), cluster.service_health_port[others]])
         _give_ports(world, rows, pass_, wants_port, wants_health, taken)
@@ -97,6 +96,16 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
         pass_.node[refused] = kept.node[refused]
     _ask(world, keys, rows, order, before, pass_, requests)
     return requests
+
+
+def _others(world: World, keys: Rows) -> Rows:
+    """Return the rows of Services that are there and not among ``keys``."""
+    cluster = world.cluster
+    counts = cluster.object_live == THERE
+    counts[keys] = False
+    all_ = world.all_of("Service")
+    others: Rows = cluster.object_row[all_[counts[all_]]]
+    return others
 
 
 def _held(world: World, rows: Rows) -> _Pass:

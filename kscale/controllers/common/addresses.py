@@ -16,6 +16,9 @@ from kscale.state.manifests.workloads import Made
 API_SERVER = ("default", "kubernetes")
 #: The fewest addresses of a range that kube-apiserver takes (pkg/controlplane, ServiceIPRange).
 FEWEST_ADDRESSES = 8
+#: Places that are given out last: the fewest, and (what part of the range, the most) of addresses (KEP-3070) and of
+#: node ports (KEP-3668).
+LEAST_STATIC, ADDRESS_STEP, PORT_STEP = 16, (16, 256), (32, 128)
 _PORTS = re.compile(r"(\d{1,5})-(\d{1,5})", re.ASCII)
 
 
@@ -40,11 +43,11 @@ def parse_network(text: str, where: str) -> None:
 
 
 def band(size: int, step: int, most: int) -> int:
-    """Return how many places at the beginning of a range are given out last (KEP-3070, KEP-3668).
+    """Return how many places at the beginning of a range are given out last.
 
-    A ``step``-th of the range, 16 at least and ``most`` at most; none where the range has 16 places or fewer.
+    A ``step``-th of the range, ``LEAST_STATIC`` at least and ``most`` at most; none where the range has no more.
     """
-    return 0 if size <= 16 else min(max(16, size // step), most)
+    return 0 if size <= LEAST_STATIC else min(max(LEAST_STATIC, size // step), most)
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,12 @@ class Ranges:
 
 def address_band(first: int, count: int) -> Band:
     """Return the band of so many addresses; the range has two more, which nobody gets."""
-    return Band(first, count, band(count + 2, 16, 256))
+    return Band(first, count, band(count + 2, *ADDRESS_STEP))
 
 
 def port_band(first: int, count: int) -> Band:
     """Return the band of so many node ports."""
-    return Band(first, count, band(count, 32, 128))
+    return Band(first, count, band(count, *PORT_STEP))
 
 
 def check_stated(made: Iterable[Made], ranges: Ranges) -> None:

@@ -41,6 +41,8 @@ def first_claims(asked: Rows, who: Rows, taken: Rows) -> Rows:
 
     ``asked`` and ``who`` are int64 (claim,) in the order in which they come; one may claim a number twice.
     """
+    if not len(asked):
+        return np.zeros(0, bool)
     numbers, first, place = np.unique(asked, return_index=True, return_inverse=True)
     granted: Rows = (who[first][place] == who) & ~np.isin(numbers, taken)[place]
     return granted
