@@ -209,7 +209,7 @@ def test_a_range_of_any_size_costs_by_what_is_taken() -> None:
     assert lowest_free(band, np.array([256, 258, 3, 1 << 49]), 3).tolist() == [257, 259, 260]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.integers(-3, 45), max_size=50), st.integers(0, 40), st.integers(1, 40).flatmap(
         lambda size: st.tuples(st.just(size), st.integers(0, size))
@@ -262,7 +262,7 @@ def same(hand: Hand, object_: int, service: twin.Service) -> None:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(["new", "new", "write", "delete"]), st.lists(services(), min_size=1,
                 max_size=6), st.integers(0, 20)), max_size=6), st.booleans())  # fmt: skip
 def test_services_have_what_their_plain_twins_have(
