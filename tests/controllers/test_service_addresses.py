@@ -360,3 +360,12 @@ def test_a_whole_run_gives_and_takes_back() -> None:
                      "next": ip("10.96.1.3")}  # fmt: skip
     row = world_.cluster.object_row[world_.find("Service", "default", "next")]
     assert world_.cluster.service_port_node[row].tolist() == [30086]
+
+
+def test_a_run_gives_out_of_the_ranges_that_it_is_told() -> None:
+    ranges = Ranges("172.20.0.0/24", "31000-31100")
+    objects = [service("kubernetes", clusterIP="172.20.0.1"), service("edge", type="NodePort")]
+    made_ = play(objects, minutes=1, ranges=ranges)
+    world_ = made_.living.world  # type: ignore[union-attr]
+    assert value(world_, "Service", "edge", "cluster_ip") == ip("172.20.0.17")
+    assert world_.cluster.service_port_node[:2].tolist() == [[0], [31016]]
