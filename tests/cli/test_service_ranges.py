@@ -16,7 +16,7 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"},
         (["-f", "a.json", "--service-cluster-ip-range", "10.0.0.0/30"], "has 4; expected 8 addresses or more"),
         (
             ["-f", "a.json", "--service-cluster-ip-range", "here"],
-            "field '--service-cluster-ip-range': 'here' is no range",
+            "--service-cluster-ip-range': 'here' is no range",
         ),
         (["-f", "a.json", "--service-node-port-range", "9-1"], "field '--service-node-port-range': '9-1' is no range"),
         (

@@ -1,111 +1,58 @@
-"""Topology hints of one Service that shares its endpoints out, in plain Python: dicts by zone, endpoint by endpoint."""
+"""Which events on other pods may help a pod that plug-ins have turned away."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from tests.twin.cluster import Cluster
+from tests.twin.filters import NodePorts, ports_conflict
+from tests.twin.interpod import InterPodAffinity, matches_all
+from tests.twin.objects import Pod
+from tests.twin.plugin import Plugin
+from tests.twin.resources import NodeResourcesFit
+from tests.twin.spread import HARD, PodTopologySpread
+from tests.twin.volumes import NodeVolumeLimits, VolumeRestrictions, disks_conflict
 
 
-@dataclass
-class Endpoint:
-    zone: int
-    ready: bool = True
-    hint: int = -1
+@dataclass(frozen=True)
+class Event:
+    """A pod came to a node or went from it."""
+
+    pod: Pod
+    added: bool
 
 
-@dataclass
-class Slice:
-    """A slice; ``fixed`` ones change for hints alone."""
-
-    fixed: bool
-    endpoints: list[Endpoint] = field(default_factory=list)
-
-
-def ratios(nodes: list[tuple[int, int]]) -> dict[int, float]:
-    """The share of each zone, from (zone, cpu) of nodes; empty where there are no hints."""
-    if not nodes or any(zone < 0 or cpu <= 0 for zone, cpu in nodes) or len({zone for zone, _ in nodes}) < 2:
-        return {}
-    total = float(sum(cpu for _, cpu in nodes))
-    return {zone: float(sum(c for z, c in nodes if z == zone)) / total for zone in sorted({z for z, _ in nodes})}
+def concerns(cluster: Cluster, other: Pod, pod: Pod, rejectors: set[str]) -> bool:
+    """Whether a pod at rest is asked at all when another one comes to a node."""
+    if "PodTopologySpread" in rejectors and other.namespace == pod.namespace:
+        return True
+    labels = cluster.namespace_labels(other.namespace)
+    return any(term.matches(other, labels) for term in pod.affinity)
 
 
-def share(ratio: dict[int, float], slices: list[Slice]) -> bool:
-    """Set the hints of all endpoints; return whether there are any."""
-    ready = [one for slice_ in slices for one in slice_.endpoints if one.ready]
-    wanted = _allocations(ratio, len(ready))
-    if wanted is None:
-        return _clear(slices)
-    desired, most = wanted
-    have: dict[int, int] = {}
-    free, late = [slice_ for slice_ in slices if not slice_.fixed], []
-    for slice_ in slices:
-        if slice_.fixed:
-            found = _counted(slice_, have, most)
-            if found is None:
-                late.append(slice_)
-            else:
-                for zone, count in found.items():
-                    have[zone] = have.get(zone, 0) + count
-    gone_through = [one for slice_ in free + late for one in slice_.endpoints]
-    for one in gone_through:
-        one.hint = -1
-        if one.ready:
-            if one.zone < 0:
-                return _clear(slices)
-            have[one.zone] = have.get(one.zone, 0) + 1
-            one.hint = one.zone
-    gives, gets = _exchange(desired, have)
-    for one in gone_through:
-        if one.ready and gives.get(one.zone, 0) > 0:
-            getter = next((zone for zone in sorted(gets) if gets[zone] > 0), None)
-            if getter is not None:
-                one.hint = getter
-                gives[one.zone] -= 1
-                gets[getter] -= 1
-    return True
-
-
-def _clear(slices: list[Slice]) -> bool:
-    for slice_ in slices:
-        for one in slice_.endpoints:
-            one.hint = -1
+def may_help(plugin: Plugin, event: Event, pod: Pod) -> bool:
+    """Whether a plug-in that turned the pod away thinks that the event may help it."""
+    other = event.pod
+    match plugin:
+        case InterPodAffinity():
+            # It must match all terms. Their selectors of namespaces see no labels, and the anti-affinity of a pod that
+            # went is not looked at.
+            return matches_all(pod.affinity if event.added else pod.anti_affinity, other)
+        case PodTopologySpread():
+            constraints = plugin.constraints(pod, HARD)
+            return other.namespace == pod.namespace and any(c.selector.matches(other.labels) for c in constraints)
+    if event.added:
+        return False
+    match plugin:
+        case NodeResourcesFit():
+            return True
+        case NodePorts():
+            return ports_conflict(pod.ports, other.ports)
+        case VolumeRestrictions():
+            if other.namespace != pod.namespace:
+                return False
+            shared = set(pod.claims) & set(other.claims)
+            return bool(shared) or any(disks_conflict(v, w) for v in pod.volumes for w in other.volumes)
+        case NodeVolumeLimits():
+            return bool(other.claims) or any(volume.get("gcePersistentDisk") for volume in other.volumes)
     return False
-
-
-def _allocations(ratio: dict[int, float], count: int) -> tuple[dict[int, float], dict[int, int]] | None:
-    if not ratio or len(ratio) > count:
-        return None
-    desired = {zone: share_ * float(count) for zone, share_ in ratio.items()}
-    least = {zone: math.ceil(amount * (1 / 1.2)) for zone, amount in desired.items()}
-    spare = count - sum(least.values())
-    if spare < 0:
-        return None
-    return {z: max(desired[z], least[z]) for z in ratio}, {z: least[z] + spare for z in ratio}
-
-
-def _counted(slice_: Slice, have: dict[int, int], most: dict[int, int]) -> dict[int, int] | None:
-    found: dict[int, int] = {}
-    for one in slice_.endpoints:
-        if one.ready:
-            if one.hint not in most:
-                return None
-            found[one.hint] = found.get(one.hint, 0) + 1
-    return found if all(count + have.get(zone, 0) <= most[zone] for zone, count in found.items()) else None
-
-
-def _exchange(desired: dict[int, float], have: dict[int, int]) -> tuple[dict[int, int], dict[int, int]]:
-    off = {zone: have.get(zone, 0) - target for zone, target in desired.items()}
-    giving = {zone: amount for zone, amount in off.items() if amount > 0}
-    getting = {zone: -amount for zone, amount in off.items() if amount < 0}
-    gives: dict[int, int] = {}
-    gets: dict[int, int] = {}
-    while giving and getting:
-        giver = max(sorted(giving), key=lambda zone: giving[zone])
-        getter = max(sorted(getting), key=lambda zone: getting[zone])
-        surplus, need = giving[giver], getting[getter]
-        if (surplus < 1.0 and need < 1.0) or surplus < 0.5 or need < 0.5:
-            break
-        gives[giver], gets[getter] = gives.get(giver, 0) + 1, gets.get(getter, 0) + 1
-        giving[giver] -= 1.0
-        getting[getter] -= 1.0
-    return gives, gets

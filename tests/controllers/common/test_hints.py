@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.controllers.common.hints import Zones, allocations, shared_out
-from tests.twin import hints as twin
+from tests.twin import topology_hints as twin
 
 endpoint = st.builds(twin.Endpoint, st.sampled_from([0, 0, 1, 2, 3, -1]), st.sampled_from([True, True, True, False]),
                      st.integers(-1, 3))  # fmt: skip
