@@ -12,6 +12,7 @@ import polars as pl
 from kscale import controllers, joining
 from kscale.controllers.common.addresses import Ranges
 from kscale.controllers.common.bounds import Bounds
+from kscale.controllers.service_addresses import REFUSALS
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
 from kscale.engine.history import History
@@ -233,12 +234,18 @@ class Living:
         for name in ("ready", "available", "succeeded", "failed", "restarts"):
             columns[name] = cluster.columns[f"object_{name}"][there]
         columns["refused"] = [self._refused(one) for one in there.tolist()]
+        columns["refusal"] = [self._refusal(one) for one in there.tolist()]
         return pl.DataFrame(columns, schema=dtypes("objects"))
 
     def _refused(self, object_: int) -> int | None:
         table = self.world.kind_of(object_).table
         column = self.cluster.columns.get(f"{table}_refused")
         return None if column is None else int(column[self.cluster.object_row[object_]])
+
+    def _refusal(self, object_: int) -> str | None:
+        if self.world.kind_of(object_).table != "service":
+            return None
+        return REFUSALS[self.cluster.service_refusal[self.cluster.object_row[object_]]] or None
 
     def _controllers(self) -> pl.DataFrame:
         told = self.manager.reconcilers

@@ -235,7 +235,7 @@ def _ask(
         {
             "cluster_ip": after.address[places], "health_port": after.health[places],
             "port_node": after.node[places], "port_node_for": names[places], "refusal": after.refusal[places],
-            "refused": world.cluster.service_refused[rows[places]] + refused,
+            "refusals": world.cluster.service_refusals[rows[places]] + refused,
         },
         cost=0,
     )  # fmt: skip

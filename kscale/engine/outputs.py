@@ -176,6 +176,7 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("failed", pl.Int64, "Pods of it that failed.", "pods"),
         Output("restarts", pl.Int64, "Restarts of containers of its pods."),
         Output("refused", pl.Int64, "Evictions that it refused, where it is a disruption budget; else null."),
+        Output("refusal", pl.String, "Why a Service has no address or node port at the end of the run; else null."),
     ),
     "startup": (
         Output("step", pl.String, "A step of a pod's start."),

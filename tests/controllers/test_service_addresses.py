@@ -107,7 +107,7 @@ def test_addresses_come_from_the_upper_band_first() -> None:
     given_ = [hand.read(service, "cluster_ip") - FIRST for service in services]
     assert given_ == [16, 17, *range(1, 16), -1 - FIRST]
     assert [refusal(hand, service) for service in services[-2:]] == ["", "range is full"]
-    assert hand.read(services[-1], "refused") == 1
+    assert hand.read(services[-1], "refusals") == 1
 
 
 def test_an_address_comes_back_and_goes_to_who_was_refused() -> None:
@@ -369,3 +369,11 @@ def test_a_run_gives_out_of_the_ranges_that_it_is_told() -> None:
     world_ = made_.living.world  # type: ignore[union-attr]
     assert value(world_, "Service", "edge", "cluster_ip") == ip("172.20.0.17")
     assert world_.cluster.service_port_node[:2].tolist() == [[0], [31016]]
+
+
+def test_the_table_of_objects_says_why_a_service_has_no_address() -> None:
+    objects = [service(name, type="NodePort") for name in ("first", "second")]
+    made_ = play(objects, minutes=1, ranges=Ranges(ports="31000-31000"))
+    told = made_.living.tables()["objects"].filter(kind="Service")  # type: ignore[union-attr]
+    assert dict(zip(told["name"], told["refusal"], strict=True)) == {"first": None, "second": "range is full"}
+    assert told["refused"].to_list() == [None, None]

@@ -58,7 +58,7 @@ def test_what_is_not_stated_has_kubernetes_defaults(tmp_path: Path) -> None:
 
 
 def test_columns_are_those_of_the_table_that_are_not_given_out(tmp_path: Path) -> None:
-    given = {"cluster_ip", "health_port", "port_node", "port_node_for", "refusal", "refused"}
+    given = {"cluster_ip", "health_port", "port_node", "port_node_for", "refusal", "refusals"}
     assert set(columns(tmp_path)) == {column.name for column in TABLE.columns} - given
 
 

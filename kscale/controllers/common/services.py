@@ -52,7 +52,7 @@ TABLE = NewTable(
         Column("health_port", "int64", "The health check node port that it has; 0 has none.",
                path="spec.healthCheckNodePort"),
         Column("refusal", "uint8", "Why it has no address or no node port: see service_addresses; 0 is not refused."),
-        Column("refused", "int64", "How often it came to be refused."),
+        Column("refusals", "int64", "How often it came to be refused."),
         Column("external_ip", "int64", "Texts of addresses that others route to its nodes; -1 is none.", default=-1,
                dims=_EXTERNAL, path="spec.externalIPs"),
         Column("load_balancer_ip", "int64", "Texts of addresses of its load balancer; -1 is none.", default=-1,
