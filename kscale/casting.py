@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from kscale import controllers
+from kscale.controllers.common.addresses import Ranges, check_address, check_ports, check_stated
 from kscale.controllers.garbage import check_owners
 from kscale.engine.pods import UNKNOWN_START
 from kscale.errors import InputError
@@ -61,17 +62,21 @@ def read_objects(paths: Sequence[str], options: ReadOptions) -> Gathering:
 
 def stage(
     gathering: Gathering, trace: Trace | None, nodes: pl.DataFrame | None, *, limited: bool, where: str = "",
-    scenario: Scenario | None = None, seed: int = 0,
+    scenario: Scenario | None = None, seed: int = 0, ranges: Ranges | None = None,
 ) -> Staged:  # fmt: skip
     """Put objects, a trace and nodes together; nodes come from the one or the other. Raises InputError.
 
-    ``scenario`` is what is done to the objects; the seed is that of the times that it draws.
+    ``scenario`` is what is done to the objects; the seed is that of the times that it draws; ``ranges`` are what
+    Services get their addresses out of.
     """
+    ranges = ranges or Ranges()
     check_owners(gathering.workloads.made)
+    check_stated(gathering.workloads.made, ranges)
     actions: list[Action] = []
     if scenario is not None:
         actions = plan(scenario, gathering, controllers.kinds(), seed)
         _note_budgets(gathering, actions)
+        _check_services(actions, ranges)
     _note_replicas(gathering, actions)
     inventory = gathering.inventory(gathering.inputs)
     if nodes is not None and inventory.nodes:
@@ -97,6 +102,7 @@ def stage(
         inventory.workloads, inventory.wanted, inventory.pods.controllers, inventory.pods.names,
         inventory.pods.namespaces, limited, Script(actions, inventory.wanted) if scenario is not None else None,
         ordinals=inventory.ordinals,
+        ranges=ranges,
     )  # fmt: skip
     whole = replace(trace or taken.trace, format=trace.format if trace else "objects", pods=pods, specs=specs)
     return Staged(whole, taken.nodes if nodes is None else nodes, objects, cast, inventory)
@@ -128,6 +134,15 @@ def _note_replicas(gathering: Gathering, actions: Sequence[Action]) -> None:
         most = columns.get("most" if key[0] == AUTOSCALER else "replicas", 0)
         about = targets.get(key, key)
         workloads.most[about] = max(workloads.most.get(about, 0), int(most))
+
+
+def _check_services(actions: Sequence[Action], ranges: Ranges) -> None:
+    """Check that Services which a scenario makes or changes state what is in the ranges. Raises InputError."""
+    addresses, ports = ranges.address_band(), ranges.port_band()
+    for effect in (effect for action in actions for effect in action.effects):
+        if isinstance(effect, (Create, Write)) and effect.key[0] == "Service":
+            check_address(effect.columns, effect.key[1:], addresses, ranges.addresses, {})
+            check_ports(effect.columns, effect.key[1:], ports, ranges.ports, {})
 
 
 def plain_seconds(staged: Staged) -> float:

@@ -15,6 +15,8 @@ from kscale.state.tables import Cluster
 
 Rows = np.ndarray[Any, Any]
 ZONE = "topology.kubernetes.io/zone"
+#: Labels of nodes of the control plane, today's and the older one.
+CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 BUDGET, CLAIM = "PodDisruptionBudget", "PersistentVolumeClaim"
 #: What a budget that is not there allows.
 UNLIMITED = (1 << 31) - 1
@@ -28,6 +30,8 @@ def fill(cluster: Cluster, templates: Sequence[PodTemplate], nodes: NodeDescript
     zones = nodes.labels.texts(ZONE)
     numbers = {zone: number for number, zone in enumerate(sorted({zone for zone in zones if zone is not None}))}
     cluster.node_zone[: len(zones)] = [-1 if zone is None else numbers[zone] for zone in zones]
+    for label in CONTROL_PLANE:
+        cluster.node_control_plane[: len(zones)] |= [text is not None for text in nodes.labels.texts(label)]
 
 
 def fill_ordinals(cluster: Cluster, ordinals: Sequence[Ordinals]) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 
 from kscale import controllers, joining
+from kscale.controllers.common.addresses import Ranges
 from kscale.controllers.common.bounds import Bounds
+from kscale.controllers.service_addresses import REFUSALS
 from kscale.engine.clock import FREE
 from kscale.engine.growing import GrowingPods
 from kscale.engine.history import History
@@ -49,6 +51,7 @@ class Cast:
         limited: whether clients' rate limits and worker counts hold.
         left_out: names of controllers that are not at work.
         ordinals: of StatefulSets, that go by templates of their own.
+        ranges: what Services get their addresses and node ports out of.
     """
 
     workloads: Workloads = field(default_factory=Workloads)
@@ -60,6 +63,7 @@ class Cast:
     script: Script | None = None
     left_out: frozenset[str] = frozenset()
     ordinals: list[Ordinals] = field(default_factory=list)
+    ranges: Ranges = field(default_factory=Ranges)
 
 
 def columns() -> list[Addition]:
@@ -96,6 +100,7 @@ class Living:
         binding = building.kept.get("VolumeBinding")
         self._claims = joining.Claims(self.world, binding.claims) if binding is not None else None
         cluster.template_refused[: len(building.templates)] = [one.refused != "" for one in building.templates]
+        self._set_ranges(cast.ranges)
         self._surroundings = Surroundings(cluster, building.templates)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
@@ -107,6 +112,11 @@ class Living:
         self.history = History(self.world)
         self._take(cast.workloads.made)
         self.bounds = Bounds(self.world)
+
+    def _set_ranges(self, ranges: Ranges) -> None:
+        addresses, ports, cluster = ranges.address_band(), ranges.port_band(), self.cluster
+        cluster.cluster_service_first[0], cluster.cluster_service_addresses[0] = addresses.first, addresses.size
+        cluster.cluster_node_port_first[0], cluster.cluster_node_ports[0] = ports.first, ports.size
 
     def _take(self, made: list[Made]) -> None:
         """Make the objects that were read, and tell who is of whom."""
@@ -246,12 +256,18 @@ class Living:
         columns["refused_reason"] = [
             world.template_descriptions[one].refused if one >= 0 else None for one in templates
         ]
+        columns["refusal"] = [self._refusal(one) for one in there.tolist()]
         return pl.DataFrame(columns, schema=dtypes("objects"))
 
     def _refused(self, object_: int) -> int | None:
         table = self.world.kind_of(object_).table
         column = self.cluster.columns.get(f"{table}_refused")
         return None if column is None else int(column[self.cluster.object_row[object_]])
+
+    def _refusal(self, object_: int) -> str | None:
+        if self.world.kind_of(object_).table != "service":
+            return None
+        return REFUSALS[self.cluster.service_refusal[self.cluster.object_row[object_]]] or None
 
     def _controllers(self) -> pl.DataFrame:
         told = self.manager.reconcilers

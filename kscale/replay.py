@@ -13,6 +13,7 @@ import polars as pl
 
 from kscale import casting
 from kscale.casting import Staged
+from kscale.controllers.common.addresses import Ranges
 from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
 from kscale.engine.scratch import Scratch
@@ -75,6 +76,8 @@ class Plan:
     max_input: int = 2 << 30
     config: Path | None = None
     budget: Path | None = None
+    service_cluster_ip_range: str = Ranges.addresses
+    service_node_port_range: str = Ranges.ports
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
@@ -206,6 +209,7 @@ def _bring_objects(plan: Plan, work: Workload, *, given: bool) -> None:
     work.staged = casting.stage(
         gathering, trace, work.nodes if given else None, limited=plan.client_limits, where=", ".join(plan.objects),
         scenario=scenario, seed=plan.seed,
+        ranges=Ranges(plan.service_cluster_ip_range, plan.service_node_port_range),
     )  # fmt: skip
     inventory = work.staged.inventory
     work.trace, work.nodes = work.staged.trace, work.staged.nodes

@@ -21,6 +21,17 @@ def test_limits_and_zones_are_filled() -> None:
     fill(hand.cluster, [PodTemplate(), PodTemplate(life=PodLife(cpu_limit_milli=250))], nodes)
     assert hand.cluster.template_cpu_limit_milli[:3].tolist() == [0, 250, 0]
     assert hand.cluster.node_zone[:5].tolist() == [1, -1, 0, 1, -1]
+    assert not hand.cluster.node_control_plane.any()
+
+
+@pytest.mark.parametrize("label", ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"])
+def test_nodes_of_the_control_plane_are_told_by_either_label(label: str) -> None:
+    nodes = NodeDescriptions(
+        ("n0", "n1"), Labels([{ZONE: "a"}, {label: ""}]), ((),), np.zeros(2, np.int32), np.zeros(2, bool)
+    )
+    hand = Hand("endpointslice")
+    fill(hand.cluster, [PodTemplate()], nodes)
+    assert hand.cluster.node_control_plane[:3].tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ def replay(
     scenario: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     nodes: str | None = None,
     client_limits: Annotated[bool, Parameter(show_default=False)] = True,
+    service_cluster_ip_range: str = "10.96.0.0/12",
+    service_node_port_range: str = "30000-32767",
     format: str | None = None,
     policy: str = "default",
     inflate: Flag = False,
@@ -70,6 +72,10 @@ def replay(
     client_limits
         With -f: controllers have the workers and the client rate limits of kube-controller-manager. Without, they do
         all that is to be done at once.
+    service_cluster_ip_range
+        With -f: the IPv4 addresses that Services get (kube-apiserver's option; the default is kubeadm's).
+    service_node_port_range
+        With -f: the node ports that Services get (kube-apiserver's option and default).
     out
         Run folder to write; an older run folder of this name is replaced.
     format
@@ -122,7 +128,8 @@ def replay(
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
         node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
         max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
-        budget=budget,
+        budget=budget, service_cluster_ip_range=service_cluster_ip_range,
+        service_node_port_range=service_node_port_range,
     )  # fmt: skip
     return run(plan, quiet=quiet)
 
@@ -195,6 +202,11 @@ def _check_objects(plan: Plan) -> None:
     alone = {"--inflate": plan.inflate, "--ends recorded": plan.ends == "recorded",
              "--node-order": plan.node_order is not None}  # fmt: skip
     clash = next((name for name, there in alone.items() if there), None)
+    ranges = {"--service-cluster-ip-range": "service_cluster_ip_range",
+              "--service-node-port-range": "service_node_port_range"}  # fmt: skip
+    idle = next((name for name, field in ranges.items() if getattr(plan, field) != getattr(type(plan), field)), None)
+    if idle and not plan.lives:
+        raise InputError(f"{idle} says nothing without -f or --scenario, which bring Services", expected="one of these")
     if plan.lives and clash:
         raise InputError(
             f"{clash} says nothing with -f or --scenario, where kubelets start and end pods", expected="one of the two"

@@ -25,7 +25,7 @@ __all__ = ["COLUMNS", "CONTROLLER", "ENDPOINTS", "SERVICE"]
 Rows = np.ndarray[Any, Any]
 
 COLUMNS = {
-    "service": services.TABLE,
+    **services.TABLES,
     "endpoints": NewTable(
         "An Endpoints object.",
         (

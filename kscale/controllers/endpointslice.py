@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from kscale.controllers.common import services
-from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
+from kscale.controllers.common.hints import Zones, shared_out
+from kscale.controllers.common.packing import Hinting, Packed, Slices, Wanted, pack
+from kscale.controllers.common.service_manifest import ANYWHERE, FAMILIES, SAME_NODE
 from kscale.controllers.common.services import SERVICE, endpoints_of
 from kscale.engine import members
 from kscale.engine.kinds import Kind
@@ -26,10 +28,14 @@ __all__ = ["COLUMNS", "ENDPOINTSLICE", "SERVICE", "SLICE"]
 Rows = np.ndarray[Any, Any]
 #: Bits of what is said of an endpoint.
 READY, SERVING, TERMINATING = 1, 2, 4
+#: What ``_code`` gives where there is no hint.
+NO_HINT = 0
+#: The row of cpu among resources.
+_CPU = 0
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 COLUMNS = {
-    "service": services.TABLE,
+    **services.TABLES,
     "endpointslice": NewTable(
         "An EndpointSlice.",
         (
@@ -48,12 +54,16 @@ COLUMNS = {
             Column("terminating", "uint8", "1 when its pod is being deleted.",
                    path="endpoints[*].conditions.terminating"),
             Column("zone_hint", "int64", "The zone that should use it; -1 for any.", default=-1,
-                   path="endpoints[*].hints"),
+                   path="endpoints[*].hints.forZones"),
+            Column("node_hint", "int64", "The node that should use it; -1 for any.", default=-1,
+                   path="endpoints[*].hints.forNodes"),
         ),
     ),
     "node": (
         Column("zone", "int64", "Number of its zone; -1 has none.", default=-1,
                path="metadata.labels['topology.kubernetes.io/zone']"),
+        Column("control_plane", "uint8", "1 when it is labelled as one of the control plane: no share of endpoints is "
+               "its due.", path="metadata.labels['node-role.kubernetes.io/control-plane']"),
     ),
     "cluster": (
         Column("endpoints_per_slice", "int64", "--max-endpoints-per-slice of kube-controller-manager, 1 to 1000.",
@@ -93,8 +103,17 @@ class _Groups:
 def _groups(world: World, keys: Rows) -> _Groups:
     cluster = world.cluster
     families = cluster.service_families[cluster.object_row[keys]]
-    place, type_ = np.nonzero((families[:, None] >> np.arange(len(services.FAMILIES))) & 1)
+    place, type_ = np.nonzero((families[:, None] >> np.arange(len(FAMILIES))) & 1)
     return _Groups(place, type_)
+
+
+def _zone_of(world: World, pods: Rows) -> Rows:
+    return world.cluster.node_zone[world.cluster.pod_node[pods]]
+
+
+def _code(zone: Rows, by_node: Rows) -> Rows:
+    """Return a zone and whether the endpoint is for its own node as one number, as slices are compared."""
+    return (zone + 1) * 2 + by_node
 
 
 def _wanted(world: World, keys: Rows, groups: _Groups) -> tuple[Wanted, Rows]:
@@ -105,11 +124,12 @@ def _wanted(world: World, keys: Rows, groups: _Groups) -> tuple[Wanted, Rows]:
     ready, going = cluster.life_ready[pods] != 0, cluster.life_deleted_us[pods] >= 0
     counts = (ready & ~going) | (cluster.service_publish_not_ready[rows[place]] != 0)
     state = counts * READY + ready * SERVING + going * TERMINATING
-    zone = cluster.node_zone[cluster.pod_node[pods]]
-    hint = np.where(cluster.service_traffic_distribution[rows[place]] != services.ANYWHERE, zone, -1)
+    # Only ready endpoints have hints; those of topology-mode Auto depend on the slices (_hinting).
+    close = cluster.service_traffic_distribution[rows[place]] * (cluster.service_topology_auto[rows[place]] == 0)
+    hint = np.where(counts, _code(np.where(close != ANYWHERE, _zone_of(world, pods), -1), close == SAME_NODE), NO_HINT)
     # A Service of two families has each of its pods twice.
     each, group = [], []
-    for family in range(len(services.FAMILIES)):
+    for family in range(len(FAMILIES)):
         found = groups.of(place, np.full(len(place), family))
         each.append(np.flatnonzero(found >= 0))
         group.append(found[found >= 0])
@@ -141,8 +161,32 @@ def _slices(world: World, objects: Rows, group: Rows) -> Slices:
     )  # fmt: skip
     return Slices(
         group, cluster.endpointslice_ports[rows], slice_, cluster.endpoint_serial[endpoints], state,
-        cluster.endpoint_zone_hint[endpoints],
+        _code(cluster.endpoint_zone_hint[endpoints], cluster.endpoint_node_hint[endpoints] >= 0),
     )  # fmt: skip
+
+
+def _hinting(world: World, auto: Rows, wanted: Wanted, pods: Rows) -> Hinting:
+    """Return what gives the hints of groups that share their endpoints out by the cpu of zones (``auto``)."""
+    cluster = world.cluster
+    counts = np.flatnonzero(cluster.node_control_plane == 0)
+    zones = Zones.of(cluster.node_zone[counts], cluster.node_allocatable[_CPU, counts])
+    zone, ready = _zone_of(world, pods), wanted.state & READY != 0
+
+    def hinting(target: Rows, position: Rows, stays: Rows, said: Rows) -> Rows:
+        chosen = np.flatnonzero(auto[wanted.group])
+        # Slices that are created come first, then those that are written.
+        turn = np.where(target < len(stays), len(target) + target, target - len(stays))[chosen]
+        chosen = chosen[np.lexsort((position[chosen], turn, wanted.group[chosen]))]
+        stays = np.append(stays, np.zeros(int(target.max(initial=-1)) + 1, bool))
+        kept = np.where(said[chosen] >= 0, said[chosen] // 2 - 1, -1)
+        found, _ = shared_out(
+            zones, len(auto), wanted.group[chosen], zone[chosen], ready[chosen], target[chosen], stays, kept
+        )
+        hint = wanted.hint.copy()
+        hint[chosen] = _code(found, np.zeros(len(found), bool))
+        return hint
+
+    return hinting
 
 
 def _step(world: World, keys: Rows, now_us: int) -> Requests:
@@ -160,7 +204,11 @@ def _step(world: World, keys: Rows, now_us: int) -> Requests:
     objects, group = objects[~strange], group[~strange]
     by_group = np.argsort(group, kind="stable")
     objects, group = objects[by_group], group[by_group]
-    packed = pack(_slices(world, objects, group), wanted, int(cluster.cluster_endpoints_per_slice[0]))
+    auto = cluster.service_topology_auto[cluster.object_row[keys[served[groups.place]]]] != 0
+    packed = pack(
+        _slices(world, objects, group), wanted, int(cluster.cluster_endpoints_per_slice[0]),
+        _hinting(world, auto, wanted, pods) if auto.any() else None,
+    )  # fmt: skip
     _ask(world, served[groups.place], groups, keys, objects, group, packed, wanted, pods, requests)
     return requests
 
@@ -172,10 +220,11 @@ def _ask(
     """Ask for what was found: new slices first, then those that change, then those that go; a call for each."""
     cluster = world.cluster
     order = packed.order
-    state = wanted.state[order]
+    state, hint = wanted.state[order], packed.hint[order]
     values = {
         "pod": pods[order], "serial": wanted.serial[order], "ready": state & READY != 0,
-        "serving": state & SERVING != 0, "terminating": state & TERMINATING != 0, "zone_hint": wanted.hint[order],
+        "serving": state & SERVING != 0, "terminating": state & TERMINATING != 0, "zone_hint": hint // 2 - 1,
+        "node_hint": np.where(hint % 2 != 0, cluster.pod_node[pods[order]], -1),
     }  # fmt: skip
     target, there = packed.target[order], len(objects)
     # A Service that is being deleted gets no new ones: the garbage collector takes its slices away.

@@ -102,14 +102,14 @@ def fresh_life(
     pod: int, owner: int, number: int, pin: int, life_owner: Any, life_number: Any, life_pin: Any, life_phase: Any,
     life_ready: Any, life_available: Any, life_ready_us: Any, life_deleted_us: Any, life_grace_us: Any,
     life_stage: Any, life_due_us: Any, life_restarts: Any, life_exit_code: Any, life_changed: Any, life_tracked: Any,
-    object_keeps: Any,
+    life_addressed: Any, object_keeps: Any,
 ) -> None:  # fmt: skip
     """Begin a pod's life: Pending, and of this owner."""
     life_owner[pod], life_number[pod], life_pin[pod] = owner, number, pin
     life_phase[pod], life_ready[pod], life_available[pod], life_ready_us[pod] = PENDING, 0, 0, -1
     life_deleted_us[pod], life_grace_us[pod] = -1, 0
     life_stage[pod], life_due_us[pod], life_restarts[pod], life_exit_code[pod] = 0, 1 << 62, 0, 0
-    life_changed[pod] = 0
+    life_changed[pod], life_addressed[pod] = 0, 0
     life_tracked[pod] = TRACKED if owner >= 0 and object_keeps[owner] == TRACKS else LET_GO
 
 

@@ -190,6 +190,7 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("refused", pl.Int64, "Evictions that it refused, where it is a disruption budget; else null."),
         Output("refused_pods", pl.Int64, "Creations of its pods that the API server refused (FailedCreate).", "pods"),
         Output("refused_reason", pl.String, "Why the last of these creations was refused; null where none was."),
+        Output("refusal", pl.String, "Why a Service has no address or node port at the end of the run; else null."),
     ),
     "startup": (
         Output("step", pl.String, "A step of a pod's start."),

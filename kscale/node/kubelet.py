@@ -13,6 +13,7 @@ from typing import Any
 
 from kscale.composer import Composer
 from kscale.engine.clock import NEVER
+from kscale.engine.living import CHANGED
 from kscale.engine.objects import RUNNING_PHASE
 from kscale.kernels import kernel, plain
 from kscale.node import containers, starting, stopping, telling
@@ -60,13 +61,14 @@ def resume_ready(
 @kernel
 def resume_pod(
     pod: int, now_us: int, pod_template: Any, template_container_first: Any, template_container_last: Any,
-    life_stage: Any, life_phase: Any, life_ready: Any, life_ready_us: Any, life_cursor: Any, life_worker_us: Any,
+    life_stage: Any, life_phase: Any, life_ready: Any, life_ready_us: Any, life_addressed: Any, life_cursor: Any,
+    life_worker_us: Any,
 ) -> None:  # fmt: skip
     """Take a pod that ran before the run began: it is ready, and has been for long."""
     template = pod_template[pod]
     life_stage[pod], life_phase[pod], life_ready[pod], life_ready_us[pod] = READY, RUNNING_PHASE, 1, -NEVER
     life_cursor[pod] = template_container_last[template] - template_container_first[template]
-    life_worker_us[pod] = now_us
+    life_worker_us[pod], life_addressed[pod] = now_us, 1
 
 
 _ADMIT = """
@@ -137,6 +139,8 @@ else:
         if pod_bound_us[pod] + kubelet_watch_us[0] <= now_us:
             collect_when_due(pod_node[pod], now_us)
             see_pod(pod, now_us)
+            if life_addressed[pod] != 0:
+                what = {CHANGED}
         else:
             life_due_us[pod] = pod_bound_us[pod] + kubelet_watch_us[0]
     if life_stage[pod] == {MOUNTING}:
@@ -156,7 +160,7 @@ else:
             if life_stop_us[pod] <= now_us:
                 what = end_life(pod, now_us)
         else:
-            what = tell(pod, state, now_us)
+            what = what | tell(pod, state, now_us)
             set_due(pod)
 return what
 """

@@ -36,16 +36,19 @@ def clear_life(
 def see_pod(
     pod: int, now_us: int, pod_node: Any, pod_template: Any, template_container_first: Any,
     template_container_last: Any, container_image: Any, life_mark_us: Any, life_spent_us: Any, life_stage: Any,
-    life_stop_us: Any, node_call_us: Any, node_image_users: Any, node_image_used_us: Any, kubelet_call_gap_us: Any,
-    kubelet_call_burst: Any,
+    life_stop_us: Any, life_addressed: Any, template_host_network: Any, node_call_us: Any, node_image_users: Any,
+    node_image_used_us: Any, kubelet_call_gap_us: Any, kubelet_call_burst: Any,
 ) -> None:  # fmt: skip
-    """See a new pod: its first status is told, and its images are in use from now on."""
+    """See a new pod: its first status is told, and its images are in use from now on.
+
+    One on its host's network has its node's address, which stands in that status (generateAPIPodStatus of pkg/kubelet).
+    """
     node, template = pod_node[pod], pod_template[pod]
     spend(pod, SEEN, now_us, life_mark_us, life_spent_us)
     granted(node, now_us, node_call_us, kubelet_call_gap_us, kubelet_call_burst)
     for container in range(template_container_first[template], template_container_last[template]):
         use_image(node, container_image[container], 1, now_us, node_image_users, node_image_used_us)
-    life_stage[pod] = MOUNTING
+    life_stage[pod], life_addressed[pod] = MOUNTING, template_host_network[template]
     # While it mounts, this is when it looks for its volumes again.
     life_stop_us[pod] = now_us
 

@@ -9,7 +9,7 @@ from kscale.engine.living import CHANGED
 from kscale.engine.objects import RUNNING_PHASE
 from kscale.kernels import kernel
 from kscale.node.columns import BUCKETS, PLEG, READINESS
-from kscale.node.containers import DONE, RUN, spend
+from kscale.node.containers import BACKOFF, DONE, HELD_PULL, RUN, spend
 from kscale.node.limits import granted
 from kscale.node.phases import INIT_DONE, INIT_FAILED, INIT_PENDING, phase_of
 from kscale.node.starting import FINISHING, READY, STARTED
@@ -17,7 +17,7 @@ from kscale.node.stopping import stopped_at
 from kscale.state.lives import INIT, NEVER_RESTART, REGULAR
 
 #: What ``state_of`` returns: the phase, and these bits above it.
-IS_READY, IS_OVER = 8, 16
+IS_READY, IS_OVER, HAS_ADDRESS = 8, 16, 32
 
 
 @kernel
@@ -27,18 +27,26 @@ def state_of(
     life_slot_seen_us: Any, life_slot_ready_us: Any, life_slot_unready_us: Any, life_slot_code: Any,
     life_slot_restarts: Any,
 ) -> int:  # fmt: skip
-    """Return the pod's phase from what its kubelet knows now, whether it is ready, and whether it is over."""
+    """Return the pod's phase from what its kubelet knows now, whether it is ready, over, and has an address to tell.
+
+    The sandbox's address is told by the sync after the one that made it: that one goes on to the first init container,
+    or through all containers, and the next begins when the kubelet has seen what came of it.
+    """
     template = pod_template[pod]
     first, restart = template_container_first[template], template_restart[template]
     waiting, running, stopped, failed, left, ready, init = 0, 0, 0, 0, 0, 1, INIT_DONE
-    for slot in range(template_container_last[template] - first):
+    count, address = template_container_last[template] - first, 0
+    for slot in range(count):
         kind, state = container_kind[first + slot], life_slot_state[pod, slot]
+        runs = state == RUN and life_slot_seen_us[pod, slot] <= now_us
+        if kind != REGULAR or life_cursor[pod] >= count:
+            if runs or state in (BACKOFF, DONE, HELD_PULL) or life_slot_restarts[pod, slot] > 0:
+                address = HAS_ADDRESS
         if kind != REGULAR and slot >= life_cursor[pod]:
             init = INIT_FAILED if state == DONE else INIT_PENDING
             break
         if kind == INIT:
             continue
-        runs = state == RUN and life_slot_seen_us[pod, slot] <= now_us
         if not (runs and life_slot_ready_us[pod, slot] <= now_us < life_slot_unready_us[pod, slot]):
             ready = 0
         if runs:
@@ -57,7 +65,10 @@ def state_of(
         over, running = True, 0
     terminal = 1 if over and template_static[template] == 0 else 0
     phase = phase_of(restart, init, waiting, running, stopped, 0, failed, terminal)
-    return phase + (IS_READY if ready != 0 and init == INIT_DONE and not over else 0) + (IS_OVER if over else 0)
+    if phase == RUNNING_PHASE:
+        address = HAS_ADDRESS
+    is_ready = IS_READY if ready != 0 and init == INIT_DONE and not over else 0
+    return phase + is_ready + (IS_OVER if over else 0) + address
 
 
 @kernel
@@ -75,12 +86,14 @@ def count_start(pod: int, life_spent_us: Any, startup_count: Any, startup_sum_us
 @kernel
 def tell(
     pod: int, state: int, now_us: int, pod_node: Any, pod_started_us: Any, life_phase: Any, life_ready: Any,
-    life_ready_us: Any, life_stage: Any, life_call_us: Any, life_mark_us: Any, life_spent_us: Any, node_call_us: Any,
-    startup_count: Any, startup_sum_us: Any, startup_bucket: Any, kubelet_call_gap_us: Any, kubelet_call_burst: Any,
+    life_ready_us: Any, life_addressed: Any, life_stage: Any, life_call_us: Any, life_mark_us: Any, life_spent_us: Any,
+    node_call_us: Any, startup_count: Any, startup_sum_us: Any, startup_bucket: Any, kubelet_call_gap_us: Any,
+    kubelet_call_burst: Any,
 ) -> int:  # fmt: skip
     """Tell the pod's status where it changed, or wait for the call; return what changed."""
     phase, ready = state & 7, 1 if state & IS_READY != 0 else 0
-    if phase == life_phase[pod] and ready == life_ready[pod]:
+    addressed = 1 if state & HAS_ADDRESS != 0 else life_addressed[pod]
+    if phase == life_phase[pod] and ready == life_ready[pod] and addressed == life_addressed[pod]:
         life_call_us[pod] = -1
         return 0
     if life_call_us[pod] < 0:
@@ -88,7 +101,7 @@ def tell(
     if life_call_us[pod] > now_us:
         return 0
     life_call_us[pod] = -1
-    life_phase[pod] = phase
+    life_phase[pod], life_addressed[pod] = phase, addressed
     if ready != life_ready[pod]:
         life_ready[pod], life_ready_us[pod] = ready, now_us
     if phase == RUNNING_PHASE and life_stage[pod] < STARTED:

@@ -19,6 +19,7 @@ FIXED = {
     "Deployment": ("selector",),
     "Job": ("selector", "template", "completionMode"),
     "ReplicaSet": ("selector",),
+    "Service": ("clusterIP",),
     "StatefulSet": ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),
 }
 

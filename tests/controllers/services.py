@@ -38,7 +38,7 @@ def slice_made(hand: Hand, service: int, pods: list[int], *, ports: int = 1, add
     rows = np.array(pods, np.int64)
     ones = np.ones(len(pods), np.int64)
     members = {"pod": rows, "serial": hand.cluster.pod_trace_row[rows], "ready": ones, "serving": ones,
-             "terminating": 0 * ones, "zone_hint": -ones}  # fmt: skip
+             "terminating": 0 * ones, "zone_hint": -ones, "node_hint": -ones}  # fmt: skip
     columns = {"owner": one(service), "ports": one(ports), "address_type": one(address_type), "members_first": one(0),
                "members_count": one(len(pods))}  # fmt: skip
     hand.world.apply(Request(CREATE_OBJECTS, one(0), columns, "EndpointSlice", members=members), hand.now)
@@ -50,7 +50,7 @@ def endpoints(hand: Hand, slice_: int) -> list[dict[str, int]]:
     """Return the endpoints of a slice, in order."""
     cluster = hand.cluster
     rows, _ = hand.world.members.of("endpointslice", cluster.object_row[one(slice_)])
-    names = ("pod", "serial", "ready", "serving", "terminating", "zone_hint")
+    names = ("pod", "serial", "ready", "serving", "terminating", "zone_hint", "node_hint")
     return [{name: int(cluster.columns[f"endpoint_{name}"][row]) for name in names} for row in rows.tolist()]
 
 

@@ -268,3 +268,79 @@ def test_a_selector_that_was_changed_while_the_controller_was_away_is_followed()
     pods_made(hand, 2, template=1)
     hand.settle()
     assert sizes(hand, service) == [2]
+
+
+def hints(hand: Hand, service: int) -> list[int]:
+    return [one_["zone_hint"] for slice_ in hand.objects("EndpointSlice", service) for one_ in endpoints(hand, slice_)]
+
+
+def zoned(**service: int) -> tuple[Noted, int]:
+    """A service on four nodes of two zones, and one of the control plane that has none."""
+    hand = Noted(node=5)
+    selecting(hand, (0,))
+    hand.cluster.node_zone[:] = [0, 0, 1, 1, -1]
+    hand.cluster.node_control_plane[4] = 1
+    hand.cluster.node_allocatable[0, :] = 4000
+    return hand, hand.make("Service", "web", selection=0, ports=1, **service)
+
+
+def test_zones_share_endpoints_by_their_cpu() -> None:
+    hand, service = zoned(topology_auto=1)
+    pods_made(hand, 5, node=0)
+    late = pods_made(hand, 1, node=2)
+    hand.settle()
+    assert hints(hand, service) == [1, 1, 0, 0, 0, 1]
+    # Of five, each zone would need three: with two, one would have more than a fifth above its share to serve.
+    hand.ready(late[0], False)
+    hand.settle()
+    assert hints(hand, service) == [-1] * 6
+
+
+def test_the_annotation_goes_before_the_distribution_and_hints_go_with_it() -> None:
+    hand, service = zoned(topology_auto=1, traffic_distribution=1)
+    pods_made(hand, 4, node=0)
+    hand.settle()
+    assert hints(hand, service) == [1, 1, 0, 0]
+    hand.write(service, topology_auto=0)
+    assert settled(hand) == {"update": 1}
+    assert hints(hand, service) == [0, 0, 0, 0]
+    hand.write(service, topology_auto=1, traffic_distribution=0)
+    hand.cluster.node_zone[1] = -1
+    assert settled(hand) == {"update": 1}
+    assert hints(hand, service) == [-1] * 4
+
+
+def test_hints_of_slices_that_do_not_change_stay() -> None:
+    hand, service = zoned(topology_auto=1)
+    hand.cluster.cluster_endpoints_per_slice[0] = 4
+    pods_made(hand, 4, node=0)
+    hand.settle()
+    assert hints(hand, service) == [1, 1, 0, 0]
+    pods_made(hand, 2, node=2)
+    assert settled(hand) == {"create": 1}
+    assert hints(hand, service) == [1, 1, 0, 0, 0, 1]
+
+
+def test_who_prefers_its_node_has_both_hints_and_who_is_not_ready_none() -> None:
+    hand, service = zoned(traffic_distribution=2)
+    first, second = pods_made(hand, 2, node=3)
+    hand.ready(second, False)
+    hand.settle()
+    (slice_,) = hand.objects("EndpointSlice", service)
+    assert [(one_["pod"], one_["zone_hint"], one_["node_hint"]) for one_ in endpoints(hand, slice_)] == [
+        (first, 1, 3), (second, -1, -1)
+    ]  # fmt: skip
+
+
+def test_a_pod_that_waits_for_its_containers_is_an_endpoint_once_it_has_an_address() -> None:
+    hand, service = world()
+    (pod,) = pods_made(hand, 1, running=False)
+    hand.bind(pod)
+    hand.settle()
+    assert sizes(hand, service) == [0]
+    hand.change(pod, addressed=1)
+    hand.settle()
+    assert (sizes(hand, service), states(hand)) == ([1], [(0, 0, 0)])
+    hand.run(pod)
+    hand.settle()
+    assert states(hand) == [(1, 1, 0)]

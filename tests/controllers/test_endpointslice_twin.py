@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.controllers.common.packing import Packed, Slices, Wanted, pack
+from kscale.controllers.common.service_manifest import SAME_NODE
 from kscale.engine import selected
-from kscale.engine.objects import RUNNING_PHASE
+from kscale.engine.objects import PENDING, RUNNING_PHASE
 from kscale.engine.selected import Holders, Selected
 from tests.controllers.services import endpoints, one, pods_made, selecting
 from tests.controllers.world import Hand
@@ -77,7 +78,9 @@ def test_packing_all_groups_at_once_is_packing_each(groups: list[Group], most: i
 
 #: What may happen to the world: (what, which).
 event = st.tuples(
-    st.sampled_from(["new", "new", "ready", "unready", "delete", "gone", "finish", "service", "ports", "publish"]),
+    st.sampled_from(
+        ["new", "new", "ready", "unready", "delete", "gone", "finish", "service", "ports", "publish", "address"]
+    ),
     st.integers(0, 11),
 )
 
@@ -97,9 +100,14 @@ def happen(hand: Hand, what: str, which: int) -> None:
             hand.stopped(going[which % len(going)])
     elif what == "finish" and running:
         hand.finish(running[which % len(running)])
+    elif what == "address":
+        waiting = [pod for pod in pods if cluster.life_phase[pod] == PENDING]
+        if waiting:
+            hand.bind(waiting[which % len(waiting)], which % 3)
+            hand.change(waiting[which % len(waiting)], addressed=1)
     elif what == "service":
         name = f"s{len(hand.world.names)}"
-        hand.make("Service", name, selection=which % 4 - 1, ports=which % 3, traffic_distribution=which % 2)
+        hand.make("Service", name, selection=which % 4 - 1, ports=which % 3, traffic_distribution=which % 3)
     elif what in ("ports", "publish") and services:
         column = {"ports": "ports", "publish": "publish_not_ready"}[what]
         hand.write(services[which % len(services)], **{column: which % 2})
@@ -112,7 +120,7 @@ def expected(hand: Hand, service: int) -> list[tuple[int, bool, bool]]:
         (int(cluster.pod_trace_row[pod]), bool(cluster.life_ready[pod]), bool(cluster.life_deleted_us[pod] >= 0))
         for pod in hand.pods()
         if selection >= 0 and hand.world.selections[selection][cluster.pod_template[pod]]
-        and cluster.life_phase[pod] == RUNNING_PHASE
+        and cluster.life_phase[pod] in (PENDING, RUNNING_PHASE) and cluster.life_addressed[pod]
     ]  # fmt: skip
 
 
@@ -129,9 +137,11 @@ def check(hand: Hand) -> None:
         assert said == [
             (serial, int(publish or (ready and not going)), int(ready), int(going)) for serial, ready, going in pods
         ]
-        by_zone = bool(hand.read(service, "traffic_distribution"))
+        close = hand.read(service, "traffic_distribution")
         for one_ in found:
-            assert one_["zone_hint"] == (cluster.node_zone[cluster.pod_node[one_["pod"]]] if by_zone else -1)
+            node = cluster.pod_node[one_["pod"]]
+            assert one_["zone_hint"] == (cluster.node_zone[node] if close and one_["ready"] else -1)
+            assert one_["node_hint"] == (node if close == SAME_NODE and one_["ready"] else -1)
         # A placeholder is of the port map of a Service without ports: it may stay beside others there.
         held = [slice_ for slice_ in slices if not endpoints(hand, slice_)]
         assert slices and max(len(endpoints(hand, slice_)) for slice_ in slices) <= 3

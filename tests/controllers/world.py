@@ -140,7 +140,7 @@ class Hand:
     def run(self, *chosen: int, node: int = 0, ready: bool = True) -> None:
         """Bind and start pods, and make them ready, and available if their owner asks for no more."""
         for pod in chosen:
-            self.change(pod, node=node, state=RUNNING, phase=objects.RUNNING_PHASE)
+            self.change(pod, node=node, state=RUNNING, phase=objects.RUNNING_PHASE, addressed=1)
             if ready:
                 self.ready(pod)
 

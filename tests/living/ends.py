@@ -125,8 +125,7 @@ def _check_owners(world: World) -> None:
 def _check_endpoints(world: World) -> None:
     """The slices of each Service hold the pods that it selects, and say of each whether it is ready."""
     cluster, pods = world.cluster, there(world)
-    # A pod counts as having an address from when it runs.
-    pods = pods[cluster.life_phase[pods] == RUNNING_PHASE]
+    pods = pods[(cluster.life_addressed[pods] != 0) & (cluster.life_phase[pods] <= RUNNING_PHASE)]
     for service in objects(world, "Service"):
         slices = [one for one in objects(world, "EndpointSlice") if cluster.object_owner[one] == service]
         held, _ = world.members.of("endpointslice", cluster.object_row[slices])

@@ -267,3 +267,19 @@ def test_every_pod_restarts_its_own_way() -> None:
         kubelets.run(200 * SECOND)
     assert len({time for time, *_ in first.log}) > 8
     assert first.log != second.log
+
+
+def test_an_address_is_told_while_init_containers_run_and_at_once_on_the_hosts_network() -> None:
+    waiting = PodLife((ContainerLife("setup", kind=INIT, restart=ON_FAILURE, run_us=30 * SECOND), ContainerLife("web")))
+    own = PodLife((ContainerLife("web"),), host_network=True)
+    kubelets = Kubelets(waiting, own, PodLife(), nodes=1)
+    init, host, plain = (kubelets.bind(template) for template in range(3))
+    kubelets.run(5 * SECOND)
+    cluster = kubelets.cluster
+    assert cluster.life_phase[[init, host, plain]].tolist() == [0, 1, 1]
+    assert cluster.life_addressed[[init, host, plain]].tolist() == [1, 1, 1]
+    # Seen 5 ms after it was bound; others when their kubelet has looked at the runtime.
+    assert kubelets.addressed[host] == 5_000
+    assert kubelets.addressed[init] == kubelets.addressed[plain] == int(cluster.pod_started_us[plain])
+    kubelets.run(40 * SECOND)
+    assert cluster.life_ready[init] == 1

@@ -164,6 +164,7 @@ def test_kernels_and_steps_tell_the_same(
     kubelets, told = by_kernels(pods, deletions, seed, trouble)
     node, stepped = by_steps(pods, deletions, int(kubelets.cluster.node_relist_us[0]), trouble)
     assert told == stepped
+    assert kubelets.addressed == node.addressed
     for number, pod in enumerate(node.pods):
         if not pod.gone:
             restarts = [one.restarts for one in pod.containers]

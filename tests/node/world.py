@@ -70,6 +70,8 @@ class Kubelets:
         self.now, self.count, self.looks = 0, 0, 0
         #: (time, pod, what, phase, ready) of each look that changed something.
         self.log: list[tuple[int, int, int, int, int]] = []
+        #: When the address of each pod was told.
+        self.addressed: dict[int, int] = {}
 
     def call(self, function: Any, *own: Any) -> Any:
         with np.errstate(over="ignore"):
@@ -82,6 +84,7 @@ class Kubelets:
         cluster.pod_trace_row[pod], cluster.pod_template[pod], cluster.pod_node[pod] = pod, template, node
         cluster.pod_bound_us[pod], cluster.pod_started_us[pod], cluster.pod_duration_us[pod] = self.now, -1, duration_us
         cluster.life_phase[pod], cluster.life_ready[pod], cluster.life_deleted_us[pod] = 0, 0, -1
+        cluster.life_addressed[pod] = 0
         self.module.admit(pod, node, self.now, self.table)
         return pod
 
@@ -101,6 +104,9 @@ class Kubelets:
         self.looks += 1
         if what:
             self.log.append((self.now, pod, what, int(cluster.life_phase[pod]), int(cluster.life_ready[pod])))
+        if cluster.life_addressed[pod] and pod not in self.addressed:
+            assert what, "an address is told"
+            self.addressed[pod] = self.now
         if what & (HAS_FINISHED | HAS_STOPPED):
             cluster.life_due_us[pod] = NEVER
             self.module.leave(pod, self.table)

@@ -75,6 +75,7 @@ class Pod:
     begins: int = -1
     worker: int = -1
     told: tuple[int, int] = (PENDING, 0)
+    addressed: bool = False
     over: int = -1
     gone: bool = False
     stops: list[int] = field(default_factory=list)
@@ -97,6 +98,8 @@ class Node:
         self.free = 0
         self.now = 0
         self.log: list[tuple[int, int, tuple[int, int] | str]] = []
+        #: When the address of each pod was told.
+        self.addressed: dict[int, int] = {}
 
     def bind(self, life: PodLife) -> None:
         self.pods.append(Pod(life, self.now, containers=[Container(one) for one in life.containers]))
@@ -146,9 +149,20 @@ class Node:
             self._finish(number, pod)
             return
         told = (phase(pod), int(self._ready(pod)))
+        if not pod.addressed and (told[0] == RUNNING or self._answered(pod)):
+            pod.addressed, self.addressed[number] = True, self.now
         if told != pod.told:
             pod.told = told
             self.log.append((self.now, number, told))
+
+    def _answered(self, pod: Pod) -> bool:
+        """Whether the sync that made the sandbox has ended, and its kubelet has seen what came of it."""
+        over = pod.next >= len(pod.containers)
+        return any(
+            one.state in ("waiting", "done", "held") or one.restarts
+            or (one.seen and one.state in ("running", "exited"))
+            for one in pod.containers if one.life.kind != REGULAR or over
+        )  # fmt: skip
 
     def _init_failed(self, pod: Pod) -> bool:
         never = pod.life.restart_policy == NEVER_RESTART

@@ -7,7 +7,8 @@ and only what is left makes new slices. Nothing is ever moved from slice to slic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Packed:
         new_group, new_ports: of each slice that is created.
         target: of each endpoint, its slice; new slices are counted on from those that are there.
         order: endpoints in the order of their slices, and of their places in them.
+        hint: of each endpoint.
     """
 
     written: Rows
@@ -69,6 +71,7 @@ class Packed:
     new_ports: Rows
     target: Rows
     order: Rows
+    hint: Rows
 
 
 class _Packing:
@@ -207,15 +210,29 @@ def _find(wanted: Wanted, group: Rows, serial: Rows) -> Rows:
     return np.where(found, at, -1)
 
 
-def pack(slices: Slices, wanted: Wanted, most: int) -> Packed:
-    """Return what becomes of slices of at most ``most`` endpoints each."""
+#: Gives the hints of endpoints that are wanted: from the slice of each (new ones are counted on), its place there,
+#: which slices stay as they are but for hints, and what is said of each by now (-1 is not there).
+Hinting = Callable[[Rows, Rows, Rows, Rows], Rows]
+
+
+def pack(slices: Slices, wanted: Wanted, most: int, hinting: Hinting | None = None) -> Packed:
+    """Return what becomes of slices of at most ``most`` endpoints each.
+
+    ``hinting`` gives hints that depend on the slices; without it they are those of ``wanted``.
+    """
     packing = _Packing(slices, wanted, most)
     packing.walk()
     packing.fill()
     packing.hold_places()
     packing.reuse()
+    if hinting is not None:
+        there = packing.position < len(slices.slice)
+        said = np.where(there, np.append(slices.hint, -1)[np.where(there, packing.position, -1)], -1)
+        stays = ~packing.written & ~packing.deleted
+        packing.wanted = replace(wanted, hint=hinting(packing.target, packing.position, stays, said))
     packing.hint()
     order = np.lexsort((packing.position, packing.target))
     return Packed(
-        packing.written, packing.deleted, packing.ports, packing.new_group, packing.new_ports, packing.target, order
-    )
+        packing.written, packing.deleted, packing.ports, packing.new_group, packing.new_ports, packing.target, order,
+        packing.wanted.hint,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ COLUMNS = (
     Column("revision", "int64", "The revision of its owner that it was made from; -1 has none.", default=-1),
     Column("pin", "int64", "The only node that it may be bound to; -1 for any.", default=-1),
     Column("phase", "uint8", "Pending, Running, Succeeded, Failed, Unknown.", path="status.phase"),
+    Column("addressed", "uint8", "1 once its kubelet has told its address.", path="status.podIPs"),
     Column("ready", "uint8", "1 when it is ready.", path="status.conditions"),
     Column("available", "uint8", "1 when it has been ready as long as its owner asks."),
     Column("ready_us", "int64", "When it became ready, or ceased to be.", "us", default=-1),
