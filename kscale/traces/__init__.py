@@ -7,7 +7,7 @@ drops and assumes, in sentences that are shown to the user.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,6 +121,21 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What a reader knows of a trace once it has given the last of its pods; the attributes are those of ``Trace``."""
+
+    notes: tuple[str, ...] = ()
+    nodes: pl.DataFrame | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    timed: bool = True
+    node_events: pl.DataFrame | None = None
+
+
+#: Pods in portions: flat frames, all of the same columns (those of ``PODS`` without ``spec``, of ``SPECS``, resources).
+Portions = Generator[pl.DataFrame, None, Rest]
+
+
+@dataclass(frozen=True)
 class Reader:
     """One trace format.
 
@@ -130,6 +145,8 @@ class Reader:
         detects_folder: whether a folder holds the tables of this format; ``read`` then takes it as its path.
         detects: whether a file is of this format, from its path and its first bytes (decompressed, at most 64 KiB).
         read: reads pods; raises InputError on bad input.
+        portions: the same in portions, for what may be larger than memory; memory is bounded by a portion and by what
+            is alive in the trace. None where a file has to be read whole.
         stream: reads a file that may be larger than memory, with a place for its numbers; gives None where the file
             has to be read whole.
         read_nodes: reads a node list of this format, or None where the format has none.
@@ -143,3 +160,4 @@ class Reader:
     detects_folder: Callable[[Path], bool] = lambda path: False
     detects_nodes: Callable[[Path, bytes], bool] = lambda path, head: False
     stream: Callable[[Path, Options, Scratch], Trace | None] | None = None
+    portions: Callable[[Path, Options], Portions] | None = None

@@ -119,7 +119,7 @@ def test_a_preempted_pod_of_a_job_counts_as_one_that_failed() -> None:
     assert made.living.world.cluster.job_failed[job_row] == 1 and row["pods"] == 1
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+@pytest.mark.compiled
 def test_compiled_and_plain_are_equal() -> None:
     objects = [
         LOW, HIGH, HIGHER, of_class("ReplicaSet", "old", "low", cpu="900m", stop="7s", replicas=12),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from kscale.errors import InputError
 from kscale.state.alike import alike
-from kscale.traces import DEFAULT_PODS_PER_NODE, NODES, PODS, SPECS, Trace
+from kscale.traces import DEFAULT_PODS_PER_NODE, NODES, PODS, SPECS, Options, Portions, Rest, Trace
 
 #: Most pods that a trace may hold; the rows of pods are int32 in the state, and each takes about 100 bytes here.
 MAX_PODS = 100_000_000
@@ -82,6 +83,32 @@ def build(
     table = SpecTable()
     pods = conform(frame.with_columns(table.add(frame)).drop(resources(frame.columns)), PODS)
     return Trace(name, pods, table.frame(), nodes, tuple(notes), dict(dropped or {}), timed)
+
+
+def reading(name: str, portions: Callable[[Path, Options], Portions]) -> Callable[[Path, Options], Trace]:
+    """Return the ``read`` of a reader that gives portions: all of them in one trace. Raises InputError."""
+
+    def read(path: Path, options: Options) -> Trace:
+        table = SpecTable()
+        given = portions(path, options)
+        frames = [pl.DataFrame(schema=PODS)]
+        height = 0
+        while True:
+            try:
+                frame = next(given)
+            except StopIteration as end:
+                rest: Rest = end.value
+                break
+            frames.append(conform(frame.with_columns(table.add(frame)).drop(resources(frame.columns)), PODS))
+            height += frame.height
+            if height > MAX_PODS:
+                raise InputError("is too long", file=path, expected=f"at most {MAX_PODS:,} pods; kscale trace sample")
+        pods = pl.concat(frames)
+        return Trace(
+            name, pods, table.frame(), rest.nodes, rest.notes, rest.dropped, rest.timed, node_events=rest.node_events
+        )
+
+    return read
 
 
 def repeated(frame: pl.DataFrame, counts: pl.Series, limit: int) -> tuple[pl.DataFrame, pl.Series]:
