@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from kscale.cli.options import Flag, Output, Whole
+from kscale.cli.options import Flag, Output, Quiet, Whole
+from kscale.cli.progress import Reporter
 from kscale.cli.tables import show
 from kscale.cli.terminal import tell, tell_dropped
 from kscale.errors import InputError, nearest
-from kscale.traces import Options, Trace
+from kscale.traces import Options, Rest, Trace
 from kscale.traces.common import info as facts
 from kscale.traces.common import opening, writing
 from kscale.traces.common.presets import PRESETS
 from kscale.traces.common.synth import synth as make
 
 
-def tell_notes(trace: Trace) -> None:
+def tell_notes(trace: Trace | Rest) -> None:
     """Say on standard error what a reader maps, drops and assumes."""
     for note in trace.notes:
         tell(f"note: {note}", stderr=True)
@@ -83,23 +86,29 @@ def convert(
     *,
     nodes: str | None = None,
     nodes_out: Path | None = None,
+    events_out: Path | None = None,
     format: str | None = None,
     machine_unit: str | None = None,
     lenient: Flag = False,
     max_input: str = "2Gi",
+    quiet: Quiet = False,
 ) -> None:
     """Write a trace in kscale's own format: Parquet or CSV, by the ending of OUT.
+
+    Formats that are read in portions are written in portions, so that memory does not grow with the trace.
 
     Parameters
     ----------
     trace
-        Trace file.
+        Trace file, or the folder of its tables.
     out
         File to write: ``.parquet``, ``.csv`` or ``.csv.gz``.
     nodes
-        Node file or shapes to write as well.
+        Node file or shapes to write as well; the trace's own nodes where it is not given.
     nodes_out
         File for the nodes.
+    events_out
+        File for the trace's node events: what ``kscale replay --node-events`` takes.
     format
         Name of the format; found by looking where it is not given.
     machine_unit
@@ -108,14 +117,42 @@ def convert(
         Leave bad rows out and count them instead of stopping at the first.
     max_input
         Most bytes that a whole-document reader may produce.
+    quiet
+        No progress on standard error.
     """
     how = options(lenient, max_input, machine_unit)
-    if (nodes is None) != (nodes_out is None):
-        raise InputError("--nodes and --nodes-out go together", expected="both, or neither")
-    _check_outs(out, nodes_out)
-    read = opening.open_trace(trace, format, how)
-    frame = None if nodes is None else opening.read_nodes(nodes, how)
-    _write(read, out, frame, nodes_out)
+    if nodes is not None and nodes_out is None:
+        raise InputError("--nodes and --nodes-out go together", expected="both, or --nodes-out alone")
+    _check_outs(out, nodes_out, events_out)
+    given = None if nodes is None else opening.read_nodes(nodes, how)
+    with Reporter(quiet=quiet) as reporter:
+        meter = reporter.reading(trace)
+        portions = opening.portions(trace, format, replace(how, told=meter.read))
+        rest = writing.write_portions(portions, out, meter.saw, partial(_write_besides, given, nodes_out, events_out))
+    tell_notes(rest)
+    tell(f"{out}: {meter.pods:,} pods")
+    if nodes_out is not None:
+        tell(f"{nodes_out}: {_found(given, rest.nodes).height:,} nodes")
+    if events_out is not None:
+        tell(f"{events_out}: {_found(rest.node_events).height:,} node events")
+
+
+def _write_besides(given: pl.DataFrame | None, nodes_out: Path | None, events_out: Path | None, rest: Rest) -> None:
+    """Write the nodes and node events of a trace whose pods are written. Raises InputError where it has none."""
+    nodes = rest.nodes if given is None else given
+    if nodes_out is not None and nodes is None:
+        raise InputError("the trace has no nodes of its own", field="--nodes-out", expected="--nodes too")
+    if events_out is not None and rest.node_events is None:
+        raise InputError("the trace has no node events", field="--events-out", expected="a trace that has some")
+    if nodes_out is not None:
+        writing.write_nodes(_found(nodes), nodes_out)
+    if events_out is not None:
+        writing.write_node_events(_found(rest.node_events), events_out)
+
+
+def _found(*frames: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the first frame that is there."""
+    return next(frame for frame in frames if frame is not None)
 
 
 def synth(
@@ -165,28 +202,30 @@ def synth(
         raise InputError("is negative", field="--seed", expected="0 or more")
     _check_outs(out, nodes_out)
     made = make(preset, np.random.default_rng(seed), nodes=nodes, pods=pods, days=days, specs=specs, load=load)
-    _write(made, out, made.nodes, nodes_out)
+    writing.write_trace(made, out)
+    if nodes_out is not None:
+        writing.write_nodes(_found(made.nodes), nodes_out)
+    tell_notes(made)
+    tell(f"{out}: {made.pods.height:,} pods, {made.specs.height:,} distinct specs")
+    if nodes_out is not None:
+        tell(f"{nodes_out}: {_found(made.nodes).height:,} nodes")
 
 
-def _check_outs(out: Path, nodes_out: Path | None) -> None:
+def _check_outs(out: Path, nodes_out: Path | None, events_out: Path | None = None) -> None:
     """Refuse names that cannot be written to before anything is read or made. Raises InputError."""
-    for path in filter(None, (out, nodes_out)):
+    taken = {out.resolve(): "pods"}
+    writing.format_of(out)
+    for field, path, what in (("--nodes-out", nodes_out, "nodes"), ("--events-out", events_out, "node events")):
+        if path is None:
+            continue
         writing.format_of(path)
-    if nodes_out is not None and out.resolve() == nodes_out.resolve():
-        raise InputError("is the file for the pods too", file=nodes_out, field="--nodes-out", expected="another name")
+        if path.resolve() in taken:
+            other = taken[path.resolve()]
+            raise InputError(f"is the file for the {other} too", file=path, field=field, expected="another name")
+        taken[path.resolve()] = what
 
 
-def _write(trace: Trace, out: Path, nodes: pl.DataFrame | None, nodes_out: Path | None) -> None:
-    writing.write_trace(trace, out)
-    if nodes_out is not None and nodes is not None:
-        writing.write_nodes(nodes, nodes_out)
-    tell_notes(trace)
-    tell(f"{out}: {trace.pods.height:,} pods, {trace.specs.height:,} distinct specs")
-    if nodes_out is not None and nodes is not None:
-        tell(f"{nodes_out}: {nodes.height:,} nodes")
-
-
-def template(out: Path, /, *, kind: Literal["pods", "nodes"] = "pods") -> None:
+def template(out: Path, /, *, kind: Literal["pods", "nodes", "node-events"] = "pods") -> None:
     """Write an example file in kscale's own format, with a value in every column.
 
     Parameters
@@ -194,7 +233,7 @@ def template(out: Path, /, *, kind: Literal["pods", "nodes"] = "pods") -> None:
     out
         File to write: ``.parquet``, ``.csv`` or ``.csv.gz``.
     kind
-        Pods or nodes.
+        Pods, nodes or node events.
     """
     writing.write_template(out, kind)
-    tell(f"{out}: an example of {kind}; docs/traces.md describes every column")
+    tell(f"{out}: an example of {kind.replace('-', ' ')}; docs/traces.md describes every column")

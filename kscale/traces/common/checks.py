@@ -120,7 +120,7 @@ class Checker:
             self.columns(raw.columns, fields)
             return self.typed(raw, fields), count
 
-        return files.csv_pieces(self.path, parse, names)
+        return files.csv_pieces(self.path, self.options, parse, names)
 
     def _clean(self, frame: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame | None:
         """Return what ``typed`` gives of columns that have their types, or None where something is wrong."""
