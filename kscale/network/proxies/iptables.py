@@ -23,6 +23,7 @@ from kscale.network.proxies import (
 )  # fmt: skip
 from kscale.network.proxies.common import iptables_rules, memory, steps
 from kscale.network.proxies.common.iptables_rules import FIXED_NAT_CHAINS, FIXED_NAT_RULES
+from kscale.network.proxies.common.paths import FORWARD
 from kscale.network.proxies.common.rows import BENCH, BLOG, UPSTREAM
 
 _OPTIONS = (
@@ -157,7 +158,8 @@ def _first(case: Case, packet: str) -> Path | None:
     if packet != OTHER:
         found += _choice(case, packet, endpoints)
     fixed = numbers["iptables_fixed_us"] + (numbers["iptables_nft_fixed_us"] if nft else 0)
-    found.append(Step.fixed("the service's other rules, KUBE-FORWARD, KUBE-POSTROUTING", "passages", 1, fixed))
+    name = "the service's other rules, KUBE-FORWARD, KUBE-POSTROUTING"
+    found.append(Step.fixed(name, "passages", 1, fixed, hook=FORWARD))
     return Path(weights, tuple(found))
 
 
