@@ -87,7 +87,7 @@ _WRITTEN = {
 }
 _NOTE = "own: empty amounts are not stated, and count 100m cpu and 200Mi memory in scores, as in kube-scheduler."
 #: Columns that say that a file is of another format.
-_FOREIGN = {"sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
+_FOREIGN = {"vmid", "sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
 
 
 def _columns(path: Path, head: bytes) -> set[str]:
