@@ -81,7 +81,7 @@ def _pods(frame: pl.DataFrame) -> pl.DataFrame:
         end_us=end,
         cpu_milli=rounded_up(pl.col("cpu") * 1000),
         memory_bytes=rounded_up(pl.col("memory") * _GIB),
-    ).cast(_PODS)
+    ).cast(pl.Schema(_PODS))
 
 
 READER = Reader(
