@@ -74,7 +74,7 @@ NODE_FIELDS = (
 _UNTIMED = "own: the file has no arrivals; pods arrive in the order of their rows and none ends."
 _NOTE = "own: empty amounts are not stated, and count 100m cpu and 200Mi memory in scores, as in kube-scheduler."
 #: Columns that say that a file is of another format.
-_FOREIGN = {"sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
+_FOREIGN = {"vmid", "sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
 
 
 def _columns(path: Path, head: bytes) -> set[str]:
