@@ -1,7 +1,7 @@
 """Google cluster trace 2011 (clusterdata-2011-2, v2.1): a cell of Borg over 29 days, as events of tasks and machines.
 
-A folder of tables, each a folder of CSV parts without header (``task_events/part-00000-of-00500.csv.gz``); or one file of
-the table ``task_events`` by itself.
+A folder of tables, each a folder of CSV parts without header (``task_events/part-00000-of-00500.csv.gz``); or one file
+of the table ``task_events`` by itself.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from kscale.traces.common.machines import ADD, REMOVE, UPDATE
 MACHINE_UNIT = "32cpu,128Gi"
 
 _TASKS = (
-    "timestamp", "missing info", "job ID", "task index", "machine ID", "event type", "user", "scheduling class", "priority",
-    "CPU request", "memory request", "disk space request", "different machines restriction",
+    "timestamp", "missing info", "job ID", "task index", "machine ID", "event type", "user", "scheduling class",
+    "priority", "CPU request", "memory request", "disk space request", "different machines restriction",
 )  # fmt: skip
 _TASK_FIELDS = (
     borg.time_field("timestamp"),
@@ -107,8 +107,8 @@ def _portions(path: Path, options: Options) -> Portions:
         *reading.notes(lives.counts, pods),
         *said,
         *beside.notes(),
-        f"google2011: {apart:,} pods want a machine of their own within their job, which is not modelled; disk requests, "
-        "scheduling classes, users and job_events are not used.",
+        f"google2011: {apart:,} pods want a machine of their own within their job, which is not modelled; disk "
+        "requests, scheduling classes, users and job_events are not used.",
     )
     return Rest(notes, nodes, reading.dropped, node_events=happens)
 
@@ -185,7 +185,7 @@ class _Constraints:
         if not self._rows:
             return ["google2011: there is no table task_constraints: pods go to any node."]
         return [
-            f"google2011: {self._rows:,} constraints are required node affinity on the labels {borg.PREFIX}<attribute>; "
+            f"google2011: {self._rows:,} constraints are required node affinity on labels {borg.PREFIX}<attribute>; "
             f"{self._rows - self._found:,} stand beside no event of their task and are left out, and "
             f"{self._reading.terms.inexpressible:,} that compare with what is no number."
         ]
@@ -213,7 +213,7 @@ def _nodes(reading: borg.Reading) -> tuple[pl.DataFrame | None, pl.DataFrame | N
     attributes, seen, later = reading.first_attributes(_attributes(reading))
     nodes, happens, said = reading.nodes(pl.concat(events), ["platform"], attributes)
     return nodes, happens, [said, (
-        f"google2011: {seen:,} records of attributes are labels {borg.PREFIX}<attribute> of nodes, and platform is one; "
+        f"google2011: {seen:,} records of attributes are labels {borg.PREFIX}<attribute> of nodes, so is platform; "
         f"{later:,} later values of an attribute are left out, since labels stay."
     )]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Attributes of machines and constraints on them, as labels of nodes and terms of node affinity.
 
-Obfuscated names and values are base64, which no Kubernetes label may hold: such a text is written with ``-`` for what is
-not allowed, and a digest at its end that keeps different texts different.
+Obfuscated names and values are base64, which no Kubernetes label may hold: such a text is written with ``-`` for what
+is not allowed, and a digest at its end that keeps different texts different.
 """
 
 from __future__ import annotations
@@ -72,13 +72,11 @@ class Terms:
         self.inexpressible += told["text"].null_count()
         joined = pl.col("text").unique().sort().str.join(",")
         groups = told.drop_nulls("text").group_by(by).agg(joined)
-        distinct = groups.select(pl.col("text").unique()).to_series().sort()
-        for text in distinct:
+        known = groups["text"].unique().sort()
+        for text in known:
             self._texts.setdefault(text, len(self._texts))
-        codes = pl.Series([self._texts[text] for text in distinct], dtype=pl.Float64)
-        return groups.with_columns(term=pl.col("text").replace_strict(distinct, codes, return_dtype=pl.Float64)).drop(
-            "text"
-        )
+        codes = pl.Series("term", [self._texts[text] for text in known], dtype=pl.Float64)
+        return groups.join(pl.DataFrame([known, codes]), on="text").select(*by, "term")
 
     def _requirement(self, name: str, comparison: int, value: str) -> str | None:
         key = (name, comparison, value)

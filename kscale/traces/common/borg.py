@@ -44,6 +44,7 @@ class Reading:
     dropped: dict[str, int] = field(default_factory=dict)
     after: int = 0
     synthesised: int = 0
+    constraints: int = 0
 
     def __post_init__(self) -> None:
         """Read what 1.0 of a machine is. Raises InputError."""
@@ -105,8 +106,8 @@ class Reading:
             nodes,
             happens,
             (
-                f"{self.format}: {events.height:,} machine events are {nodes.height:,} nodes and {happens.height:,} events of "
-                f"nodes; {counts['without_capacity']:,} machines without a known capacity are left out, and "
+                f"{self.format}: {events.height:,} machine events are {nodes.height:,} nodes and {happens.height:,} "
+                f"events of nodes; {counts['without_capacity']:,} machines without a known capacity are left out, and "
                 f"{counts['nothing']:,} machine events that change nothing."
             ),
         )
@@ -132,18 +133,18 @@ class Reading:
         """Return the sentences that hold for both traces."""
         name = self.format
         return [
-            f"{name}: 1.0 of a machine is {self.unit_text} (--machine-unit): requests and capacities are fractions of it.",
+            f"{name}: 1.0 of a machine is {self.unit_text} (--machine-unit): amounts are fractions of it.",
             f"{name}: 0 is second 600 of the trace, where its window begins; what was before it is at 0, and "
-            f"{self.after:,} events after it are not used.",
+            f"{self.after:,} records of what came after it are not used.",
             f"{name}: {counts.events:,} events are {pods:,} pods, one from its submission to its end; "
             f"{self.synthesised:,} of them were made up where records are missing, and count as the others.",
-            f"{name}: what stops and is submitted again within {RESTART_US // 60_000_000} minutes is the same pod: its run "
-            f"begins anew after an eviction ({counts.evictions:,}) and goes on after a failure ({counts.failures:,}); "
-            f"{counts.unrecorded:,} submissions of what was running begin a run, too.",
-            f"{name}: requests are those until the first run, {counts.updates:,} changes of running tasks are left out; so "
-            f"are {counts.strays:,} ends of tasks that never began.",
-            f"{name}: {counts.endless:,} pods never end; {counts.never_ran:,} ended before they ran and take the time from "
-            "arrival to end as their duration.",
+            f"{name}: what stops and is submitted again within {RESTART_US // 60_000_000} minutes is the same pod: its "
+            f"run begins anew after an eviction ({counts.evictions:,}) and goes on after a failure "
+            f"({counts.failures:,}); {counts.unrecorded:,} submissions of what was running begin a run, too.",
+            f"{name}: requests are those until the first run, {counts.updates:,} changes of running tasks are left "
+            f"out; so are {counts.strays:,} ends of tasks that never began.",
+            f"{name}: {counts.endless:,} pods never end; {counts.never_ran:,} ended before they ran and take the time "
+            "from arrival to end as their duration.",
         ]
 
 
@@ -152,6 +153,6 @@ def since_start(time: pl.Expr) -> pl.Expr:
     return (time - START_US).clip(lower_bound=0)
 
 
-def text_field(name: str, **more: bool) -> Field:
-    """Return the field of a text that may be missing."""
-    return Field(name, pl.String, nullable=True, high=LONGEST_NAME, **more)
+def text_field(name: str, *, required: bool = True) -> Field:
+    """Return the field of a text that a row may leave empty."""
+    return Field(name, pl.String, required=required, nullable=True, high=LONGEST_NAME)

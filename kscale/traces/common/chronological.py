@@ -36,7 +36,7 @@ def in_order(paths: Sequence[Path], pattern: str) -> bool:
         with files.opened(path) as file, files.readable(path, "text"):
             rest = b""
             while part := file.read(_PIECE):
-                piece, line_break, rest = (rest + part).rpartition(b"\n")
+                piece, _, rest = (rest + part).rpartition(b"\n")
                 latest = _latest(piece, pattern, latest)
                 if latest < 0:
                     return False
@@ -50,7 +50,7 @@ def _latest(lines: bytes, pattern: str, latest: int) -> int:
     """Return the last time in ``lines``, or -1 where they are not in order from ``latest`` on."""
     # A separator that does not occur keeps each line in one column.
     frame = pl.read_csv(
-        lines or b"\n", has_header=False, separator="\x1f", quote_char=None, schema={"line": pl.String}, 
+        lines or b"\n", has_header=False, separator="\x1f", quote_char=None, schema={"line": pl.String},
         truncate_ragged_lines=True, encoding="utf8-lossy",
     )  # fmt: skip
     times = frame["line"].str.extract(pattern).cast(pl.Int64, strict=False).drop_nulls()

@@ -79,7 +79,20 @@ def _schema(fields: Sequence[Field], lists: Lists, number: type[pl.DataType]) ->
         else:
             nested[first] = dtype
     schema = {name: pl.Struct(kind) if isinstance(kind, dict) else kind for name, kind in nested.items()}
-    return schema | {name: pl.List(pl.Struct(dict.fromkeys(texts, pl.String))) for name, texts in lists.items()}
+    return schema | {name: list_type(texts) for name, texts in lists.items()}
+
+
+def list_type(texts: Sequence[str]) -> pl.List:
+    """Return the type of a list of objects with these texts."""
+    return pl.List(pl.Struct(dict.fromkeys(texts, pl.String)))
+
+
+def decoded(text: str, texts: Sequence[str]) -> list[dict[str, str | None]] | None:
+    """Return a list of objects that a text holds as JSON. Raises InputError without a place."""
+    try:
+        return _structs(msgspec.json.decode(text), texts)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise InputError("is not JSON", expected="a list of objects") from None
 
 
 def _flat(name: str) -> pl.Expr:
@@ -90,7 +103,7 @@ def _flat(name: str) -> pl.Expr:
 def _read_slowly(
     data: bytes, check: Checker, row: int, fields: Sequence[Field], lists: Lists
 ) -> tuple[pl.DataFrame, int]:
-    """Read line by line what the fast way refused, to name the bad line or to leave it out; all but ``lists`` as texts."""
+    """Read line by line what the fast way refused, to name the bad line or to leave it out."""
     columns: dict[str, list[Any]] = {name: [] for name in (*(f.name for f in fields), *lists, files.ROW)}
     number = row - 1
     for number, line in enumerate((line for line in data.split(b"\n") if line.strip()), row):
@@ -98,15 +111,16 @@ def _read_slowly(
             values = _values(line, columns, lists)
         except InputError as error:
             if not check.options.lenient:
-                raise InputError(error.problem, file=check.path, row=number, expected=error.expected) from None
-            reason = f"row: {error.problem}"
+                raise InputError(
+                    error.problem, file=check.path, row=number, field=error.field, expected=error.expected
+                ) from None
+            reason = f"{error.field or 'row'}: {error.problem}"
             check.dropped[reason] = check.dropped.get(reason, 0) + 1
             continue
         values[files.ROW] = number
         for name, column in columns.items():
             column.append(values[name])
-    schema = {f.name: pl.String for f in fields} | {files.ROW: pl.Int64}
-    schema |= {n: dtype for n, dtype in _schema((), lists, pl.String).items()}
+    schema = {f.name: pl.String for f in fields} | _schema((), lists, pl.String) | {files.ROW: pl.Int64}
     return pl.DataFrame(columns, schema=schema), number - row + 1
 
 
@@ -123,21 +137,21 @@ def _values(line: bytes, columns: Mapping[str, Any], lists: Lists) -> dict[str, 
         first, _, second = name.partition(".")
         value = found.get(first)
         if name in lists:
-            values[name] = _structs(name, value, lists[name])
+            values[name] = _structs(value, lists[name], name)
         elif second:
             if not isinstance(value, dict | None):
-                raise InputError(f"'{first}' is not an object", expected="an object, or null")
+                raise InputError("is not an object", field=first, expected="an object, or null")
             values[name] = _text((value or {}).get(second))
         else:
             values[name] = _text(value)
     return values
 
 
-def _structs(name: str, value: object, texts: Sequence[str]) -> list[dict[str, str | None]] | None:
+def _structs(value: object, texts: Sequence[str], name: str | None = None) -> list[dict[str, str | None]] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise InputError(f"'{name}' is not a list of objects", expected="a list of objects, or null")
+        raise InputError("is not a list of objects", field=name, expected="a list of objects, or null")
     return [{text: _text(one.get(text)) for text in texts} for one in value]
 
 

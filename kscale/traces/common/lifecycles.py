@@ -60,8 +60,8 @@ class Lifecycles:
     """Takes events in the order of time, whole instants at once, and gives pods as they end.
 
     ``fields`` are the columns (Float64) that say what a task asks for; of each, the last value that is stated until
-    the task is first scheduled counts, or else the first one after it. ``flag`` (Boolean) is true of a pod if any of its
-    events has it.
+    the task is first scheduled counts, or else the first one after it. ``flag`` (Boolean) is true of a pod if any of
+    its events has it.
     """
 
     def __init__(self, fields: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ class Lifecycles:
         return self._pods(pods, chosen[np.argsort(certain[chosen], kind="stable")])
 
     def end(self) -> pl.DataFrame:
-        """Return the pods that are left when there are no more events: those that stopped, then those that never end."""
+        """Return the pods that are left at the end of the events: those that stopped, then those that never end."""
         rows = self._open | {"after": _AFTER[self._open["kind"]]}
         stopped = np.flatnonzero(rows["after"] == _STOPPED)
         alive = np.flatnonzero(rows["after"] < _STOPPED)
@@ -186,7 +186,7 @@ def _arrivals(rows: dict[str, Numbers]) -> Numbers:
 
 
 def _keys(job: Numbers, index: Numbers) -> Numbers:
-    """Return numbers that are alike for events of one task, in the order of ``job`` and ``index`` (neither negative)."""
+    """Return numbers that are alike for events of one task, in the order of ``job`` and ``index`` (none negative)."""
     bits = int(index.max()).bit_length()
     if int(job.max()).bit_length() + bits < 64:
         return job << bits | index
