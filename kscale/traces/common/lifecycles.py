@@ -222,17 +222,15 @@ def _by_rank(keys: Numbers, time: Numbers, kind: Numbers) -> Numbers:
     ends = _AFTER[kind] >= _STOPPED
     with_end = np.logical_or.reduceat(ends, firsts)
     with_begin = np.logical_or.reduceat(~ends, firsts)
-    mixed = with_end & with_begin
-    if mixed.any():
-        # What the task was before: what the last instant of it left that had not both; nothing at its first.
+    open_ended = with_end & with_begin & np.logical_or.reduceat(kind == SUBMIT, firsts)
+    if open_ended.any():
+        # Whether the task was there before: what the last instant says that leaves no choice; at its first it was not.
         number = np.arange(len(firsts))
-        told = np.maximum.accumulate(np.where(mixed, -1, number))
-        same = np.append(-1, told[:-1])
+        told = np.append(-1, np.maximum.accumulate(np.where(open_ended, -1, number))[:-1])
         new = keys[firsts] != np.append(-1, keys[firsts][:-1])
         start = np.maximum.accumulate(np.where(new, number, 0))
-        there = (same >= start) & with_begin[np.maximum(same, 0)]
-        again = np.logical_or.reduceat(kind == SUBMIT, firsts)
-        rank = np.where(np.repeat(mixed & there & again, sizes) & ends, rank - 11, rank)
+        there = (told >= start) & (with_begin & ~with_end)[np.maximum(told, 0)]
+        rank = np.where(np.repeat(open_ended & there, sizes) & ends, rank - len(_RANK), rank)
     tied = np.flatnonzero(np.repeat(sizes > 1, sizes))
     number = np.repeat(np.arange(len(firsts)), sizes)[tied]
     order[tied] = tied[np.lexsort((rank[tied], number))]
