@@ -33,7 +33,7 @@ def in_order(paths: Sequence[Path], pattern: str) -> bool:
     """
     latest = -1
     for path in paths:
-        with files.opened(path) as file, files.readable(path, "text"):
+        with files.opened(path) as file:
             rest = b""
             while part := file.read(_PIECE):
                 piece, _, rest = (rest + part).rpartition(b"\n")
