@@ -1,0 +1,140 @@
+"""Events in the order of time, in batches of whole instants, however long the files are.
+
+Files that are in order are read as they stand. Others are sorted through files of a scratch folder: a database that
+writes a table out promises no order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kscale.engine.runfolder import machine_errors
+from kscale.engine.scratch import Scratch
+from kscale.errors import InputError
+from kscale.traces.common import files
+
+#: Rows that are gathered before they are handed on, or sorted.
+GATHERED = 1 << 20
+#: Of so many rows of a sorted file, one is looked at to choose where windows end.
+_SAMPLE = 256
+#: Bytes that are looked at together for the order of the times.
+_PIECE = 8 << 20
+
+
+def in_order(paths: Sequence[Path], pattern: str) -> bool:
+    """Return whether the lines of text files, one file after the other, are in the order of their times.
+
+    ``pattern`` is a regular expression whose first group is the time in a line; lines that it does not match do not
+    count. Stops at the first that is out of order. Raises InputError when a file cannot be read.
+    """
+    latest = -1
+    for path in paths:
+        with files.opened(path) as file:
+            rest = b""
+            while part := file.read(_PIECE):
+                piece, _, rest = (rest + part).rpartition(b"\n")
+                latest = _latest(piece, pattern, latest)
+                if latest < 0:
+                    return False
+            latest = _latest(rest, pattern, latest)
+            if latest < 0:
+                return False
+    return True
+
+
+def _latest(lines: bytes, pattern: str, latest: int) -> int:
+    """Return the last time in ``lines``, or -1 where they are not in order from ``latest`` on."""
+    # A separator that does not occur keeps each line in one column.
+    frame = pl.read_csv(
+        lines or b"\n", has_header=False, separator="\x1f", quote_char=None, schema={"line": pl.String},
+        truncate_ragged_lines=True, encoding="utf8-lossy",
+    )  # fmt: skip
+    times = frame["line"].str.extract(pattern).cast(pl.Int64, strict=False).drop_nulls()
+    if not len(times):
+        return max(latest, 0)
+    if int(times[0]) < latest or not times.is_sorted():
+        return -1
+    return int(times[-1])
+
+
+def instants(batches: Iterable[pl.DataFrame], time: str, *, sort: bool, path: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows of ``batches`` in the order of ``time``, rows of one time in their order and in one frame.
+
+    Without ``sort`` they must be in order: else InputError. Raises MachineError when the disk of the scratch folder is
+    full.
+    """
+    yield from _sorted(batches, time, path) if sort else _whole(batches, time, path)
+
+
+def _gathered(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield ``batches`` with at least ``GATHERED`` rows each, but the last."""
+    held: list[pl.DataFrame] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(frame.height for frame in held) >= GATHERED:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
+
+
+def _whole(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[pl.DataFrame]:
+    """Yield batches cut between instants: what has the last time of a batch waits for the next one."""
+    rest: list[pl.DataFrame] = []
+    latest = -1
+    for batch in _gathered(batches):
+        if not batch.height:
+            continue
+        if int(batch[time][0]) < latest or not batch[time].is_sorted():
+            raise InputError("times are not in order, and not written as whole numbers", file=path, field=time)
+        latest = int(batch[time][-1])
+        cut = int(batch[time].search_sorted(batch[time][-1], "left"))
+        if cut or (rest and rest[-1][time][-1] != batch[time][-1]):
+            yield pl.concat([*rest, batch[:cut]])
+            rest = []
+        rest.append(batch[cut:])
+    if rest:
+        yield pl.concat(rest)
+
+
+def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[pl.DataFrame]:
+    """Yield batches sorted through files: each holds a stretch of the rows sorted, and windows take a piece of each."""
+    scratch = Scratch()
+    runs: list[Path] = []
+    samples = [np.empty(0, np.int64)]
+    empty = None
+    try:
+        for batch in _gathered(batches):
+            empty = batch.clear()
+            if not batch.height:
+                continue
+            run = batch.sort(time, maintain_order=True)
+            name = scratch.path(f"run-{len(runs):06}.arrow")
+            with machine_errors(path, writing=True):
+                run.write_ipc(name)
+                np.save(name.with_suffix(".npy"), run[time].to_numpy())
+            runs.append(name)
+            samples.append(run[time].to_numpy()[_SAMPLE // 2 :: _SAMPLE])
+        yield from (frame.sort(time, maintain_order=True) for frame in _windows(runs, np.concatenate(samples), empty))
+    finally:
+        scratch.clear()
+
+
+def _windows(runs: list[Path], samples: np.ndarray, empty: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
+    """Yield the rows of sorted files by windows of time of about ``GATHERED`` rows."""
+    samples.sort()
+    lasts = np.unique(np.append(samples[GATHERED // _SAMPLE :: max(GATHERED // _SAMPLE, 1)], np.iinfo(np.int64).max))
+    times = [np.load(run.with_suffix(".npy"), mmap_mode="r") for run in runs]
+    places = [np.append(0, np.searchsorted(time, lasts, "right")).tolist() for time in times]
+    for window in range(len(lasts)):
+        pieces = [
+            pl.scan_ipc(run).slice(place[window], place[window + 1] - place[window]).collect()
+            for run, place in zip(runs, places, strict=True)
+            if place[window + 1] > place[window]
+        ]
+        if pieces:
+            yield pl.concat(pieces)
