@@ -67,17 +67,18 @@ _ATTRIBUTES = (
     borg.text_field("value", required=False),
     Field("deleted", pl.Boolean, required=False, nullable=True),
 )
+_CONSTRAINTS = (Field("name", pl.String), borg.text_field("value"), Field("relation", high=ABSENT))
 #: The time in a line of JSON, and in a line of CSV that begins with it.
 _TIME_JSON, _TIME_CSV = r'"time"\s*:\s*"?(\d+)', r'^"?(\d+)'
 
 
-def _is_json(head: bytes) -> bool:
-    return head.lstrip().startswith(b"{")
+def _is_json(path: Path, head: bytes) -> bool:
+    return head.lstrip().startswith(b"{") or ".json" in path.name
 
 
 def _detects(path: Path, head: bytes) -> bool:
     wanted = {"time", "type", "collection_id", "instance_index"}
-    if not _is_json(head):
+    if not _is_json(path, head):
         return wanted <= files.csv_columns(head)
     try:
         first = msgspec.json.decode(head.lstrip().split(b"\n", 1)[0])
@@ -127,11 +128,12 @@ def _ended(lives: Lifecycles, instants: Iterator[pl.DataFrame]) -> Iterator[pl.D
 
 def _in_order(paths: Sequence[Path]) -> bool:
     """Return whether the events of files that may be read as they stand are in the order of time."""
-    heads = [files.head(path) for path in paths]
-    if all(_is_json(head) for head in heads):
+    heads = {path: files.head(path) for path in paths}
+    json = [_is_json(path, head) for path, head in heads.items()]
+    if all(json):
         return chronological.in_order(paths, _TIME_JSON)
-    first = all(not _is_json(head) and head.removeprefix(b"\xef\xbb\xbf").startswith(b"time,") for head in heads)
-    return first and chronological.in_order(paths, _TIME_CSV)
+    first = all(head.removeprefix(b"\xef\xbb\xbf").startswith(b"time,") for head in heads.values())
+    return first and not any(json) and chronological.in_order(paths, _TIME_CSV)
 
 
 def _table(check: Checker, fields: Sequence[Field], lists: jsonlines.Lists | None = None) -> Iterator[pl.DataFrame]:
@@ -139,7 +141,7 @@ def _table(check: Checker, fields: Sequence[Field], lists: jsonlines.Lists | Non
     missing = [pl.lit(None, f.dtype).alias(f.name) for f in fields if not f.required]
     batches = (
         jsonlines.batches(check, fields, lists)
-        if _is_json(files.head(check.path))
+        if _is_json(check.path, files.head(check.path))
         else _csv(check, fields, lists or {})
     )
     for batch in batches:
@@ -195,15 +197,9 @@ def _events(reading: borg.Reading, paths: Sequence[Path]) -> Iterator[pl.DataFra
 def _terms(reading: borg.Reading, check: Checker, batch: pl.DataFrame) -> pl.DataFrame:
     """Return the numbers of the terms that the constraints of rows make, by ``ROW``."""
     rows = batch.select(files.ROW, "constraint").filter(pl.col("constraint").list.len() > 0)
-    one = rows.explode("constraint").unnest("constraint").rename({"relation": "comparison"})
-    fields = (
-        Field("name", pl.String),
-        borg.text_field("value"),
-        Field("comparison", high=ABSENT),
-    )
-    typed = check.typed(one, fields)
-    reading.constraints += typed.height
-    return reading.terms.numbers(typed, [files.ROW])
+    one = check.typed(rows.explode("constraint").unnest("constraint"), _CONSTRAINTS)
+    reading.constraints += one.height
+    return reading.terms.numbers(one.rename({"relation": "comparison"}), [files.ROW])
 
 
 def _nodes(reading: borg.Reading) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:

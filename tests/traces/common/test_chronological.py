@@ -1,5 +1,7 @@
 """Events in the order of time, in batches of whole instants."""
 
+from itertools import pairwise
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -35,13 +37,16 @@ def test_a_damaged_file_is_told(write):
 def batches_of(times, cuts):
     rows = pl.DataFrame({"time": times, "row": range(len(times))}, schema={"time": pl.Int64, "row": pl.Int64})
     bounds = [0, *sorted(min(cut, len(times)) for cut in cuts), len(times)]
-    return rows, [rows[first:last] for first, last in zip(bounds, bounds[1:], strict=False)]
+    return rows, [rows[first:last] for first, last in pairwise(bounds)]
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.integers(0, 12), max_size=60), st.lists(st.integers(0, 60), max_size=5), st.integers(1, 20), st.booleans()
-)  # fmt: skip
+    st.lists(st.integers(0, 12), max_size=60),
+    st.lists(st.integers(0, 60), max_size=5),
+    st.integers(1, 20),
+    st.booleans(),
+)
 def test_rows_come_sorted_and_instants_whole(times, cuts, gathered, sort):
     times = times if sort else sorted(times)
     rows, batches = batches_of(times, cuts)
@@ -52,7 +57,7 @@ def test_rows_come_sorted_and_instants_whole(times, cuts, gathered, sort):
     assert all(frame.height for frame in found)
     together = pl.concat([rows.clear(), *found])
     assert together.equals(rows.sort("time", maintain_order=True))
-    for one, two in zip(found, found[1:], strict=False):
+    for one, two in pairwise(found):
         assert one["time"][-1] < two["time"][0]
 
 

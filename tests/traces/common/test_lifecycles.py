@@ -1,5 +1,7 @@
 """Pods from events of tasks, against a twin that looks at one event after the other."""
 
+from itertools import pairwise
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def fast(rows, cuts=()):
     """Return pods and counts; ``cuts`` are times before which a new call begins."""
     events, lives = frame(rows), Lifecycles(("cpu", "memory"))
     pods, bounds = [], [-1, *sorted(cuts), 1 << 62]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         pods.append(lives.add(events.filter((pl.col("time") >= first) & (pl.col("time") < last))))
     return pl.concat([*pods, lives.end()]), lives.counts
 
@@ -191,16 +193,27 @@ def test_missing_records():
 
 
 def test_the_batch_queue_holds_a_task_back():
-    rows = [ev(1, SUBMIT), ev(1, QUEUE), ev(80, ENABLE), ev(81, SCHEDULE), ev(99, EVICT), ev(99, SUBMIT), ev(100, ENABLE)]
+    rows = [
+        ev(1, SUBMIT),
+        ev(1, QUEUE),
+        ev(80, ENABLE),
+        ev(81, SCHEDULE),
+        ev(99, EVICT),
+        ev(99, SUBMIT),
+        ev(100, ENABLE),
+    ]
     pod, _ = one(rows)
     assert (pod["arrival"], pod["start"], pod["end"]) == (80, None, None)
 
 
 def test_requests_are_those_until_the_first_run():
     rows = [
-        ev(1, SUBMIT, cpu=0.1), ev(2, UPDATE_PENDING, cpu=0.2), ev(3, SCHEDULE), ev(4, UPDATE_RUNNING, cpu=0.3, memory=0.4),
+        ev(1, SUBMIT, cpu=0.1),
+        ev(2, UPDATE_PENDING, cpu=0.2),
+        ev(3, SCHEDULE),
+        ev(4, UPDATE_RUNNING, cpu=0.3, memory=0.4),
         ev(5, UPDATE_RUNNING, memory=0.5),
-    ]  # fmt: skip
+    ]
     for cuts in ((), (2, 3, 4, 5)):
         pods, counts = fast(rows, cuts)
         assert pods.select("cpu", "memory").rows() == [(0.2, 0.4)]
@@ -223,7 +236,11 @@ def test_one_microsecond(shuffled):
 
 
 def test_pods_come_in_the_order_of_their_ends():
-    rows = [ev(t, SUBMIT, task=t) for t in (1, 2, 3, 4)] + [ev(9, KILL, task=3), ev(8, FAIL, task=2), ev(9, KILL, task=1)]
+    rows = [ev(t, SUBMIT, task=t) for t in (1, 2, 3, 4)] + [
+        ev(9, KILL, task=3),
+        ev(8, FAIL, task=2),
+        ev(9, KILL, task=1),
+    ]
     for cuts in ((), (9,), (2, 8, 9)):
         assert fast(rows, cuts)[0]["index"].to_list() == [1, 3, 2, 4]
 

@@ -20,21 +20,35 @@ def read(rows, attributes=None):
 def test_coming_going_and_changing():
     nodes, events, counts = read(
         [
-            (0, 5, ADD, 8, 80, "p/"), (0, 6, ADD, None, None, "p"), (0, 9, ADD, 0, 0, None), (10, 5, REMOVE, 8, 80, "p/"),
-            (10, 5, ADD, 8, 80, "p/"), (20, 7, ADD, None, 5, None), (30, 7, UPDATE, 4, None, "q"), (40, 7, UPDATE, 4, 5, "q"),
-            (50, 5, ADD, 9, 80, "p/"), (60, 5, REMOVE, None, None, None), (61, 5, REMOVE, None, None, None),
+            (0, 5, ADD, 8, 80, "p/"),
+            (0, 6, ADD, None, None, "p"),
+            (0, 9, ADD, 0, 0, None),
+            (10, 5, REMOVE, 8, 80, "p/"),
+            (10, 5, ADD, 8, 80, "p/"),
+            (20, 7, ADD, None, 5, None),
+            (30, 7, UPDATE, 4, None, "q"),
+            (40, 7, UPDATE, 4, 5, "q"),
+            (50, 5, ADD, 9, 80, "p/"),
+            (60, 5, REMOVE, None, None, None),
+            (61, 5, REMOVE, None, None, None),
         ]
-    )  # fmt: skip
+    )
     assert dict(nodes.schema) == NODES
     assert dict(events.schema) == NODE_EVENTS
     assert nodes.select("name", "cpu_milli", "memory_bytes").rows() == [
-        ("machine-5", 8, 80), ("machine-7", 4, 5), ("machine-9", 0, 0),
-    ]  # fmt: skip
+        ("machine-5", 8, 80),
+        ("machine-7", 4, 5),
+        ("machine-9", 0, 0),
+    ]
     assert nodes["labels"].to_list()[1:] == ["platform=q", None]
     assert events.rows() == [
-        (10, "machine-5", "leave", None, None), (10, "machine-5", "join", 8, 80), (20, "machine-7", "join", None, 5),
-        (30, "machine-7", "update", 4, None), (50, "machine-5", "update", 9, 80), (60, "machine-5", "leave", None, None),
-    ]  # fmt: skip
+        (10, "machine-5", "leave", None, None),
+        (10, "machine-5", "join", 8, 80),
+        (20, "machine-7", "join", None, 5),
+        (30, "machine-7", "update", 4, None),
+        (50, "machine-5", "update", 9, 80),
+        (60, "machine-5", "leave", None, None),
+    ]
     assert counts == {"without_capacity": 1, "nothing": 2}
 
 
