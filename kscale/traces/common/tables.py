@@ -142,6 +142,7 @@ class Lookup:
         self.height = self.repeated = self.missed = 0
         self.used: Numbers = np.zeros(0, np.bool_)
         self._keys: list[Numbers] = []
+        self._places: Numbers = np.zeros(0, np.uint32)
         self._values = [pl.DataFrame(schema=columns)]
 
     def add(self, keys: Sequence[pl.Series], values: pl.DataFrame) -> None:
@@ -150,18 +151,18 @@ class Lookup:
         self._values.append(values)
 
     def seal(self) -> Lookup:
-        """Sort what was added; it can be found from now on."""
+        """Sort the keys of what was added; it can be found from now on."""
         keys = np.concatenate([np.zeros(0, np.uint64), *self._keys])
         self._keys = []
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys)
         keys = keys[order]
-        first = np.ones(len(keys), np.bool_)
-        first[1:] = keys[1:] != keys[:-1]
-        values = pl.concat(self._values)
-        self._values = []
-        self._values = [values[order[first]]]
-        self._keys = [keys[first]]
-        self.height = int(first.sum())
+        starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), keys[1:] != keys[:-1]])[: len(keys)])
+        # Rows of one key lie in any order behind each other.
+        places = np.minimum.reduceat(order, starts) if len(starts) else order
+        self._places = places.astype(np.uint32)
+        self._keys = [keys[starts]]
+        self._values = [pl.concat(self._values)]
+        self.height = len(starts)
         self.repeated = len(keys) - self.height
         self.used = np.zeros(self.height, np.bool_)
         return self
@@ -169,17 +170,20 @@ class Lookup:
     def find(self, keys: Sequence[pl.Series]) -> pl.DataFrame:
         """Return the row of each key: the columns that were added, null where there is none."""
         # Rows of one key mostly stand together, so that there are few to look up, and in order.
-        distinct, places = np.unique(_bits(keys), return_inverse=True)
+        distinct, of = np.unique(_bits(keys), return_inverse=True)
         known = self._keys[0]
         at = np.searchsorted(known, distinct)
         there = np.zeros(len(distinct), np.bool_)
         inside = at < self.height
         there[inside] = known[at[inside]] == distinct[inside]
-        self.used[at[there]] = True
-        found = self._values[0][np.where(there, at, 0)] if self.height else self._values[0].clear(len(distinct))
-        self.missed += int((~there)[places].sum())
-        known_rows = pl.Series(there)
-        return found.select(pl.when(known_rows).then(pl.all()).name.keep())[places]
+        at = at[there]
+        self.used[at] = True
+        self.missed += int((~there)[of].sum())
+        index = np.full(len(distinct), len(at), np.uint32)
+        index[there] = np.arange(len(at), dtype=np.uint32)
+        values = self._values[0][self._places[at]]
+        nothing = pl.DataFrame({name: [None] for name in values.columns}, schema=values.schema)
+        return pl.concat([values, nothing])[index[of]]
 
 
 def _bits(keys: Sequence[pl.Series]) -> Numbers:
