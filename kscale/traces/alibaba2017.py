@@ -123,7 +123,8 @@ def _portions(path: Path, options: Options) -> Portions:
     notes += [
         "batch pods arrive when their task was created, or where it is not known when they start; they run as long as "
         "their instance did. They are in the namespace batch, containers in the namespace containers.",
-        "usage, event details, allocated processors, where things ran, and the order of tasks are not used.",
+        "usage, event details, allocated processors, where things ran, and the order of tasks are not used; gangs are "
+        "not modelled.",
     ]
     return Rest(tuple(f"alibaba2017: {note}" for note in notes), nodes, dropped, node_events=events)
 

@@ -43,12 +43,16 @@ def _amount(name: str) -> Field:
     return Field(name, pl.Float64, nullable=True, low=-1, high=1e9)
 
 
+def _percent(name: str) -> Field:
+    return Field(name, pl.Float64, nullable=True, low=-1, high=1e4)
+
+
 MACHINES = tables.Table(
     "machine_meta",
     ("machine_id", "time_stamp", "failure_domain_1", "failure_domain_2", "cpu_num", "mem_size", "status"),
     (
         _name("machine_id"), _time("time_stamp"), _name("failure_domain_1", nullable=True),
-        _name("failure_domain_2", nullable=True), _amount("cpu_num"), _amount("mem_size"),
+        _name("failure_domain_2", nullable=True), _amount("cpu_num"), _percent("mem_size"),
         _name("status", nullable=True),
     ),
     {"machine_id": r"m_\d+", "time_stamp": _TIME, "status": r"[A-Z_]*"},
@@ -59,7 +63,7 @@ CONTAINERS = tables.Table(
     ("container_id", "machine_id", "time_stamp", "app_du", "status", "cpu_request", "cpu_limit", "mem_size"),
     (
         _name("container_id"), _time("time_stamp"), _name("app_du", nullable=True), _name("status", nullable=True),
-        _amount("cpu_request"), _amount("mem_size"),
+        _amount("cpu_request"), _percent("mem_size"),
     ),
     {"time_stamp": _TIME, "status": r"[a-z]*", "machine_id": r"(m_\d+)?", "container_id": r"c_\d+"},
 )  # fmt: skip
@@ -72,7 +76,7 @@ TASKS = tables.Table(
     (
         _name("task_name", nullable=True), Field("instance_num", nullable=True, high=_MOST),
         _name("job_name", nullable=True), _name("status", nullable=True), _time("start_time"), _time("end_time"),
-        _amount("plan_cpu"), _amount("plan_mem"),
+        _amount("plan_cpu"), _percent("plan_mem"),
     ),
     {"status": _WORD, "start_time": _TIME, "end_time": _TIME, "instance_num": r"\d*"},
 )  # fmt: skip
@@ -122,10 +126,13 @@ def _portions(path: Path, options: Options) -> Portions:
         yield _containers(found[CONTAINERS.name], unit, options, dropped, notes)
     work = Work(TASKS, INSTANCES, _requests("plan_cpu", "plan_mem", unit), namespace="batch")
     yield from work.pods(found, options, dropped, notes)
-    notes.append("an amount that is empty, -1, or 101 percent is invalid, and not stated.")
-    notes.append(
-        "usage, limits, machines of containers, task types, and the order of tasks (in their names) are not used."
-    )
+    notes += [
+        "an amount that is empty, -1, or 101 percent is invalid, and not stated.",
+        "batch pods are in the namespace batch, owned by their job, and arrive when they start, since nothing else is "
+        "known; containers are in the namespace containers, owned by their app_du.",
+        "usage, limits, where things ran, task types, and the order of tasks (in their names) are not used; gangs are "
+        "not modelled.",
+    ]
     return Rest(tuple(f"alibaba2018: {note}" for note in notes), nodes, dropped, node_events=events)
 
 

@@ -1,7 +1,12 @@
 """The reader of Alibaba 2017."""
 
+import tempfile
+from pathlib import Path
+
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.traces import NODE_EVENTS, PODS, Options
@@ -184,6 +189,41 @@ def test_bad_rows_are_told(write, table, row, message):
         READER.read(path.parent, Options())
     assert str(path) in str(found.value)
     assert sum(READER.read(path.parent, Options(lenient=True)).dropped.values()) == 1
+
+
+def containers_of(rows):
+    """The containers, event by event: name, start, end; and how many events are of no use."""
+    found, lives, useless = {}, {}, 0
+    for place, (time, event, name) in sorted(enumerate(rows), key=lambda row: (row[1][0], row[0])):
+        alive = name in lives and found[lives[name][0]][2] is None
+        if event == "Create" and not alive:
+            number = lives[name][1] + 1 if name in lives else 1
+            lives[name] = (place, number)
+            found[place] = (f"container-{name}-{number}", time * 10**6, None)
+        elif event == "Remove" and alive:
+            at = lives[name][0]
+            found[at] = (*found[at][:2], time * 10**6)
+        else:
+            useless += 1
+    return [found[place] for place in sorted(found)], useless
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from(["Create", "Remove"]), st.sampled_from("12")),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_containers_are_a_walk(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "container_event.csv")
+        path.write_text("".join(f"{time},{event},{name},1,4,0.5,0.25,1|2\n" for time, event, name in rows))
+        trace = READER.read(path, Options())
+    found, useless = containers_of(rows)
+    assert trace.pods.select("name", "arrival_us", "end_us").rows() == found
+    assert said(trace, f"{useless} rows create what is there")
 
 
 @pytest.mark.parametrize("size", [120, 300])

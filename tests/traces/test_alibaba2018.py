@@ -1,7 +1,12 @@
 """The reader of Alibaba 2018."""
 
+import tempfile
+from pathlib import Path
+
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.traces import NODE_EVENTS, NODES, PODS, Options
@@ -216,6 +221,40 @@ def test_bad_rows_are_told(write, table, row, message):
     assert str(path) in str(found.value)
     trace = READER.read(path.parent, Options(lenient=True))
     assert sum(trace.dropped.values()) == 1
+
+
+def containers_of(rows):
+    """The containers, one after the other: name, owner, start, end, milli."""
+    found = []
+    for name in dict.fromkeys(row[0] for row in rows):
+        mine = sorted((row for row in rows if row[0] == name), key=lambda row: row[1])
+        lives = [i for i, row in enumerate(mine) if row[3] != "stopped"]
+        if lives:
+            first, last = mine[lives[0]], lives[-1]
+            end = mine[last + 1][1] * 10**6 if last + 1 < len(mine) else None
+            owner = next((row[2] for row in mine if row[2]), None)
+            found.append((name, owner, first[1] * 10**6, end, first[4] * 10))
+    return found
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["c_1", "c_2"]), st.integers(0, 9), st.sampled_from(["", "app"]),
+            st.sampled_from(["started", "allocated", "stopped", ""]), st.integers(0, 3),
+        ),
+        min_size=1,
+        max_size=10,
+    )
+)  # fmt: skip
+def test_containers_are_a_walk(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "container_meta.csv")
+        path.write_text("".join(f"{name},m_1,{time},{app},{status},{cpu},,\n" for name, time, app, status, cpu in rows))
+        trace = READER.read(path, Options())
+    found = trace.pods.pipe(flat, trace.specs).select("name", "owner", "arrival_us", "end_us", "cpu_milli").rows()
+    assert found == containers_of(rows)
 
 
 @pytest.mark.parametrize("size", [120, 300, 1000])

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from kscale.errors import InputError
 from kscale.traces import Options, alibaba2017, alibaba2018, pai2020, spot2026
 from kscale.traces.common import files, tables
+from kscale.traces.common.opening import open_trace, read_nodes
+from kscale.traces.common.writing import write_nodes, write_trace
 from tests.traces import test_alibaba2017, test_alibaba2018, test_pai2020, test_spot2026
 
 jobs = st.sampled_from(["j_1", "j_2", ""])
@@ -108,6 +110,40 @@ TABLES = {
         "node_info_df.csv": test_spot2026.NODE_HEADER + test_spot2026.NODE_ROWS,
     }),
 }  # fmt: skip
+
+
+@pytest.fixture(params=TABLES)
+def folder(request, tmp_path):
+    for table, text in TABLES[request.param][1].items():
+        (tmp_path / table).write_text(text)
+    return tmp_path, TABLES[request.param][0]
+
+
+def test_portions_have_the_same_columns(folder, monkeypatch):
+    path, reader = folder
+    monkeypatch.setattr(files, "BATCH_BYTES", 120)
+    monkeypatch.setattr(tables, "PORTION", 1)
+    frames = list(reader.portions(path, Options()))
+    assert len(frames) > 1
+    assert all(frame.schema == frames[0].schema for frame in frames)
+    assert pl.concat(frames).drop("name").height == reader.read(path, Options()).pods.height
+
+
+@pytest.mark.parametrize("name", ["pods.parquet", "pods.csv.gz"])
+def test_what_is_written_is_read_again(folder, name, tmp_path_factory):
+    path, reader = folder
+    trace = reader.read(path, Options())
+    out = tmp_path_factory.mktemp("out")
+    write_trace(trace, out / name)
+    again = open_trace(out / name)
+    assert again.format == "own"
+    assert again.pods.equals(trace.pods)
+    assert again.specs.equals(trace.specs)
+    if trace.nodes is not None:
+        write_nodes(trace.nodes, out / "nodes.csv")
+        assert read_nodes(out / "nodes.csv").equals(trace.nodes)
+
+
 PIECES = [
     b"",
     b",",
