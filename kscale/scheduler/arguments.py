@@ -38,7 +38,7 @@ def plan_budgets(building: Building) -> None:
     for row, budget in enumerate(budgets):
         if budget.selector is None or not budget.selector.requirements:
             continue
-        for index in np.flatnonzero(building.selected(budget.selector, (budget.namespace,))).tolist():
+        for index in building.selected_rows(budget.selector, (budget.namespace,)).tolist():
             if building.templates[index].labels:
                 building.append("budget_of", index, budget=row)
 

@@ -114,11 +114,14 @@ class Building:
         """Return which templates a selector selects in these namespaces (None is all of them)."""
         found = np.zeros(len(self.templates), bool)
         if selector is not None:
-            found[self._rows(selector, namespaces)] = True
+            found[self.selected_rows(selector, namespaces)] = True
         return found
 
-    def _rows(self, selector: Selector, namespaces: Collection[str] | None) -> npt.NDArray[np.int64]:
-        # Kept as rows: of 100,000 selectors and as many templates, masks would take 10 GB.
+    def selected_rows(self, selector: Selector, namespaces: Collection[str] | None) -> npt.NDArray[np.int64]:
+        """Return the same templates as rows (int64, ascending); they are kept, and nobody may write to them.
+
+        Of 100,000 selectors and as many templates, masks would take 10 GB.
+        """
         key = (selector, None if namespaces is None else tuple(sorted(namespaces)))
         found = self._selected.get(key)
         if found is None:
@@ -127,6 +130,7 @@ class Building:
             if namespaces is not None:
                 codes = [self._codes[name] for name in namespaces if name in self._codes]
                 found = found[np.isin(self.namespace[found], codes)]
+            found.setflags(write=False)
             self._selected[key] = found
         return found
 
