@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,14 @@ class Outcome:
     def take(self, known: Known) -> tuple[Rows, Rows]:
         """Take changes that every node knows.
 
-        Return the quantiles of each over nodes, by ``CHANGE_SHARES``, int64 (change, share), and the sum of its latencies,
-        int64 (change,).
+        Return the quantiles of each over nodes, by ``CHANGE_SHARES``, int64 (change, share), and the sum of its
+        latencies, int64 (change,).
         """
         written, count = known.changes.written_us, len(known.changes)
         quantiles, total = np.empty((count, len(CHANGE_SHARES)), np.int64), np.empty(count, np.int64)
         begin = written // self._interval_us * self._interval_us
         cuts = [0, *(np.flatnonzero(np.diff(begin)) + 1).tolist(), count] if count else [0]
-        for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        for first, last in pairwise(cuts):
             if begin[first] != self._begin_us:
                 self.close()
                 self._begin_us = int(begin[first])
