@@ -143,7 +143,7 @@ class Networking:
         self._stale, self._size = 0, len(ports.objects) + len(ports.endpoints.pod)
         seen = seen_on_average(ports, self._world.cluster.sizes["node"])
         case = proxies.case(how.mode, seen, how.options, how.numbers)
-        return Cost.of(case, len(ports.service) / max(len(ports.objects), 1))
+        return Cost.of(case, max(len(ports.service), 1) / max(len(ports.objects), 1))
 
     def _feed(self, until_us: int) -> None:
         changes, endpoints = self._told.taken(until_us)
