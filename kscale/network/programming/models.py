@@ -122,19 +122,20 @@ class Cost:
     burst: int = 0
 
     @classmethod
-    def of(cls, case: Case) -> Cost:
-        """Return what a mode's syncs cost with the service ports of a case.
+    def of(cls, case: Case, ports_each: float = 1.0) -> Cost:
+        """Return what a mode's syncs cost with the service ports of a case; a Service has ``ports_each`` of them.
 
-        The modes' costs are straight lines in the Services and endpoints that changed, up to all of those there are.
+        The modes' costs are straight lines in the service ports and endpoints that changed, up to all that there are.
         """
         one, services, endpoints = (case.mode.programming(case, Change(*what)) for what in ((1, 1), (2, 1), (1, 2)))
         base = one.incremental_s + one.build_incremental_s
+        # A case with one service port has no second one to pay for.
         more = services.incremental_s + services.build_incremental_s - base
         wide = endpoints.incremental_s + endpoints.build_incremental_s - base
         numbers, micro = case.parameters, 1e6
         rest = round(numbers[case.mode.min_sync] * _SECOND_US)
         return cls(
-            base * micro, more * micro, wide * micro, max(case.served, 1),
+            base * micro, more * micro * ports_each, wide * micro, max(round(case.served / ports_each), 1),
             (one.periodic_s + one.build_full_s) * micro,
             rest, max(round(numbers[case.mode.resync] * _SECOND_US), rest, 1), int(numbers["burst_syncs"]),
         )  # fmt: skip

@@ -130,7 +130,7 @@ class Proxies:
         costs = np.array([cost.base_us, cost.service_us, cost.endpoint_us, cost.again_us])
         endpoints = np.concatenate([[0], np.cumsum(changes.endpoints)])
 
-        def part(first: int, last: int) -> int:
+        def part(_: int, first: int, last: int) -> int:
             of = slice(first, last)
             full = self._passes.advance(
                 changes.written_us, self._before, endpoints, self.nodes.watch_us[of], self._waiting[of],

@@ -17,14 +17,17 @@ class Spreading:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def over(self, rows: int, each: int, part: Callable[[int, int], Result]) -> list[Result]:
-        """Return what ``part`` makes of parts of the rows, from the first to the last.
+    def over(self, rows: int, each: int, part: Callable[[int, int, int], Result]) -> list[Result]:
+        """Return what ``part`` makes of parts of the rows: it is told its number, its first row and the one after.
 
         ``each``: how much there is to do for a row. Results must not depend on where the parts begin.
         """
-        parts = min(self.threads, rows) if rows * each >= _WORTH else 1
-        bounds = [rows * place // parts for place in range(parts + 1)]
+        parts = max(min(self.threads, rows), 1) if rows * each >= _WORTH else 1
         if parts == 1:
-            return [part(0, rows)]
+            return [part(0, 0, rows)]
+        numbers = range(parts)
         with ThreadPoolExecutor(parts) as pool:
-            return list(pool.map(part, bounds[:-1], bounds[1:]))
+            return list(
+                pool.map(part, numbers, (rows * one // parts for one in numbers),
+                         (rows * (one + 1) // parts for one in numbers))
+            )  # fmt: skip
