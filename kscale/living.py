@@ -21,6 +21,7 @@ from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
 from kscale.engine.world import World
+from kscale.networking import Networking, Proxying
 from kscale.node import columns as node_columns
 from kscale.node import filling
 from kscale.node.surroundings import Surroundings
@@ -52,6 +53,7 @@ class Cast:
         left_out: names of controllers that are not at work.
         ordinals: of StatefulSets, that go by templates of their own.
         ranges: what Services get their addresses and node ports out of.
+        proxying: how the nodes' kube-proxies run; none do without it.
     """
 
     workloads: Workloads = field(default_factory=Workloads)
@@ -64,6 +66,7 @@ class Cast:
     left_out: frozenset[str] = frozenset()
     ordinals: list[Ordinals] = field(default_factory=list)
     ranges: Ranges = field(default_factory=Ranges)
+    proxying: Proxying = field(default_factory=Proxying)
 
 
 def columns() -> list[Addition]:
@@ -78,12 +81,13 @@ SIZES = {**filling.SIZES, "ordinal": 0}
 class Living:
     """The world of a run.
 
-    ``call`` calls an entry of the compiled loop; ``drain`` empties the ledger's buffers.
+    ``call`` calls an entry of the compiled loop; ``drain`` empties the ledger's buffers. ``compiled`` tells, once the
+    run begins, whether it is.
     """
 
     def __init__(
         self, cast: Cast, cluster: Cluster, building: Building, pods: GrowingPods, call: Callable[..., Any],
-        drain: Callable[[], None],
+        drain: Callable[[], None], horizon_us: int, compiled: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.cast, self.cluster, self.pods = cast, cluster, pods
         self._call, self._drain = call, drain
@@ -102,6 +106,7 @@ class Living:
         cluster.template_refused[: len(building.templates)] = [one.refused != "" for one in building.templates]
         self._set_ranges(cast.ranges)
         self._surroundings = Surroundings(cluster, building.templates)
+        self.network = Networking(self.world, cast.proxying, horizon_us, compiled)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
         self._budgets = joining.Budgets(self.world, budgets, selectors) if budgets else None
@@ -195,8 +200,10 @@ class Living:
             self._surroundings.apply(self.world.settings, self.world.crashes)
         # What a scenario deleted stands in the log before controllers look, what they deleted after that.
         self._mirror_claims()
+        self.network.collect(now_us)
         self.history.note(self.manager.look(now_us), now_us)
         self._mirror_claims()
+        self.network.collect(now_us)
         if self._budgets is not None:
             self._budgets.mirror()
         if script is not None:
@@ -211,7 +218,7 @@ class Living:
         """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""
         return {
             "rollouts": self.history.frame(), "objects": self._objects(), "startup": self._startup(),
-            "controllers": self._controllers(), "actions": self._actions(),
+            "controllers": self._controllers(), "actions": self._actions(), **self.network.tables(),
         }  # fmt: skip
 
     def _actions(self) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from kscale.engine import runfolder
 from kscale.engine.runfolder import Input, Run
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
+from kscale.network import proxies
+from kscale.network.parameters import read as read_parameters
+from kscale.networking import DEFAULT_MODE, Proxying
 from kscale.report import budget
 from kscale.scenario import read as read_scenario
 from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
@@ -44,6 +48,8 @@ _REST_US = 3_600_000_000
 _PLAIN_SECONDS = 20.0
 
 
+#: That the work of the nodes' kube-proxies is spread over; they change no result.
+_THREADS = min(os.cpu_count() or 1, 8)
 #: Options that stand first in a command line.
 _WRITTEN_FIRST = ("trace", "nodes", "out", "objects", "scenario", "client_limits")
 
@@ -78,6 +84,9 @@ class Plan:
     budget: Path | None = None
     service_cluster_ip_range: str = Ranges.addresses
     service_node_port_range: str = Ranges.ports
+    proxy_mode: str | None = None
+    proxy_option: tuple[str, ...] = ()
+    proxy_parameters: Path | None = None
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
@@ -90,6 +99,9 @@ class Plan:
         default = Plan(self.trace, self.nodes, self.out)
         for name, value in vars(self).items():
             if value == getattr(default, name) or name in _WRITTEN_FIRST:
+                continue
+            if isinstance(value, tuple):
+                words += [word for one in value for word in (f"--{name.replace('_', '-')}", one)]
                 continue
             option = {"until_us": "until", "sample_us": "sample"}.get(name, name).replace("_", "-")
             text = _duration(value) if name.endswith("_us") else str(value)
@@ -209,7 +221,7 @@ def _bring_objects(plan: Plan, work: Workload, *, given: bool) -> None:
     work.staged = casting.stage(
         gathering, trace, work.nodes if given else None, limited=plan.client_limits, where=", ".join(plan.objects),
         scenario=scenario, seed=plan.seed,
-        ranges=Ranges(plan.service_cluster_ip_range, plan.service_node_port_range),
+        ranges=Ranges(plan.service_cluster_ip_range, plan.service_node_port_range), proxying=_proxying(plan, work),
     )  # fmt: skip
     inventory = work.staged.inventory
     work.trace, work.nodes = work.staged.trace, work.staged.nodes
@@ -219,6 +231,22 @@ def _bring_objects(plan: Plan, work: Workload, *, given: bool) -> None:
     work.inputs += [input_of("scenario", Path(name)) for name in (scenario.inputs if scenario else ())]
     ignored = [f"ignored: {what} ({count:,})" for what, count in sorted(inventory.ignored.items())]
     work.notes += [*inventory.notes, *ignored]
+
+
+def _proxying(plan: Plan, work: Workload) -> Proxying:
+    """Return how the nodes' kube-proxies run. Raises InputError."""
+    numbers = proxies.parameters()
+    if plan.proxy_parameters is not None:
+        numbers = read_parameters(plan.proxy_parameters, numbers)
+        work.inputs.append(input_of("proxy_parameters", plan.proxy_parameters))
+    options: dict[str, str] = {}
+    for word in plan.proxy_option:
+        name, equals, choice = word.partition("=")
+        if not equals or not choice or name in options:
+            problem = f"states {name} twice" if name in options else f"cannot be '{word}'"
+            raise InputError(problem, field="--proxy-option", expected="NAME=CHOICE, each option once")
+        options[name] = choice
+    return Proxying.of(plan.proxy_mode or DEFAULT_MODE, options, numbers=numbers, seed=plan.seed, threads=_THREADS)
 
 
 def _last_us(work: Workload) -> int:

@@ -136,7 +136,8 @@ class Simulation:
         cluster.resize("life", cluster.sizes["pod"])
         cluster.resize("due", max(2 * cluster.sizes["pod"], 1 << 12))
         self.living = Living(
-            cast, cluster, self.building, pods, self._call, lambda: self.ledger.drain(cluster)
+            cast, cluster, self.building, pods, self._call, lambda: self.ledger.drain(cluster), self.horizon_us,
+            lambda: self.settings.compiled,
         )  # fmt: skip
         self._arrivals.owned = self.living.owned()
 
@@ -335,6 +336,8 @@ class Simulation:
         cluster, settings = self.cluster, self.settings
         self.ended_us = int(cluster.cluster_now_us[0]) if settings.until_us is None else until
         self._sample(self.ended_us, last=True)
+        if self.living is not None:
+            self.living.network.finish(self.ended_us)
         cohorts.settle(cluster)
         self.ledger.close(cluster)
         self.ledger.pods = self._pods.height

@@ -30,6 +30,9 @@ def replay(
     client_limits: Annotated[bool, Parameter(show_default=False)] = True,
     service_cluster_ip_range: str = "10.96.0.0/12",
     service_node_port_range: str = "30000-32767",
+    proxy_mode: str | None = None,
+    proxy_option: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    proxy_parameters: Path | None = None,
     format: str | None = None,
     policy: str = "default",
     inflate: Flag = False,
@@ -76,6 +79,13 @@ def replay(
         With -f: the IPv4 addresses that Services get (kube-apiserver's option; the default is kubeadm's).
     service_node_port_range
         With -f: the node ports that Services get (kube-apiserver's option and default).
+    proxy_mode
+        With -f: the mode of the nodes' kube-proxies where there are Services: iptables (as by Kubernetes' default),
+        nftables, ipvs, userspace, or none.
+    proxy_option
+        Option of that mode, as NAME=CHOICE: backend=nft, list=table, scheduler=lc. May be given several times.
+    proxy_parameters
+        JSON or YAML file with other numbers for kube-proxy's model, as ``kscale proxy curve --out`` writes it.
     out
         Run folder to write; an older run folder of this name is replaced.
     format
@@ -129,7 +139,8 @@ def replay(
         node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
         max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
         budget=budget, service_cluster_ip_range=service_cluster_ip_range,
-        service_node_port_range=service_node_port_range,
+        service_node_port_range=service_node_port_range, proxy_mode=proxy_mode, proxy_option=proxy_option,
+        proxy_parameters=proxy_parameters,
     )  # fmt: skip
     return run(plan, quiet=quiet)
 
@@ -188,6 +199,7 @@ def _check(plan: Plan) -> None:
         plan.node_order,
         plan.config,
         plan.budget,
+        plan.proxy_parameters,
     )
 
 
@@ -204,7 +216,9 @@ def _check_objects(plan: Plan) -> None:
     clash = next((name for name, there in alone.items() if there), None)
     ranges = {"--service-cluster-ip-range": "service_cluster_ip_range",
               "--service-node-port-range": "service_node_port_range"}  # fmt: skip
-    idle = next((name for name, field in ranges.items() if getattr(plan, field) != getattr(type(plan), field)), None)
+    proxies = {f"--proxy-{name}": f"proxy_{name}" for name in ("mode", "option", "parameters")}
+    idle = next((name for name, field in (ranges | proxies).items()
+                 if getattr(plan, field) != getattr(type(plan), field)), None)  # fmt: skip
     if idle and not plan.lives:
         raise InputError(f"{idle} says nothing without -f or --scenario, which bring Services", expected="one of these")
     if plan.lives and clash:
