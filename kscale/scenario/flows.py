@@ -18,7 +18,7 @@ from kscale.state.manifests.names import check_name
 
 SERVICE = "Service"
 #: Tails that are told apart from an exponential one, and have a mean.
-LEAST_TAIL, MOST_TAIL = 1.05, 100.0
+LEAST_TAIL, MOST_TAIL = 1.2, 5.0
 _HOUR_US = 3_600_000_000
 #: The longest mean of a connection: kube-proxy keeps an idle one for a day.
 _LONGEST_US = 24 * _HOUR_US
