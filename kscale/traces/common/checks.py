@@ -7,7 +7,7 @@ left out and counted by reason. Everything runs over whole columns, and costs on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import polars as pl
 from kscale.errors import InputError, nearest
 from kscale.state.quantities import LARGEST
 from kscale.traces import Options
+from kscale.traces.common import files
 from kscale.traces.common.files import ROW
 
 #: Longest name in bytes; Kubernetes allows 253, clones and hostile files are given some more.
@@ -102,6 +103,39 @@ class Checker:
             rules += self._type_rules(frame[f.name], columns[f.name], f)
             rules += _range_rules(f)
         return self.drop(result, rules, raw=frame)
+
+    def csv(self, fields: Sequence[Field], names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yield the CSV file in batches as ``typed`` gives them; without a header where ``names`` are given.
+
+        The first batch comes always, also without rows. Raises InputError. A batch whose fields all are what they
+        should be is read right into its types; any other is read as texts, to tell what is wrong and where.
+        """
+        known = {f.name: pl.String if f.dtype is pl.Boolean else f.dtype for f in fields}
+
+        def parse(data: bytes, columns: Sequence[str], row: int) -> tuple[pl.DataFrame, int]:
+            frame = files.csv_typed(data, columns, row, known)
+            if frame is not None and (result := self._clean(frame, fields)) is not None:
+                return result, result.height
+            raw, count = files.csv_texts(data, columns, row, self.path, self.options, self.dropped)
+            self.columns(raw.columns, fields)
+            return self.typed(raw, fields), count
+
+        return files.csv_pieces(self.path, parse, names)
+
+    def _clean(self, frame: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame | None:
+        """Return what ``typed`` gives of columns that have their types, or None where something is wrong."""
+        present = [f for f in fields if f.name in frame.columns]
+        if any(f.required and f.name not in frame.columns for f in fields):
+            return None
+        columns = [_cast(frame[f.name], f, self.path) for f in present]
+        result = pl.DataFrame([frame[ROW], *columns])
+        rules = [
+            rule
+            for f, column in zip(present, columns, strict=True)
+            for rule in (*self._type_rules(frame[f.name], column, f), *_range_rules(f))
+        ]
+        broken = result.select(rule.bad.any().alias(str(i)) for i, rule in enumerate(rules))
+        return None if any(broken.row(0) if rules else ()) else result
 
     def _type_rules(self, raw: pl.Series, column: pl.Series, wanted: Field) -> list[Rule]:
         rules = []

@@ -14,7 +14,7 @@ import io
 import re
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +33,8 @@ RATIO = 1000
 BATCH_ROWS = 1_000_000
 #: Bytes of a CSV file that are held at once; a record longer than that is refused.
 BATCH_BYTES = 32 << 20
+#: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
+Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
 _GZIP = b"\x1f\x8b"
 #: Below this size the ratio says nothing.
 _SMALL = 1 << 20
@@ -152,9 +154,9 @@ def csv_table(
     """
     data = whole(path, options)
     if names is not None:
-        return _parse(data.rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+        return csv_texts(data.rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
     names = header(data, path)
-    return _parse(data.partition(b"\n")[2].rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+    return csv_texts(data.partition(b"\n")[2].rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
 
 
 def csv_batches(
@@ -164,21 +166,30 @@ def csv_batches(
 
     The first batch comes always, also without rows.
     """
+    return csv_pieces(path, lambda data, columns, row: csv_texts(data, columns, row, path, options, dropped), names)
+
+
+def csv_pieces(path: Path, parse: Parse, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield what ``parse`` makes of a CSV file, piece by piece; without a header where ``names`` are given.
+
+    ``parse`` takes whole records, the names of the columns and the row of the first record; it returns a frame and how
+    many rows the records took. The first piece has no records.
+    """
     with opened(path) as file:
         if names is None:
             names = header(file.readline(BATCH_BYTES), path)
-        yield _parse(b"", names, 1, path, options, dropped)[0]
+        yield parse(b"", names, 1)[0]
         rest, row = b"", 1
         while part := file.read(BATCH_BYTES):
             rest += part
             end = _last_record(rest)
             if end == 0 and len(rest) > BATCH_BYTES:
                 raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
-            frame, count = _parse(rest[:end], names, row, path, options, dropped)
+            frame, count = parse(rest[:end], names, row)
             row, rest = row + count, rest[end:]
             yield frame
         if rest.strip(b"\r\n"):
-            yield _parse(rest.rstrip(b"\r\n"), names, row, path, options, dropped)[0]
+            yield parse(rest.rstrip(b"\r\n"), names, row)[0]
 
 
 def _last_record(data: bytes) -> int:
@@ -193,18 +204,31 @@ def _last_record(data: bytes) -> int:
         end, odd = quote, not odd
 
 
-def _parse(
+def csv_texts(
     data: bytes, names: Sequence[str], row: int, path: Path, options: Options, dropped: dict[str, int]
 ) -> tuple[pl.DataFrame, int]:
     """Return the records of ``data`` as texts with ``ROW`` from ``row``, and how many rows they took."""
-    schema = dict.fromkeys(names, pl.String)
+    frame = csv_typed(data, names, row, {})
+    if frame is not None:
+        return frame, frame.height
+    return _parse_slowly(data, names, row, path, options, dropped)
+
+
+def csv_typed(
+    data: bytes, names: Sequence[str], row: int, dtypes: Mapping[str, type[pl.DataType]]
+) -> pl.DataFrame | None:
+    """Return the records of ``data`` with ``ROW`` from ``row``, columns in their ``dtypes`` or else as texts.
+
+    None where a record has too many fields or one of another type.
+    """
+    schema = {name: dtypes.get(name, pl.String) for name in names}
     if not data:
-        return pl.DataFrame(schema=schema | {ROW: pl.Int64}), 0
+        return pl.DataFrame(schema=schema | {ROW: pl.Int64})
     try:
-        frame = pl.read_csv(io.BytesIO(data), has_header=False, schema=schema, missing_columns="insert", null_values="")
+        frame = pl.read_csv(data, has_header=False, schema=schema, missing_columns="insert", null_values="")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        return _parse_slowly(data, names, row, path, options, dropped)
-    return _numbered(frame, row), frame.height
+        return None
+    return _numbered(frame, row)
 
 
 def _numbered(frame: pl.DataFrame, row: int) -> pl.DataFrame:
