@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from kscale.errors import InputError
+from kscale.state.quantities import LARGEST
 from kscale.traces import Options, Portions, Reader, Rest
 from kscale.traces.common import specs, sqlite
 from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule
@@ -139,6 +140,11 @@ def _types(rows: pl.DataFrame, check: Checker, one: tuple[int, ...]) -> _Types:
         sizes(thing, machine, rows[name].fill_null(math.nan).to_numpy(), len(types), len(machines))
         for name in _DIMENSIONS
     ]
+    for name, each, of in zip(_DIMENSIONS, found, one, strict=True):
+        largest = max(each.things.max(initial=0.0), each.machines.max(initial=0.0)) * of
+        if not largest < LARGEST // _MIB:
+            problem = f"comes to {largest:.3g} of what a machine of {of:,} has"
+            raise InputError(problem, file=check.path, field=name, expected="fractions that agree")
     columns = ("cpu_milli", "memory_bytes", *(f"{specs.RESOURCE}{name}" for name in _EXTENDED.values()))
     amounts = pl.DataFrame({n: each.things * of for n, each, of in zip(columns, found, one, strict=True)})
     frame = pl.DataFrame([types]).with_columns(amounts.select(_settled(pl.all())))
