@@ -84,12 +84,14 @@ class Options:
         lenient: drop bad rows and count them per reason instead of stopping at the first.
         max_input: most bytes that a whole-document reader may produce.
         machine_unit: what 1.0 of a machine is, as a shape ("96cpu,512Gi"); None takes the reader's default.
+        workload: which workload of a file that holds several; None takes the only one.
         told: is told of bytes of the file as they are read, so many at a time; for progress.
     """
 
     lenient: bool = False
     max_input: int = 2 << 30
     machine_unit: str | None = None
+    workload: str | None = None
     told: Callable[[int], None] | None = None
 
 
