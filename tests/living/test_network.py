@@ -57,6 +57,7 @@ def test_latencies_of_a_rollout_by_hand() -> None:
     assert changes["p99_us"].to_list() == changes["most_us"].to_list() == every[2].tolist()
     assert changes["mean_us"].to_list() == (every.sum(0) // 3).tolist()
     assert tables["network_latencies"]["all"].sum() == every.size
+    assert tables["network_quantiles"]["latency_us"][-1] == every.max()
     measured = changes["measured"].to_numpy()
     assert tables["network_latencies"]["metric"].sum() == 3 * measured.sum()
     assert 6 <= measured.sum() < len(changes)
@@ -170,7 +171,7 @@ def test_without_services_there_are_no_proxies() -> None:
     made = play([web()], minutes=5)
     tables = made.living.tables()  # type: ignore[union-attr]
     names = [name for name in tables if name.startswith("network")]
-    assert len(names) == 4 and all(tables[name].is_empty() for name in names)
+    assert len(names) == 5 and all(tables[name].is_empty() for name in names)
 
 
 def test_a_service_that_comes_later_is_programmed() -> None:
