@@ -35,7 +35,7 @@ _TASK_FIELDS = (
     Field("priority", pl.Float64, nullable=True, high=1 << 20),
     Field("CPU request", pl.Float64, nullable=True, high=borg.LARGEST_FRACTION),
     Field("memory request", pl.Float64, nullable=True, high=borg.LARGEST_FRACTION),
-    Field("different machines restriction", pl.Boolean, nullable=True),
+    Field("different machines restriction", nullable=True, high=1),
 )
 #: The kinds of ``lifecycles`` for SUBMIT, SCHEDULE, EVICT, FAIL, FINISH, KILL, LOST, UPDATE_PENDING, UPDATE_RUNNING.
 _KINDS = [0, 3, 4, 5, 6, 7, 8, 9, 10]
@@ -65,8 +65,6 @@ _ATTRIBUTE_FIELDS = (
     borg.text_field("attribute value"),
     Field("attribute deleted", pl.Boolean, nullable=True),
 )
-#: The time, where it is the first field of a line.
-_TIME = r'^"?(\d+)'
 
 
 def _detects(path: Path, head: bytes) -> bool:
@@ -94,7 +92,7 @@ def _portions(path: Path, options: Options) -> Portions:
     lives = Lifecycles(borg.ASKED)
     apart = pods = 0
     for events in chronological.instants(
-        _events(reading, tasks), "time", sort=not chronological.in_order(tasks, _TIME), path=path
+        _events(reading, tasks), "time", sort=not chronological.in_order(tasks), path=path
     ):
         ended = lives.add(beside.joined(events))
         apart, pods = apart + int(ended["flag"].sum()), pods + ended.height
@@ -129,7 +127,7 @@ def _events(reading: borg.Reading, paths: list[Path]) -> Iterator[pl.DataFrame]:
                 index="task index",
                 cpu="CPU request",
                 memory="memory request",
-                flag="different machines restriction",
+                flag=pl.col("different machines restriction") == 1,
             )
 
 
@@ -139,7 +137,7 @@ class _Constraints:
     def __init__(self, reading: borg.Reading, paths: list[Path]) -> None:
         self._reading, self._paths = reading, paths
         self._rows = self._found = 0
-        sort = bool(paths) and not chronological.in_order(paths, _TIME)
+        sort = bool(paths) and not chronological.in_order(paths)
         self._batches = chronological.instants(self._read(), "time", sort=sort, path=reading.path)
         self._rest: pl.DataFrame | None = None
 

@@ -68,8 +68,8 @@ _ATTRIBUTES = (
     Field("deleted", pl.Boolean, required=False, nullable=True),
 )
 _CONSTRAINTS = (Field("name", pl.String), borg.text_field("value"), Field("relation", high=ABSENT))
-#: The time in a line of JSON, and in a line of CSV that begins with it.
-_TIME_JSON, _TIME_CSV = r'"time"\s*:\s*"?(\d+)', r'^"?(\d+)'
+#: The time in a line of JSON.
+_TIME = r'"time"\s*:\s*"?(\d+)'
 
 
 def _is_json(path: Path, head: bytes) -> bool:
@@ -131,9 +131,9 @@ def _in_order(paths: Sequence[Path]) -> bool:
     heads = {path: files.head(path) for path in paths}
     json = [_is_json(path, head) for path, head in heads.items()]
     if all(json):
-        return chronological.in_order(paths, _TIME_JSON)
+        return chronological.in_order(paths, _TIME)
     first = all(head.removeprefix(b"\xef\xbb\xbf").startswith(b"time,") for head in heads.values())
-    return first and not any(json) and chronological.in_order(paths, _TIME_CSV)
+    return first and not any(json) and chronological.in_order(paths)
 
 
 def _table(check: Checker, fields: Sequence[Field], lists: jsonlines.Lists | None = None) -> Iterator[pl.DataFrame]:

@@ -221,7 +221,7 @@ def test_round_trip(folder, tmp_path):
         (task(1, 0, index=-1), "field 'task index': '-1' is negative"),
         (task(1, 0, cpu="nan"), "field 'CPU request': 'nan' is not a finite number"),
         (task(1, 0, memory="-0.5"), "field 'memory request': '-0.5' is negative"),
-        (task(1, 0, apart=2), "field 'different machines restriction': '2' is not true or false"),
+        (task(1, 0, apart=2), "field 'different machines restriction': '2' is too large"),
         (task(1, 0).strip() + ",7\n", "has 14 fields; expected 13 fields"),
     ],
 )

@@ -7,7 +7,9 @@ writes a table out promises no order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,11 +27,12 @@ _SAMPLE = 256
 _PIECE = 8 << 20
 
 
-def in_order(paths: Sequence[Path], pattern: str) -> bool:
+def in_order(paths: Sequence[Path], pattern: str | None = None) -> bool:
     """Return whether the lines of text files, one file after the other, are in the order of their times.
 
-    ``pattern`` is a regular expression whose first group is the time in a line; lines that it does not match do not
-    count. Stops at the first that is out of order. Raises InputError when a file cannot be read.
+    A time is the first field of a line of CSV, or the first group of the regular expression ``pattern``. Lines without
+    one, as a whole number, do not count. Stops at the first that is out of order. Raises InputError when a file is
+    damaged.
     """
     latest = -1
     for path in paths:
@@ -46,14 +49,19 @@ def in_order(paths: Sequence[Path], pattern: str) -> bool:
     return True
 
 
-def _latest(lines: bytes, pattern: str, latest: int) -> int:
+def _latest(lines: bytes, pattern: str | None, latest: int) -> int:
     """Return the last time in ``lines``, or -1 where they are not in order from ``latest`` on."""
-    # A separator that does not occur keeps each line in one column.
-    frame = pl.read_csv(
-        lines or b"\n", has_header=False, separator="\x1f", quote_char=None, schema={"line": pl.String},
-        truncate_ragged_lines=True, encoding="utf8-lossy",
-    )  # fmt: skip
-    times = frame["line"].str.extract(pattern).cast(pl.Int64, strict=False).drop_nulls()
+    # A separator that does not occur keeps a line in one column.
+    form: dict[str, Any] = {"columns": [0]} if pattern is None else {"separator": "\x1f"}
+    try:
+        frame = pl.read_csv(
+            lines, has_header=False, quote_char=None, infer_schema=False, truncate_ragged_lines=True, **form
+        )
+    except pl.exceptions.NoDataError:
+        return max(latest, 0)
+    texts = frame.to_series()
+    times = (texts if pattern is None else texts.str.extract(pattern)).cast(pl.Int64, strict=False)
+    times = times.drop_nulls()
     if not len(times):
         return max(latest, 0)
     if int(times[0]) < latest or not times.is_sorted():
@@ -68,6 +76,15 @@ def instants(batches: Iterable[pl.DataFrame], time: str, *, sort: bool, path: Pa
     full.
     """
     yield from _sorted(batches, time, path) if sort else _whole(batches, time, path)
+
+
+def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield ``frames``; while one is used, the next is made in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, frames, None)
+        while (frame := coming.result()) is not None:
+            coming = pool.submit(next, frames, None)
+            yield frame
 
 
 def _gathered(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -86,7 +103,7 @@ def _whole(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[p
     """Yield batches cut between instants: what has the last time of a batch waits for the next one."""
     rest: list[pl.DataFrame] = []
     latest = -1
-    for batch in _gathered(batches):
+    for batch in _ahead(_gathered(batches)):
         if not batch.height:
             continue
         if int(batch[time][0]) < latest or not batch[time].is_sorted():
@@ -106,10 +123,8 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
     scratch = Scratch()
     runs: list[Path] = []
     samples = [np.empty(0, np.int64)]
-    empty = None
     try:
-        for batch in _gathered(batches):
-            empty = batch.clear()
+        for batch in _ahead(_gathered(batches)):
             if not batch.height:
                 continue
             run = batch.sort(time, maintain_order=True)
@@ -119,12 +134,13 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
                 np.save(name.with_suffix(".npy"), run[time].to_numpy())
             runs.append(name)
             samples.append(run[time].to_numpy()[_SAMPLE // 2 :: _SAMPLE])
-        yield from (frame.sort(time, maintain_order=True) for frame in _windows(runs, np.concatenate(samples), empty))
+        windows = _windows(runs, np.concatenate(samples))
+        yield from _ahead(frame.sort(time, maintain_order=True) for frame in windows)
     finally:
         scratch.clear()
 
 
-def _windows(runs: list[Path], samples: np.ndarray, empty: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
+def _windows(runs: list[Path], samples: np.ndarray[Any, Any]) -> Iterator[pl.DataFrame]:
     """Yield the rows of sorted files by windows of time of about ``GATHERED`` rows."""
     samples.sort()
     lasts = np.unique(np.append(samples[GATHERED // _SAMPLE :: max(GATHERED // _SAMPLE, 1)], np.iinfo(np.int64).max))

@@ -29,6 +29,9 @@ _AFTER = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 0, 1], np.int8)
 #: The order of events of one task at one time, unless it ends before it begins again.
 _RANK = np.array([0, 1, 2, 4, 6, 7, 8, 9, 10, 3, 5], np.int64)
 _NEVER = np.iinfo(np.int64).max
+#: What is known of an open pod, and how rows of one are put together: whether it ran, its first event, the first time
+#: at which it was enabled before it ran, the beginning of its run, and how many events it has.
+_KNOWN = {"ran": np.maximum, "first": np.minimum, "enabled": np.minimum, "start": np.minimum, "count": np.add}
 
 
 @dataclass
@@ -67,9 +70,13 @@ class Lifecycles:
     def __init__(self, fields: Sequence[str]) -> None:
         self.counts = Counts()
         self._fields = tuple(fields)
-        none = pl.DataFrame(schema={"job": pl.Int64, "index": pl.Int64, "time": pl.Int64, "kind": pl.Int8})
-        columns = [pl.lit(None, pl.Float64).alias(name) for name in self._fields]
-        self._open = self._rows(none.with_columns(*columns, flag=pl.lit(False)))
+        #: A row for each open task: its last event, the fields, and what is known of the pod (``_KNOWN``).
+        self._open: dict[str, Numbers] = {
+            **{name: np.empty(0, np.int64) for name in ("job", "index", "time", *_KNOWN)},
+            **{name: np.empty(0, np.float64) for name in self._fields},
+            "kind": np.empty(0, np.int8),
+            "flag": np.empty(0, bool),
+        }
 
     def add(self, events: pl.DataFrame) -> pl.DataFrame:
         """Take the next events (``job``, ``index``, ``time``, ``kind``, ``flag`` and the fields), sorted by time.
@@ -78,76 +85,77 @@ class Lifecycles:
         certain: ``job``, ``index``, ``arrival``, ``start`` and ``end`` (null: never), ``flag`` and the fields.
         """
         if not events.height:
-            return self._pods({}, np.empty(0, np.int64))
+            return self._pods(self._open, np.empty(0, np.int64))
         now = int(events["time"][-1])
         self.counts.events += events.height
-        added = self._rows(events)
-        rows = {name: np.concatenate([column, added[name]]) for name, column in self._open.items()}
-        keys = _keys(rows["job"], rows["index"])
+        self.counts.updates += int((events["kind"] == UPDATE_RUNNING).sum())
+        columns = {name: np.concatenate([self._open[name], events[name].to_numpy()]) for name in ("job", "index")}
+        keys = _keys(columns["job"], columns["index"])
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
-        order = order[_by_rank(keys, rows["time"][order], rows["kind"][order])]
-        rows = {name: column[order] for name, column in rows.items()}
-        pods = self._segments(keys, rows)
+        time, kind = (np.concatenate([self._open[n], events[n].to_numpy()])[order] for n in ("time", "kind"))
+        ranked = _by_rank(keys, time, kind)
+        if ranked is not None:
+            order, time, kind = order[ranked], time[ranked], kind[ranked]
+        pods = self._segments(keys, time, kind, order, events)
+        for name in ("job", "index"):
+            pods[name] = columns[name][order[pods["last"]]]
         # A task that has stopped may go on until RESTART_US have passed; then it is certain that it has ended.
-        certain = np.where(pods["after"] == _STOPPED, pods["time"] + RESTART_US, pods["time"])
-        done = ((pods["after"] == _ENDED) | (pods["after"] == _STOPPED)) & (certain <= now)
-        self._open = {name: pods[name][~done] for name in self._open}
+        after = _AFTER[pods["kind"]]
+        certain = np.where(after == _STOPPED, pods["time"] + RESTART_US, pods["time"])
+        done = (after >= _STOPPED) & (certain <= now)
         chosen = np.flatnonzero(done)
-        return self._pods(pods, chosen[np.argsort(certain[chosen], kind="stable")])
+        ended = self._pods(pods, chosen[np.argsort(certain[chosen], kind="stable")])
+        self._open = {name: pods[name][~done] for name in self._open}
+        return ended
 
     def end(self) -> pl.DataFrame:
         """Return the pods that are left at the end of the events: those that stopped, then those that never end."""
-        rows = self._open | {"after": _AFTER[self._open["kind"]]}
-        stopped = np.flatnonzero(rows["after"] == _STOPPED)
-        alive = np.flatnonzero(rows["after"] < _STOPPED)
+        rows, after = self._open, _AFTER[self._open["kind"]]
+        stopped, alive = np.flatnonzero(after == _STOPPED), np.flatnonzero(after < _STOPPED)
         stopped = stopped[np.argsort(rows["time"][stopped], kind="stable")]
         alive = alive[np.argsort(_arrivals(rows)[alive], kind="stable")]
         return self._pods(rows, np.concatenate([stopped, alive]))
 
-    def _rows(self, events: pl.DataFrame) -> dict[str, Numbers]:
-        """Return events as columns beside which the open tasks can stand: these are rows of their last event."""
-        height = events.height
-        rows = {name: events[name].to_numpy() for name in ("job", "index", "time", "kind")}
-        rows |= {name: events[name].fill_null(np.nan).to_numpy() for name in self._fields}
-        after = _AFTER[rows["kind"]]
-        rows["flag"] = events["flag"].fill_null(False).to_numpy()
-        rows["event"] = np.ones(height, bool)
-        rows["ran"] = after == _RUNNING
-        rows["first"] = np.where(after <= _RUNNING, rows["time"], _NEVER)
-        rows["enabled"] = np.where(rows["kind"] == ENABLE, rows["time"], _NEVER)
-        rows["start"] = np.where(rows["ran"], rows["time"], _NEVER)
-        rows["count"] = np.ones(height, np.int64)
-        return rows
+    def _segments(
+        self, keys: Numbers, time: Numbers, kind: Numbers, order: Numbers, events: pl.DataFrame
+    ) -> dict[str, Numbers]:
+        """Return a row for each pod that the rows of ``keys`` (sorted, each in the order of its events) tell of.
 
-    def _segments(self, keys: Numbers, rows: dict[str, Numbers]) -> dict[str, Numbers]:
-        """Return a row for each pod that the rows of ``keys`` (sorted, each in the order of its events) tell of."""
-        height = len(keys)
-        place = np.arange(height)
-        after = _AFTER[rows["kind"]]
+        ``order`` says where a row stands among the open tasks and the events behind them.
+        """
+        height, opened = len(keys), len(self._open["job"])
+        place, after = np.arange(height), _AFTER[kind]
         begins = np.ones(height, bool)
         begins[1:] = keys[1:] != keys[:-1]
-        gone_on = rows["time"][1:] - rows["time"][:-1] <= RESTART_US
+        gone_on = time[1:] - time[:-1] <= RESTART_US
         begins[1:] |= (after[:-1] == _ENDED) | ((after[:-1] == _STOPPED) & ~gone_on)
         firsts = np.flatnonzero(begins)
         lasts = np.append(firsts[1:], height) - 1
         sizes = lasts + 1 - firsts
-        anew = self._restarts(rows["kind"], after, begins)
-        run = np.maximum.reduceat(np.where(anew, place, -1), firsts)
-        first_run = np.minimum.reduceat(np.where(rows["ran"], place, height), firsts)
+        runs = after == _RUNNING
+        known = {
+            "ran": runs.astype(np.int64),
+            "first": np.where(after <= _RUNNING, time, _NEVER),
+            "enabled": np.where(kind == ENABLE, time, _NEVER),
+            "start": np.where(runs, time, _NEVER),
+            "count": np.ones(height, np.int64),
+        }
+        held = np.flatnonzero(order < opened)
+        for name, column in known.items():
+            column[held] = self._open[name][order[held]]
+        run = np.maximum.reduceat(np.where(self._restarts(kind, after, begins), place, -1), firsts)
+        first_run = np.minimum.reduceat(np.where(known["ran"] > 0, place, height), firsts)
         until_run = place <= np.repeat(first_run, sizes)
-        pods = {name: rows[name][lasts] for name in ("job", "index", "time", "kind")}
-        pods["after"] = after[lasts]
-        pods["first"] = np.minimum.reduceat(rows["first"], firsts)
-        pods["enabled"] = np.minimum.reduceat(np.where(until_run, rows["enabled"], _NEVER), firsts)
-        pods["start"] = np.minimum.reduceat(np.where(place >= np.repeat(run, sizes), rows["start"], _NEVER), firsts)
-        pods["flag"] = np.logical_or.reduceat(rows["flag"], firsts)
-        pods["ran"] = np.logical_or.reduceat(rows["ran"], firsts)
-        pods["count"] = np.add.reduceat(rows["count"], firsts)
-        pods["event"] = np.zeros(len(firsts), bool)
+        known["enabled"][~until_run] = _NEVER
+        known["start"][place < np.repeat(run, sizes)] = _NEVER
+        pods = {"last": lasts, "time": time[lasts], "kind": kind[lasts]}
+        pods |= {name: _KNOWN[name].reduceat(column, firsts) for name, column in known.items()}
+        flag = np.concatenate([self._open["flag"], events["flag"].fill_null(False).to_numpy()])[order]
+        pods["flag"] = np.logical_or.reduceat(flag, firsts)
         for name in self._fields:
-            pods[name] = _stated(rows[name], until_run, firsts)
-        self.counts.updates += int(np.count_nonzero((rows["kind"] == UPDATE_RUNNING) & rows["event"]))
+            values = np.concatenate([self._open[name], events[name].fill_null(np.nan).to_numpy()])
+            pods[name] = _stated(values[order], until_run, firsts)
         return pods
 
     def _restarts(self, kind: Numbers, after: Numbers, begins: Numbers) -> Numbers:
@@ -162,13 +170,10 @@ class Lifecycles:
 
     def _pods(self, rows: dict[str, Numbers], chosen: Numbers) -> pl.DataFrame:
         """Return the rows ``chosen`` as pods; those that are ends alone are counted and left out."""
-        if not rows:
-            rows = self._open | {"after": _AFTER[self._open["kind"]]}
-        chosen_rows = {name: column[chosen] for name, column in rows.items()}
-        alive = chosen_rows["first"] != _NEVER
-        self.counts.strays += int(chosen_rows["count"][~alive].sum())
-        there = {name: column[alive] for name, column in chosen_rows.items()}
-        ended, ran = there["after"] >= _STOPPED, there["start"] != _NEVER
+        began = rows["first"][chosen] != _NEVER
+        self.counts.strays += int(rows["count"][chosen[~began]].sum())
+        there = {name: rows[name][chosen[began]] for name in self._open}
+        ended, ran = _AFTER[there["kind"]] >= _STOPPED, there["start"] != _NEVER
         self.counts.never_ran += int(np.count_nonzero(ended & ~ran))
         self.counts.endless += int(np.count_nonzero(~ended))
         frame = pl.DataFrame({"job": there["job"], "index": there["index"], "arrival": _arrivals(there)})
@@ -196,8 +201,10 @@ def _keys(job: Numbers, index: Numbers) -> Numbers:
 
 def _stated(values: Numbers, until_run: Numbers, firsts: Numbers) -> Numbers:
     """Return the last value of each segment that is stated until the first run, or else the first one after it."""
-    place = np.arange(len(values))
     stated = ~np.isnan(values)
+    if not stated.any():
+        return values[firsts]
+    place = np.arange(len(values))
     last = np.maximum.reduceat(np.where(stated & until_run, place, -1), firsts)
     if (last < 0).any():
         later = np.minimum.reduceat(np.where(stated, place, len(values)), firsts)
@@ -205,19 +212,19 @@ def _stated(values: Numbers, until_run: Numbers, firsts: Numbers) -> Numbers:
     return np.where(last < 0, np.nan, values[last])
 
 
-def _by_rank(keys: Numbers, time: Numbers, kind: Numbers) -> Numbers:
+def _by_rank(keys: Numbers, time: Numbers, kind: Numbers) -> Numbers | None:
     """Return the order of rows (sorted by key and time) in which events of one task at one time follow from each other.
 
-    Traces do not say it. A task that was there ends before it is submitted again; one that was not ends last.
+    None where that is the order they have. Traces do not say it: a task that was there ends before it is submitted
+    again; one that was not ends last.
     """
     height = len(keys)
     instant = np.ones(height, bool)
     instant[1:] = (keys[1:] != keys[:-1]) | (time[1:] != time[:-1])
-    rank = _RANK[kind]
-    order = np.arange(height)
-    if instant.all():
-        return order
     firsts = np.flatnonzero(instant)
+    if len(firsts) == height:
+        return None
+    rank = _RANK[kind]
     sizes = np.diff(np.append(firsts, height))
     ends = _AFTER[kind] >= _STOPPED
     with_end = np.logical_or.reduceat(ends, firsts)
@@ -231,7 +238,10 @@ def _by_rank(keys: Numbers, time: Numbers, kind: Numbers) -> Numbers:
         start = np.maximum.accumulate(np.where(new, number, 0))
         there = (told >= start) & (with_begin & ~with_end)[np.maximum(told, 0)]
         rank = np.where(np.repeat(open_ended & there, sizes) & ends, rank - len(_RANK), rank)
+    if (instant[1:] | (rank[1:] >= rank[:-1])).all():
+        return None
     tied = np.flatnonzero(np.repeat(sizes > 1, sizes))
     number = np.repeat(np.arange(len(firsts)), sizes)[tied]
+    order = np.arange(height)
     order[tied] = tied[np.lexsort((rank[tied], number))]
     return order
