@@ -19,7 +19,7 @@ SECOND = 1_000_000
 ROLL = {"at": "5m", "image": {"target": "deployment/web", "containers": {"web": "web:2"}}}
 #: Every sync takes half a second, whatever it writes.
 FIXED = {
-    "iptables_legacy_partial_s": 0.5, "iptables_legacy_partial_rule_s": 0, "iptables_legacy_partial_service_s": 0,
+    "iptables_legacy_partial_s": 0.5, "iptables_legacy_partial_search_s": 0, "iptables_legacy_partial_service_s": 0,
     "iptables_legacy_full_rule_s": 0, "iptables_legacy_full_chain2_s": 0, "build_rule_s": 0,
 }  # fmt: skip
 
