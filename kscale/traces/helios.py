@@ -58,8 +58,8 @@ def _portions(path: Path, options: Options) -> Portions:
     check, tally = Checker(path, options), joblogs.Tally()
     homeless = 0
     for pods in joblogs.portions(path, options, check, _FIELDS, tally):
-        known = pl.col("vc").is_in(quota.names) if quota else pl.lit(False)
-        homeless += pods.filter(~known.fill_null(False)).height
+        known = pods["vc"].is_in(quota.names if quota else []).fill_null(False)
+        homeless += int((~known).sum())
         yield pods.select(
             "name", "owner", "arrival_us", "duration_us", "end_us", "cpu_milli", "gpu_count", "gpu_milli",
             namespace=pl.col("vc").fill_null("default"),

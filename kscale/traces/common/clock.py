@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from kscale.traces import Options
+from kscale.traces.common import files
 from kscale.traces.common.checks import Checker, Field, Rule
 
 _WRITTEN = 19
@@ -48,7 +49,7 @@ def timed(frame: pl.DataFrame, names: Iterable[str], check: Checker) -> pl.DataF
     Rows with another text that is no time are dealt with as ``check`` does. Raises InputError.
     """
     names = list(names)
-    frame = frame.with_columns(pl.col(names).replace(dict.fromkeys(_NONE)))
+    frame = frame.with_columns(pl.when(~pl.col(name).is_in(_NONE)).then(name).alias(name) for name in names)
     told = frame.with_columns(instants(frame[name]) for name in names)
     expected = "a time such as 2020-04-01 13:30:00"
     rules = [
@@ -64,7 +65,15 @@ def earliest(path: Path, options: Options, name: str) -> int:
     Bad rows are passed over: who reads the file tells of them. Raises InputError when the file cannot be read at all.
     """
     check = Checker(path, replace(options, lenient=True))
-    found = [instants(batch[name]).min() for batch in check.csv([Field(name, pl.String, nullable=True)])]
+
+    def parse(data: bytes, columns: Sequence[str], row: int) -> tuple[pl.DataFrame, int]:
+        check.columns(columns, [Field(name, pl.String)])
+        frame = files.csv_typed(data, columns, row, {}, only=name)
+        if frame is None:
+            return files.csv_texts(data, columns, row, path, check.options, check.dropped)
+        return frame, frame.height
+
+    found = [instants(piece[name]).min() for piece in files.csv_pieces(path, parse)]
     return min((least for least in found if isinstance(least, int)), default=0)
 
 
