@@ -32,7 +32,7 @@ _TASK_FIELDS = (
     Field("job ID"),
     Field("task index", high=1 << 40),
     Field("event type", high=8),
-    Field("priority", pl.Float64, nullable=True, high=1 << 20),
+    Field("priority", nullable=True, high=1 << 20),
     Field("CPU request", pl.Float64, nullable=True, high=borg.LARGEST_FRACTION),
     Field("memory request", pl.Float64, nullable=True, high=borg.LARGEST_FRACTION),
     Field("different machines restriction", nullable=True, high=1),
@@ -121,7 +121,7 @@ def _events(reading: borg.Reading, paths: list[Path]) -> Iterator[pl.DataFrame]:
             reading.synthesised += batch.height - batch["missing info"].null_count()
             yield batch.select(
                 kinds.gather(batch["event type"]).alias("kind"),
-                "priority",
+                pl.col("priority").cast(pl.Float64),
                 time="timestamp",
                 job="job ID",
                 index="task index",

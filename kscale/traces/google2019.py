@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -17,15 +17,13 @@ import polars as pl
 from kscale.errors import InputError
 from kscale.traces import Options, Portions, Reader, Rest
 from kscale.traces.common import borg, chronological, files, jsonlines, specs
-from kscale.traces.common.attributes import ABSENT
+from kscale.traces.common.attributes import ABSENT, EQUAL, Constraint
 from kscale.traces.common.checks import Checker, Field
 from kscale.traces.common.lifecycles import Lifecycles
 from kscale.traces.common.machines import ADD, REMOVE, UPDATE
 
 #: What 1.0 of a machine is. The largest machine of the trace is not published; kscale's preset ``borg`` takes the same.
 MACHINE_UNIT = "128cpu,512Gi"
-
-_CONSTRAINT = {"constraint": ("name", "value", "relation")}
 
 
 def _fraction(name: str) -> Field:
@@ -39,10 +37,11 @@ _INSTANCES = (
     Field("instance_index", high=1 << 40),
     Field("missing_type", required=False, nullable=True),
     Field("collection_type", required=False, nullable=True, high=1),
-    Field("priority", pl.Float64, required=False, nullable=True, high=1 << 20),
+    Field("priority", required=False, nullable=True, high=1 << 20),
     Field("alloc_collection_id", required=False, nullable=True, low=-1),
     _fraction("resource_request.cpus"),
     _fraction("resource_request.memory"),
+    Field("constraint", pl.String, required=False, nullable=True),
 )
 _COLLECTIONS = (
     borg.time_field("time"),
@@ -67,7 +66,6 @@ _ATTRIBUTES = (
     borg.text_field("value", required=False),
     Field("deleted", pl.Boolean, required=False, nullable=True),
 )
-_CONSTRAINTS = (Field("name", pl.String), borg.text_field("value"), Field("relation", high=ABSENT))
 #: The time in a line of JSON.
 _TIME = r'"time"\s*:\s*"?(\d+)'
 
@@ -136,55 +134,56 @@ def _in_order(paths: Sequence[Path]) -> bool:
     return first and not any(json) and chronological.in_order(paths)
 
 
-def _table(check: Checker, fields: Sequence[Field], lists: jsonlines.Lists | None = None) -> Iterator[pl.DataFrame]:
-    """Yield a table in batches with the columns ``fields`` and ``lists``, null where the file has none, and ``ROW``."""
-    missing = [pl.lit(None, f.dtype).alias(f.name) for f in fields if not f.required]
-    batches = (
-        jsonlines.batches(check, fields, lists)
-        if _is_json(check.path, files.head(check.path))
-        else _csv(check, fields, lists or {})
-    )
-    for batch in batches:
-        yield batch.with_columns(column for column in missing if column.meta.output_name() not in batch.columns)
+def _table(check: Checker, fields: Sequence[Field]) -> Iterator[pl.DataFrame]:
+    """Yield a table in batches with the columns ``fields``, null where the file has none, and ``ROW``.
 
-
-def _csv(check: Checker, fields: Sequence[Field], lists: jsonlines.Lists) -> Iterator[pl.DataFrame]:
-    """Yield a CSV table; a nested column is ``capacity.cpus`` or ``capacity_cpus``, a list is a text of JSON."""
-    there = files.csv_columns(files.head(check.path))
+    A nested column of a CSV file is ``capacity.cpus`` or ``capacity_cpus``; a list is a text of JSON.
+    """
+    head = files.head(check.path)
+    if _is_json(check.path, head):
+        yield from jsonlines.batches(check, fields)
+        return
+    there = files.csv_columns(head)
     names = {f.name: flat for f in fields if (flat := f.name.replace(".", "_")) in there and f.name not in there}
-    texts = [Field(name, pl.String, required=False, nullable=True) for name in lists]
-    wanted = [*(replace(f, name=names.get(f.name, f.name)) for f in fields), *texts]
-    for batch in check.csv(wanted):
-        frame = batch.rename({flat: name for name, flat in names.items()})
-        for name, members in lists.items():
-            frame = _decoded(frame, check, name, members)
-        yield frame
+    missing = [pl.lit(None, f.dtype).alias(f.name) for f in fields if names.get(f.name, f.name) not in there]
+    for batch in check.csv([replace(f, name=names.get(f.name, f.name)) for f in fields]):
+        yield batch.rename({flat: name for name, flat in names.items()}).with_columns(missing)
 
 
-def _decoded(frame: pl.DataFrame, check: Checker, name: str, texts: Sequence[str]) -> pl.DataFrame:
-    """Return ``frame`` with the lists that a column of texts holds as JSON; null where there is no such column."""
-    dtype = jsonlines.list_type(texts)
-    if name not in frame.columns:
-        return frame.with_columns(pl.lit(None, dtype).alias(name))
-    frame = check.parsed(frame, name, partial(jsonlines.decoded, texts=texts))
-    distinct = frame[name].unique().drop_nulls()
-    lists = pl.Series("#list", [jsonlines.decoded(text, texts) for text in distinct], dtype=dtype)
-    known = pl.DataFrame([distinct, lists])
-    return frame.join(known, on=name, how="left", maintain_order="left").drop(name).rename({"#list": name})
+class _Constraint(msgspec.Struct):
+    """A constraint as the trace has it."""
+
+    name: str
+    relation: int | str
+    value: int | str | None = None
+
+
+@lru_cache(1 << 16)
+def _constraints(text: str) -> tuple[Constraint, ...]:
+    """Return the constraints that a text holds as JSON. Raises InputError without a place."""
+    expected = f"a list of name, value, and relation from 0 to {ABSENT}"
+    try:
+        found = msgspec.json.decode(text, type=list[_Constraint])
+        told = tuple((one.name, int(one.relation), str("" if one.value is None else one.value)) for one in found)
+    except (msgspec.DecodeError, RecursionError, UnicodeError, ValueError):
+        raise InputError(f"'{text[:80]}' is no list of constraints", expected=expected) from None
+    if not all(EQUAL <= comparison <= ABSENT for _, comparison, _ in told):
+        raise InputError(f"'{text[:80]}' has an unknown relation", expected=expected)
+    return told
 
 
 def _events(reading: borg.Reading, paths: Sequence[Path]) -> Iterator[pl.DataFrame]:
     """Yield the events of instances with the columns that ``Lifecycles`` takes."""
     for path in paths:
         check = reading.check(path)
-        for batch in _table(check, _INSTANCES, _CONSTRAINT):
-            batch = reading.within(batch, check, "time")
+        for batch in _table(check, _INSTANCES):
+            batch = check.parsed(reading.within(batch, check, "time"), "constraint", _constraints)
             reading.synthesised += int((batch["missing_type"] > 0).sum())
-            yield batch.join(_terms(reading, check, batch), on=files.ROW, how="left", maintain_order="left").select(
+            yield batch.select(
                 pl.col("type").cast(pl.Int8).alias("kind"),
+                pl.col("priority").cast(pl.Float64),
+                reading.terms.of_lists(batch["constraint"], _constraints),
                 "time",
-                "priority",
-                "term",
                 job="collection_id",
                 index="instance_index",
                 cpu="resource_request.cpus",
@@ -192,14 +191,6 @@ def _events(reading: borg.Reading, paths: Sequence[Path]) -> Iterator[pl.DataFra
                 reserved=pl.col("collection_type").cast(pl.Float64),
                 flag=pl.col("alloc_collection_id") > 0,
             )
-
-
-def _terms(reading: borg.Reading, check: Checker, batch: pl.DataFrame) -> pl.DataFrame:
-    """Return the numbers of the terms that the constraints of rows make, by ``ROW``."""
-    rows = batch.select(files.ROW, "constraint").filter(pl.col("constraint").list.len() > 0)
-    one = check.typed(rows.explode("constraint").unnest("constraint"), _CONSTRAINTS)
-    reading.constraints += one.height
-    return reading.terms.numbers(one.rename({"relation": "comparison"}), [files.ROW])
 
 
 def _nodes(reading: borg.Reading) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[str]]:
@@ -242,7 +233,7 @@ def _attributes(reading: borg.Reading) -> Iterator[pl.DataFrame]:
 
 def _constraints_note(reading: borg.Reading) -> str:
     return (
-        f"google2019: {reading.constraints:,} constraints are required node affinity on labels "
+        f"google2019: {reading.terms.constraints:,} constraints are required node affinity on labels "
         f"{borg.PREFIX}<attribute>; {reading.terms.inexpressible:,} that compare with what is no number are left out."
     )
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+#: The name of an attribute, a comparison, and the value to compare with.
+Constraint = tuple[str, int, str]
 #: Comparisons of a constraint with the value of an attribute.
 EQUAL, NOT_EQUAL, LESS, GREATER, LESS_EQUAL, GREATER_EQUAL, PRESENT, ABSENT = range(8)
 
@@ -51,13 +54,17 @@ def requirement(key: str, comparison: int, value: str) -> str | None:
 
 
 class Terms:
-    """Constraints as texts of node affinity, each distinct text under a number."""
+    """Constraints as texts of node affinity, each distinct text under a number.
+
+    ``prefix`` is what the keys of labels begin with; ``constraints`` and ``inexpressible`` count all that were seen,
+    and those of them that Kubernetes cannot say.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._texts: dict[str, int] = {}
         self._known: dict[tuple[str, int, str], str | None] = {}
-        self.inexpressible = 0
+        self.constraints = self.inexpressible = 0
 
     def numbers(self, constraints: pl.DataFrame, by: list[str]) -> pl.DataFrame:
         """Return the term of each group of rows: the columns ``by``, and ``term`` (Float64).
@@ -67,22 +74,36 @@ class Terms:
         what = ["name", "comparison", "value"]
         constraints = constraints.with_columns(pl.col("value").fill_null(""))
         distinct = constraints.select(what).unique()
-        texts = [self._requirement(*row) for row in distinct.iter_rows()]
+        texts = [self._requirement(row) for row in distinct.iter_rows()]
         told = constraints.join(distinct.with_columns(pl.Series("text", texts, pl.String)), on=what, nulls_equal=True)
+        self.constraints += told.height
         self.inexpressible += told["text"].null_count()
-        joined = pl.col("text").unique().sort().str.join(",")
-        groups = told.drop_nulls("text").group_by(by).agg(joined)
+        groups = told.drop_nulls("text").group_by(by).agg(pl.col("text").unique().sort().str.join(","))
         known = groups["text"].unique().sort()
-        for text in known:
-            self._texts.setdefault(text, len(self._texts))
-        codes = pl.Series("term", [self._texts[text] for text in known], dtype=pl.Float64)
+        codes = pl.Series("term", [self._number(text) for text in known], dtype=pl.Float64)
         return groups.join(pl.DataFrame([known, codes]), on="text").select(*by, "term")
 
-    def _requirement(self, name: str, comparison: int, value: str) -> str | None:
-        key = (name, comparison, value)
-        if key not in self._known:
-            self._known[key] = requirement(self._prefix + label_text(name), comparison, value)
-        return self._known[key]
+    def of_lists(self, lists: pl.Series, decode: Callable[[str], Sequence[Constraint]]) -> pl.Series:
+        """Return the term (Float64, null: none) of each text; ``decode`` gives the constraints that a text holds."""
+        texts = lists.drop_nulls().value_counts().sort(lists.name)
+        numbers: list[int | None] = []
+        for text, rows in texts.iter_rows():
+            told = [self._requirement(constraint) for constraint in decode(text)]
+            said = sorted({requirement for requirement in told if requirement is not None})
+            self.constraints += rows * len(told)
+            self.inexpressible += rows * told.count(None)
+            numbers.append(self._number(",".join(said)) if said else None)
+        codes = pl.Series(numbers, dtype=pl.Float64)
+        return lists.replace_strict(texts[lists.name], codes, default=None, return_dtype=pl.Float64).alias("term")
+
+    def _number(self, text: str) -> int:
+        return self._texts.setdefault(text, len(self._texts))
+
+    def _requirement(self, constraint: Constraint) -> str | None:
+        if constraint not in self._known:
+            name, comparison, value = constraint
+            self._known[constraint] = requirement(self._prefix + label_text(name), comparison, value)
+        return self._known[constraint]
 
     def affinity(self, numbers: pl.Series) -> pl.Series:
         """Return the texts of terms by their numbers; null stays null."""

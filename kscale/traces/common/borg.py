@@ -44,7 +44,6 @@ class Reading:
     dropped: dict[str, int] = field(default_factory=dict)
     after: int = 0
     synthesised: int = 0
-    constraints: int = 0
 
     def __post_init__(self) -> None:
         """Read what 1.0 of a machine is. Raises InputError."""

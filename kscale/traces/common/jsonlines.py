@@ -6,7 +6,7 @@ out what is null.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,27 @@ from kscale.errors import InputError
 from kscale.traces.common import files
 from kscale.traces.common.checks import Checker, Field
 
-#: Columns that hold a list of objects, and the names of the texts in these.
-Lists = Mapping[str, Sequence[str]]
+#: Characters that writers of JSON escape without need, some with HTML in mind.
+_ESCAPED = {f"\\u{ord(c):04{form}}".encode(): c.encode() for c in "/=<>&'+" for form in "xX"} | {b"\\/": b"/"}
 
 
-def batches(check: Checker, fields: Sequence[Field], lists: Lists | None = None) -> Iterator[pl.DataFrame]:
-    """Yield the file of ``check`` in batches of typed columns, with ``ROW``: ``fields``, and ``lists`` of structs.
+def batches(check: Checker, fields: Sequence[Field]) -> Iterator[pl.DataFrame]:
+    """Yield the file of ``check`` in batches of typed columns, with ``ROW``.
 
-    The first batch comes always, also without rows. Rows count the lines that are not empty. Raises InputError; lines
-    that are no objects are left out and counted under ``lenient``.
+    The first batch comes always, also without rows. A field of text that holds a list or an object has it as JSON. Rows
+    count the lines that are not empty. Raises InputError; lines that are no objects are left out and counted under
+    ``lenient``.
     """
-    lists, row = lists or {}, 1
+    row = 1
     for data in _pieces(check.path):
-        frame = _read(data, fields, lists)
+        frame = _read(data, fields)
         if frame is None:
-            frame, count = _read_slowly(data, check, row, fields, lists)
+            frame, count = _read_slowly(data, check, row, fields)
         else:
             count = frame.height
             frame = frame.with_columns(pl.int_range(row, row + pl.len(), dtype=pl.Int64).alias(files.ROW))
         row += count
-        typed = check.typed(frame, fields)
-        if typed.height != frame.height:
-            frame = frame.filter(pl.col(files.ROW).is_in(typed[files.ROW].implode()))
-        yield typed.with_columns(frame[name] for name in lists)
+        yield check.typed(frame, fields)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -57,18 +55,28 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield rest
 
 
-def _read(data: bytes, fields: Sequence[Field], lists: Lists) -> pl.DataFrame | None:
-    """Return the lines, numbers of Float64 fields as such or as texts, all else as texts; None where that fails."""
+def _read(data: bytes, fields: Sequence[Field]) -> pl.DataFrame | None:
+    """Return the lines, numbers of Float64 fields as such or as texts, all else as texts; None where that fails.
+
+    polars writes a list as JSON but for backslashes, so there must be none.
+    """
+    if b"\\" in data:
+        if b"\\\\" in data:
+            return None
+        for escaped, plain in _ESCAPED.items():
+            data = data.replace(escaped, plain)
+        if b"\\" in data:
+            return None
     for number in (pl.Float64, pl.String):
         try:
-            frame = pl.read_ndjson(data, schema=_schema(fields, lists, number))
+            frame = pl.read_ndjson(data, schema=_schema(fields, number))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             continue
-        return frame.select(*(_flat(f.name) for f in fields), *lists)
+        return frame.select(_flat(f.name) for f in fields)
     return None
 
 
-def _schema(fields: Sequence[Field], lists: Lists, number: type[pl.DataType]) -> dict[str, Any]:
+def _schema(fields: Sequence[Field], number: type[pl.DataType]) -> dict[str, Any]:
     """Return the polars schema of the objects."""
     nested: dict[str, Any] = {}
     for wanted in fields:
@@ -78,21 +86,7 @@ def _schema(fields: Sequence[Field], lists: Lists, number: type[pl.DataType]) ->
             nested.setdefault(first, {})[second] = dtype
         else:
             nested[first] = dtype
-    schema = {name: pl.Struct(kind) if isinstance(kind, dict) else kind for name, kind in nested.items()}
-    return schema | {name: list_type(texts) for name, texts in lists.items()}
-
-
-def list_type(texts: Sequence[str]) -> pl.List:
-    """Return the type of a list of objects with these texts."""
-    return pl.List(pl.Struct(dict.fromkeys(texts, pl.String)))
-
-
-def decoded(text: str, texts: Sequence[str]) -> list[dict[str, str | None]] | None:
-    """Return a list of objects that a text holds as JSON. Raises InputError without a place."""
-    try:
-        return _structs(msgspec.json.decode(text), texts)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise InputError("is not JSON", expected="a list of objects") from None
+    return {name: pl.Struct(kind) if isinstance(kind, dict) else kind for name, kind in nested.items()}
 
 
 def _flat(name: str) -> pl.Expr:
@@ -100,15 +94,13 @@ def _flat(name: str) -> pl.Expr:
     return pl.col(first).struct.field(second).alias(name) if second else pl.col(first)
 
 
-def _read_slowly(
-    data: bytes, check: Checker, row: int, fields: Sequence[Field], lists: Lists
-) -> tuple[pl.DataFrame, int]:
-    """Read line by line what the fast way refused, to name the bad line or to leave it out."""
-    columns: dict[str, list[Any]] = {name: [] for name in (*(f.name for f in fields), *lists, files.ROW)}
+def _read_slowly(data: bytes, check: Checker, row: int, fields: Sequence[Field]) -> tuple[pl.DataFrame, int]:
+    """Read line by line what the fast way refused, to name the bad line or to leave it out; all as texts."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*(f.name for f in fields), files.ROW)}
     number = row - 1
     for number, line in enumerate((line for line in data.split(b"\n") if line.strip()), row):
         try:
-            values = _values(line, columns, lists)
+            values = _values(line, [f.name for f in fields])
         except InputError as error:
             if not check.options.lenient:
                 raise InputError(
@@ -117,46 +109,31 @@ def _read_slowly(
             reason = f"{error.field or 'row'}: {error.problem}"
             check.dropped[reason] = check.dropped.get(reason, 0) + 1
             continue
-        values[files.ROW] = number
-        for name, column in columns.items():
-            column.append(values[name])
-    schema = {f.name: pl.String for f in fields} | _schema((), lists, pl.String) | {files.ROW: pl.Int64}
-    return pl.DataFrame(columns, schema=schema), number - row + 1
+        for column, value in zip(columns.values(), (*values, number), strict=True):
+            column.append(value)
+    return pl.DataFrame(columns, schema={f.name: pl.String for f in fields} | {files.ROW: pl.Int64}), number - row + 1
 
 
-def _values(line: bytes, columns: Mapping[str, Any], lists: Lists) -> dict[str, Any]:
-    """Return the columns of a line. Raises InputError without a place."""
+def _values(line: bytes, names: Sequence[str]) -> list[str | None]:
+    """Return the texts of a line. Raises InputError without a place."""
     try:
         found = msgspec.json.decode(line)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         found = None
     if not isinstance(found, dict):
         raise InputError("is not a JSON object", expected="an object a line")
-    values: dict[str, Any] = {}
-    for name in columns:
+    values = []
+    for name in names:
         first, _, second = name.partition(".")
         value = found.get(first)
-        if name in lists:
-            values[name] = _structs(value, lists[name], name)
-        elif second:
-            if not isinstance(value, dict | None):
-                raise InputError("is not an object", field=first, expected="an object, or null")
-            values[name] = _text((value or {}).get(second))
-        else:
-            values[name] = _text(value)
+        if second and not isinstance(value, dict | None):
+            raise InputError("is not an object", field=first, expected="an object, or null")
+        values.append(_text((value or {}).get(second) if second else value))
     return values
 
 
-def _structs(value: object, texts: Sequence[str], name: str | None = None) -> list[dict[str, str | None]] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise InputError("is not a list of objects", field=name, expected="a list of objects, or null")
-    return [{text: _text(one.get(text)) for text in texts} for one in value]
-
-
 def _text(value: object) -> str | None:
-    """Return a value as polars writes it where it wants a text."""
+    """Return a value as a text."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()

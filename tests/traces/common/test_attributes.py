@@ -84,6 +84,15 @@ def test_terms_of_rows():
     assert Terms("x").affinity(pl.Series([None], dtype=pl.Float64)).to_list() == [None]
 
 
+def test_terms_of_lists():
+    terms = Terms("borg/")
+    lists = {"[1]": [("a", 0, "1"), ("b", 6, ""), ("a", 0, "1")], "[2]": [("a", 2, "x")], "[]": []}
+    found = terms.of_lists(pl.Series("l", ["[1]", None, "[2]", "[]", "[1]"]), lists.__getitem__)
+    assert terms.affinity(found).to_list() == ["borg/a=1,borg/b", None, None, None, "borg/a=1,borg/b"]
+    assert (terms.constraints, terms.inexpressible) == (7, 1)
+    assert terms.of_lists(pl.Series("l", [None], dtype=pl.String), lists.__getitem__).to_list() == [None]
+
+
 def test_labels_of_machines():
     rows = pl.DataFrame({"machine": [2, 1, 2], "name": ["z", "a", "b"], "value": ["1", None, "x="]})
     found = labels(rows, "borg/").sort("machine")
