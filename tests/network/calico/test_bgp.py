@@ -13,8 +13,6 @@ from kscale.network.calico.bgp import full_mesh, propagate, route_reflectors
 from kscale.network.calico.convergence import CHANGES, converges, cost, hops, paths_held
 from kscale.network.calico.parameters import PARAMETERS, values
 
-pytestmark = pytest.mark.plain
-
 
 def slow(topology, origin, start_us, hop_us, program_us):
     """One route, message by message: arrival by node, updates sent, paths held by node."""

@@ -12,7 +12,6 @@ from kscale.network.calico.convergence import converges
 from kscale.network.calico.felix import effects
 from kscale.network.calico.parameters import PARAMETERS
 
-pytestmark = pytest.mark.plain
 PAGE = (Path(__file__).parents[3] / "docs" / "calico.md").read_text()
 
 
