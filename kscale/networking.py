@@ -31,6 +31,8 @@ DEFAULT_MODE = "iptables"
 NO_MODE = "none"
 _SECOND_US = 1_000_000
 _INTERVAL_US, _INTERVALS = 10 * _SECOND_US, 500
+#: Of all latencies, whose quantiles are told.
+_SHARES = [*(percent / 100 for percent in range(1, 100)), 0.995, 0.999, 0.9999, 1.0]
 #: Of the draws for nodes, beside other streams of the seed.
 _STREAM = 7
 #: What a sync costs is worked out anew when this share of Services and endpoints has changed.
@@ -153,7 +155,7 @@ class Networking:
         self._stale, self._size = 0, len(ports.objects) + len(ports.endpoints.pod)
         seen = seen_on_average(ports, self._world.cluster.sizes["node"])
         case = proxies.case(how.mode, seen, how.options, how.numbers)
-        return Cost.of(case, len(ports.service) / max(len(ports.objects), 1))
+        return Cost.of(case, max(len(ports.service), 1) / max(len(ports.objects), 1))
 
     def _feed(self, until_us: int) -> None:
         changes, endpoints = self._told.taken(until_us)
@@ -183,7 +185,7 @@ class Networking:
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables of the network, see ``kscale.engine.outputs``; empty ones where there was no Service."""
         if not self._begun:
-            names = ("network", "network_changes", "network_latencies", "network_nodes")
+            names = ("network", "network_changes", "network_latencies", "network_nodes", "network_quantiles")
             return {name: pl.DataFrame(schema=dtypes(name)) for name in names}
         outcome, found = self._outcome, self._proxies
         latencies = {"le_us": [*BOUNDS_US.tolist(), None], "all": outcome.buckets[0], "metric": outcome.buckets[1]}
@@ -191,10 +193,12 @@ class Networking:
         assert described is not None
         columns = {"node": list(described.names), "watch_us": found.nodes.watch_us, "syncs": found.syncs,
                    "full_syncs": found.fulls, "cpu_us": found.cpu_us}  # fmt: skip
+        spread = {"share": _SHARES, "latency_us": outcome.quantiles_us(_SHARES)}
         return {
             "network": self._over_time(), "network_changes": self._changes(),
             "network_latencies": pl.DataFrame(latencies, schema=dtypes("network_latencies")),
             "network_nodes": pl.DataFrame(columns, schema=dtypes("network_nodes")),
+            "network_quantiles": pl.DataFrame(spread, schema=dtypes("network_quantiles")),
         }  # fmt: skip
 
     def _over_time(self) -> pl.DataFrame:

@@ -258,6 +258,10 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("all", pl.Int64, "Changes on nodes whose latency is in it, each change on each node."),
         Output("metric", pl.Int64, "Those of them that the metric counts: a pod's readiness changed."),
     ),
+    "network_quantiles": (
+        Output("share", pl.Float64, "Share of all changes on all nodes.", "0 to 1"),
+        Output("latency_us", pl.Int64, "Their latency is at most this; at most 1 ms above (1.05 s above 268 s).", "us"),
+    ),
     "network_nodes": (
         Output("node", pl.String, "Name of the node."),
         Output("watch_us", pl.Int64, "From a write until its kube-proxy has the object, as it was drawn.", "us"),

@@ -27,6 +27,7 @@ EXPECTED = {
         "startup",
         "disruptions",
         "restarts",
+        "programming",
         "stranded",
         "nodes",
         "cost",

@@ -217,3 +217,29 @@ def test_actions_are_on_the_figures_over_time(lived):
     assert ">3</text>" in (folder / "figures" / "rollouts.svg").read_text("utf-8")
     assert summary.living.actions["time_us"].to_list()[0] == HOUR
     assert isinstance(summary.living.actions, pl.DataFrame)
+
+
+def test_programming_by_hand(tmp_path):
+    summary = summary_of(tmp_path, **lives.programmed(20))
+    found = summary.living.programming
+    assert (found.mode, found.nodes, found.changes, found.measured) == ("iptables", 3, 4, 2)
+    # 2, 4 and 18 s.
+    assert [found.quantile_us(share) for share in (0.5, 0.99, 1.0)] == [4 * SECOND, 18 * SECOND, 18 * SECOND]
+    assert found.within == 1.0
+    assert found.services.rows() == [("default", f"web{part}", 2, 2 * part, 4e6, 18e6, 18 * SECOND) for part in (0, 1)]
+    horizon = summary.run.horizon_us
+    assert (found.cores, found.most_cores) == pytest.approx((50 * SECOND / horizon, 60 * SECOND / horizon))
+    assert found.over_time["cores"][1] == pytest.approx(30 / 3 / 1000)
+    assert summary.headline["programming_p99_seconds"] == summary.headline["programming_longest_seconds"] == 18
+    assert ("programming", "p50/p99/longest 4s/18s/18s; iptables, 4 changes") in living.lines(summary.living)
+    (figure,) = (one for one in all_figures() if one.name == "programming")
+    assert figure.finding(summary).startswith("4 changes of Services: 99 of 100 were in a node's rules within 18s")
+    assert [row[0] for row in figure.table(summary).rows] == ["default/web0", "default/web1"]
+
+
+def test_what_is_over_the_limit_is_told(tmp_path):
+    # 10, 20 and 90 s: the last of three is over 30 s.
+    summary = summary_of(tmp_path, **lives.programmed(100))
+    assert summary.living.programming.within == pytest.approx(2 / 3)
+    (figure,) = (one for one in all_figures() if one.name == "programming")
+    assert figure.table(summary).note.startswith("66.7 % of all within 30s. A node made 10 syncs on average, 1 of them")

@@ -129,7 +129,7 @@ class Cost:
         """
         one, services, endpoints = (case.mode.programming(case, Change(*what)) for what in ((1, 1), (2, 1), (1, 2)))
         base = one.incremental_s + one.build_incremental_s
-        # What more Services cost is told by a second one, which a case of one has not.
+        # A case with one service port has no second one to pay for.
         more = services.incremental_s + services.build_incremental_s - base
         wide = endpoints.incremental_s + endpoints.build_incremental_s - base
         numbers, micro = case.parameters, 1e6

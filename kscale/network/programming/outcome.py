@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -55,8 +56,9 @@ class Outcome:
         self._ranks = np.array([max(int(np.ceil(share * nodes)) - 1, 0) for share in CHANGE_SHARES])
         self.buckets = np.zeros((2, len(BOUNDS_US) + 1), np.int64)
         self.intervals: list[Interval] = []
-        self._fine = [fine_histogram() for _ in range(threads)]
+        self._fine, self._whole = [fine_histogram() for _ in range(threads)], fine_histogram()
         self._begin_us, self._changes, self._total_us, self._most_us = -1, 0, 0, 0
+        self._longest_us = 0
 
     def take(self, known: Known) -> tuple[Rows, Rows]:
         """Take changes that every node knows.
@@ -86,9 +88,15 @@ class Outcome:
             self.intervals.append(
                 Interval(self._begin_us, self._changes, self._total_us, tuple(found.tolist()), self._most_us)
             )
+            self._whole += fine
+            self._longest_us = max(self._longest_us, self._most_us)
             for one in self._fine:
                 one[:] = 0
         self._begin_us, self._changes, self._total_us, self._most_us = -1, 0, 0, 0
+
+    def quantiles_us(self, shares: Sequence[float]) -> Rows:
+        """Return quantiles of all latencies of the intervals that are closed, int64; -1 where there are none."""
+        return np.minimum(fine_quantiles(self._whole, shares), self._longest_us if self.intervals else -1)
 
     def _weigh(self, known: Known, first: int, last: int, quantiles: Rows, total: Rows) -> None:
         changes = known.changes

@@ -91,6 +91,10 @@ def check(nodes, cost, changes, *, compiled, threads):
     assert np.concatenate(total).tolist() == (seen_us - changes.trigger_us[:, None]).sum(1).tolist()
     assert outcome.buckets.tolist() == [one.tolist() for one in buckets]
     assert [one.begin_us for one in outcome.intervals] == list(told)
+    every = np.sort((seen_us - changes.trigger_us[:, None]).ravel())
+    for share, found in zip((0.01, 0.5, 1.0), outcome.quantiles_us((0.01, 0.5, 1.0)).tolist(), strict=True):
+        right = every[max(int(np.ceil(share * len(every))) - 1, 0)]
+        assert right <= found <= right + (1024 if right < 1 << 28 else 1 << 20)
     for one in outcome.intervals:
         count, summed, exact, most = told[one.begin_us]
         assert (one.changes, one.total_us, one.most_us) == (count, summed, most)

@@ -57,14 +57,6 @@ SHARED = (
         "KEP-2340: 99.9 % of a watch cache's copies",
         "the slowest node; others lie evenly between",
     ),
-    Parameter(
-        "programming_limit_s",
-        30,
-        "s",
-        PUBLISHED,
-        "ClusterLoader2, NetworkProgrammingLatency",
-        "what 99 % should keep; Kubernetes itself defines the latency and has no target",
-    ),
     Parameter("conntrack_per_core", 32768, "1", STRUCTURAL, UPSTREAM, "default of conntrack.maxPerCore"),
     Parameter("conntrack_least", 131072, "1", STRUCTURAL, UPSTREAM, "default of conntrack.min"),
 )
