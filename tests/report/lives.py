@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 
 from kscale.engine.outputs import LIVING_OUTPUTS
@@ -104,9 +106,8 @@ def programmed(slow: int = 1, service: str = "web", space: str = "default") -> d
         for k in (1, 3) for part in (0, 1)
     ]  # fmt: skip
     bounds = [0, SECOND // 4, SECOND // 2, *(s * SECOND for s in range(1, 60)), None]
-    counted = [[sum(below < one <= bound for one in took) for below, bound in zip([-1, *bounds], bounds[:-1], strict=False)]
-               for _ in range(2)]  # fmt: skip
-    counts = [[4 * one for one in counted[0]], [2 * one for one in counted[1]]]
+    counted = [sum(below < one <= bound for one in took) for below, bound in pairwise([-1, *bounds[:-1]])]
+    counts = [[4 * one for one in counted], [2 * one for one in counted]]
     latencies = [(bound, *(column[k] if bound is not None else len(took) * whole - sum(column)
                            for column, whole in zip(counts, (4, 2), strict=True)))
                  for k, bound in enumerate(bounds)]  # fmt: skip
