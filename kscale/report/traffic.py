@@ -104,7 +104,7 @@ def _over_time(rows: pl.DataFrame, horizon_us: int) -> pl.DataFrame:
     names = ("connections", *WRONG)
     summed = rows.group_by("time_us", maintain_order=True).agg(pl.col(names).sum())
     end = pl.DataFrame({"time_us": [max(horizon_us, summed["time_us"][-1] + 1)], **dict.fromkeys(names, 0)})
-    whole = pl.concat([summed, end.cast(summed.schema)])  # type: ignore[arg-type]
+    whole = pl.concat([summed, end.cast(summed.schema)])
     return rollouts.thin(whole, POINTS, {name: pl.col(name).sum() for name in names})
 
 

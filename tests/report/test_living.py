@@ -262,8 +262,8 @@ def test_traffic_by_hand(tmp_path):
     assert ("traffic", "55,000 new; 55 astray, 100 refused, 7 cut") in living.lines(summary.living)
     (figure,) = (one for one in all_figures() if one.name == "traffic")
     assert figure.finding(summary) == (
-        "Of 55,000 connections 0.1 % went to pods that should get none, for up to 2s; "
-        "0.182 % refused and 0.0127 % cut off"
+        "Of 55,000 connections 55 (0.1 %) went to pods that should get none, for up to 2s; "
+        "100 (0.182 %) refused and 7 (< 0.1 %) cut off"
     )
     assert [row[0] for row in figure.table(summary).rows] == ["default/web", "default/web2"]
 

@@ -45,7 +45,9 @@ def _finding(summary: Summary) -> str | None:
 
 def _share(count: int, found: Traffic) -> str:
     """Return a part of all connections in words."""
-    return text.percent(float(f"{100 * count / found.connections:.3g}")) if count else "none"
+    if not count:
+        return "none"
+    return f"{text.number(count)} ({text.percent(float(f'{100 * count / found.connections:.3g}'))})"
 
 
 def _reading(summary: Summary) -> str:
