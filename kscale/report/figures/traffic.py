@@ -38,8 +38,8 @@ def _finding(summary: Summary) -> str | None:
     words += " get none"
     if found.longest_us is not None and found.astray:
         words += f", for up to {text.duration(found.longest_us)}"
-    more = [f"{_share(found.wrong[name], found)} {told}" for name, told in (("refused", "refused"), ("cut", "cut off"))
-            if found.wrong[name]]  # fmt: skip
+    told = {"refused": "refused", "cut": "cut off"}
+    more = [f"{_share(found.wrong[name], found)} {way}" for name, way in told.items() if found.wrong[name]]
     return words + (f"; {' and '.join(more)}" if more else "")
 
 
