@@ -21,6 +21,7 @@ from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
 from kscale.engine.world import World
+from kscale.network.traffic.outcome import Outcome
 from kscale.networking import Networking, Proxying
 from kscale.node import columns as node_columns
 from kscale.node import filling
@@ -32,6 +33,8 @@ from kscale.state.manifests.inventory import Ordinals
 from kscale.state.manifests.workloads import Made, Workloads
 from kscale.state.schema import Addition
 from kscale.state.tables import Cluster
+from kscale.telling import traffic_tables
+from kscale.trafficking import Trafficking
 
 if TYPE_CHECKING:
     from kscale.state.building import Building
@@ -107,6 +110,7 @@ class Living:
         self._set_ranges(cast.ranges)
         self._surroundings = Surroundings(cluster, building.templates)
         self.network = Networking(self.world, cast.proxying, horizon_us, compiled)
+        self.traffic = Trafficking(self.world, self.network, cast.proxying, cast.script)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
         self._budgets = joining.Budgets(self.world, budgets, selectors) if budgets else None
@@ -117,6 +121,7 @@ class Living:
         self.history = History(self.world)
         self._take(cast.workloads.made)
         self.bounds = Bounds(self.world)
+        self._traffic: dict[tuple[str, str, str], Outcome] = {}
 
     def _set_ranges(self, ranges: Ranges) -> None:
         addresses, ports, cluster = ranges.address_band(), ranges.port_band(), self.cluster
@@ -200,10 +205,13 @@ class Living:
             self._surroundings.apply(self.world.settings, self.world.crashes)
         # What a scenario deleted stands in the log before controllers look, what they deleted after that.
         self._mirror_claims()
+        self.traffic.before(now_us)
         self.network.collect(now_us)
+        self.traffic.after(now_us)
         self.history.note(self.manager.look(now_us), now_us)
         self._mirror_claims()
         self.network.collect(now_us)
+        self.traffic.after(now_us)
         if self._budgets is not None:
             self._budgets.mirror()
         if script is not None:
@@ -214,11 +222,17 @@ class Living:
         if self._claims is not None:
             self._claims.mirror()
 
+    def finish(self, now_us: int) -> None:
+        """End the run: what is on its way to nodes' rules still arrives."""
+        self.network.finish(now_us)
+        self._traffic = self.traffic.finish(now_us)
+
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""
         return {
             "rollouts": self.history.frame(), "objects": self._objects(), "startup": self._startup(),
             "controllers": self._controllers(), "actions": self._actions(), **self.network.tables(),
+            **traffic_tables(self._traffic, self.pods),
         }  # fmt: skip
 
     def _actions(self) -> pl.DataFrame:

@@ -100,6 +100,16 @@ class Networking:
         self._rows: list[Rows] = []
         self._endpoints = EndpointChanges.none()
 
+    @property
+    def written(self) -> int:
+        """How many changes were written so far; the next one has this number."""
+        return self._told.count
+
+    @property
+    def decided_us(self) -> int:
+        """Up to when it is decided what nodes know; see ``Proxies.decided_us``."""
+        return self._proxies.decided_us if self._begun else 0
+
     def collect(self, now_us: int) -> None:
         """Note what changed, written now: before controllers look, and after."""
         if self._proxying.mode is not None:

@@ -337,7 +337,7 @@ class Simulation:
         self.ended_us = int(cluster.cluster_now_us[0]) if settings.until_us is None else until
         self._sample(self.ended_us, last=True)
         if self.living is not None:
-            self.living.network.finish(self.ended_us)
+            self.living.finish(self.ended_us)
         cohorts.settle(cluster)
         self.ledger.close(cluster)
         self.ledger.pods = self._pods.height

@@ -159,6 +159,14 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
     ),
 }
 
+#: What of traffic goes wrong.
+_LOST = (
+    Output("terminating", pl.Int64, "Those sent to a pod whose deletion was asked for, that runs yet: it may serve "
+           "them.", "connections"),
+    Output("not_ready", pl.Int64, "Those sent to a pod that runs and is not ready.", "connections"),
+    Output("gone", pl.Int64, "Those sent to a pod that does not run any more.", "connections"),
+    Output("cut", pl.Int64, "Those that were open when their pod ended.", "connections"),
+)  # fmt: skip
 #: Tables of runs with controllers, beside the others.
 LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
     "rollouts": (
@@ -260,6 +268,49 @@ LIVING_OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("syncs", pl.Int64, "Syncs of its kube-proxy."),
         Output("full_syncs", pl.Int64, "Those of them that wrote or looked through everything."),
         Output("cpu_us", pl.Int64, "CPU time of its syncs.", "us"),
+    ),
+    "traffic": (
+        Output("time_us", pl.Int64, "Begin of the step.", "us of virtual time"),
+        Output("namespace", pl.String, "Namespace of the Service."),
+        Output("service", pl.String, "Name of the Service."),
+        Output("connections", pl.Int64, "New connections, refused ones included.", "connections"),
+        Output("refused", pl.Int64, "Those for which a node's rules had no endpoint.", "connections"),
+        *_LOST,
+        Output("open", pl.Int64, "Connections that are open at the end of the step.", "connections"),
+        Output("endpoints", pl.Int64, "Endpoints that served all through the step and were in all rules.", "endpoints"),
+        Output("most_over_mean", pl.Float64, "Connections to the one of these with most, over their mean."),
+        Output("variation", pl.Float64, "Standard deviation of their connections, over the mean."),
+        Output("jain", pl.Float64, "Jain's index of their connections: 1 is even."),
+    ),
+    "traffic_endpoints": (
+        Output("namespace", pl.String, "Namespace of the Service."),
+        Output("service", pl.String, "Name of the Service."),
+        Output("pod", pl.String, "The pod behind it, as namespace/name."),
+        Output("first_us", pl.Int64, "When slices first had it.", "us of virtual time"),
+        Output(
+            "last_us",
+            pl.Int64,
+            "When the last node's rules let go of it; null where some have it.",
+            "us of virtual time",
+        ),
+        Output("connections", pl.Int64, "All connections that were sent to it.", "connections"),
+        *_LOST,
+    ),
+    "traffic_stale": (
+        Output("namespace", pl.String, "Namespace of the Service."),
+        Output("service", pl.String, "Name of the Service."),
+        Output("pod", pl.String, "A pod that should get nothing more, as namespace/name."),
+        Output("why", pl.Enum(["terminating", "not ready", "gone"]), "What it was when that began."),
+        Output("since_us", pl.Int64, "When that began.", "us of virtual time"),
+        Output(
+            "until_us",
+            pl.Int64,
+            "When the last node with clients took it out of its rules, or it served again; "
+            "null where neither happened.",
+            "us of virtual time",
+        ),
+        Output("nodes", pl.Int64, "Nodes with clients whose rules had it yet.", "nodes"),
+        *_LOST,
     ),
     "controllers": (
         Output("name", pl.String, "Name of the controller."),

@@ -85,6 +85,11 @@ class Told:
         self._endpoints: list[Rows] = []
         self._count = 0
 
+    @property
+    def count(self) -> int:
+        """How many changes were found so far."""
+        return self._count
+
     def collect(self, now_us: int) -> None:
         """Note what is in the log, written now: before controllers look, for what a scenario did, and after."""
         world, cluster = self._world, self._world.cluster

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from kscale.report import programming, reading, rollouts, startup, text
+from kscale.report import programming, reading, rollouts, startup, text, traffic
 from kscale.report.programming import Programming
 from kscale.report.rollouts import AUTOSCALER, KEYS, Rollouts
 from kscale.report.startup import Startup
+from kscale.report.traffic import Traffic
 
 #: Bars of a figure, autoscalers that are drawn, rows of a table.
 BARS, AUTOSCALERS, ROWS = 15, 3, 40
@@ -51,6 +52,7 @@ class Living:
         actions: of the scenario: ``time_us``, ``action``, ``words``.
         controllers: ``name``, ``calls``, ``errors``, most calls first.
         programming: of the nodes' kube-proxies; None where nothing was programmed.
+        traffic: over Services; None where there was none.
     """
 
     rollouts: Rollouts
@@ -65,6 +67,7 @@ class Living:
     actions: pl.DataFrame
     controllers: pl.DataFrame
     programming: Programming | None = None
+    traffic: Traffic | None = None
 
 
 def measure(folder: Path, horizon_us: int) -> Living | None:
@@ -99,6 +102,7 @@ def measure(folder: Path, horizon_us: int) -> Living | None:
         reading.living(folder, "actions").sort("time_us", "action", maintain_order=True).collect(),
         reading.living(folder, "controllers").sort(["calls", "name"], descending=[True, False]).collect(),
         programming.measure(folder, horizon_us),
+        traffic.measure(folder, horizon_us),
     )
 
 
@@ -144,6 +148,7 @@ def headline(living: Living) -> dict[str, float | int | None]:
         "controller_calls": int(living.controllers["calls"].sum()),
         "controller_errors": int(living.controllers["errors"].sum()),
         **(programming.headline(living.programming) if living.programming is not None else {}),
+        **(traffic.headline(living.traffic) if living.traffic is not None else {}),
     }
 
 
@@ -158,7 +163,7 @@ def sentence(living: Living) -> str:
 
 
 def lines(living: Living) -> list[tuple[str, str]]:
-    """Return the most important of it in at most four lines: a name and words."""
+    """Return the most important of it in at most five lines: a name and words."""
     rolled, started = living.rollouts, living.startup
     out = []
     if rolled.finished or rolled.unfinished:
@@ -173,4 +178,5 @@ def lines(living: Living) -> list[tuple[str, str]]:
     found = [text.plural(living.restart_count, "restart")] if living.restart_count else []
     found += [f"{text.plural(living.refused, 'eviction')} refused"] if living.refused else []
     out += [("disruptions", ", ".join(found))] if found else []
-    return out + ([programming.line(living.programming)] if living.programming is not None else [])
+    out += [programming.line(living.programming)] if living.programming is not None else []
+    return out + ([traffic.line(living.traffic)] if living.traffic is not None else [])

@@ -117,3 +117,19 @@ def programmed(slow: int = 1, service: str = "web", space: str = "default") -> d
         "network_nodes": [(f"node-{k}", 5000, 10, 1, (40 + 10 * k) * SECOND) for k in range(3)],
         "network_quantiles": [(share, took[min(int(share * 3 - 1e-9), 2)]) for share in shares],
     }  # fmt: skip
+
+
+def travelled(service: str = "web", space: str = "default") -> dict[str, list[Row]]:
+    """Return the tables of traffic over two Services: five steps of 1,000 s, a pod that goes in the second."""
+    calm = (0, 0, 0, 0, 0)
+    steps = [(k * 1000 * SECOND, space, service, 10_000, *((100, 20, 5, 30, 7) if k == 1 else calm), 12,
+              0 if k == 1 else 4, *((None, None, None) if k == 1 else (1.1 + k / 10, 0.05, 0.99)))
+             for k in range(5)]  # fmt: skip
+    steps += [(k * 1000 * SECOND, space, f"{service}2", 1000, *calm, 0, 2, 1.5, 0.5, 0.8) for k in range(5)]
+    pods = [(space, service, f"{space}/{service}-{k}", 0, None if k else 1002 * SECOND, 12_000, 20 - 20 * (k > 0), 0,
+             30 - 30 * (k > 0), 7 - 7 * (k > 0)) for k in range(4)]  # fmt: skip
+    stale = [
+        (space, service, f"{space}/{service}-0", "terminating", 1000 * SECOND, 1002 * SECOND, 3, 20, 0, 30, 7),
+        (space, service, f"{space}/{service}-1", "not ready", 1500 * SECOND, 1500 * SECOND + 400_000, 2, 0, 5, 0, 0),
+    ]
+    return {"traffic": steps, "traffic_endpoints": pods, "traffic_stale": stale}

@@ -137,6 +137,7 @@ def living() -> Story:
         actions=actions,
         controllers=controllers,
         **lives.programmed(),
+        **lives.travelled(),
     )
     return story
 
@@ -173,6 +174,7 @@ def hostile_lives() -> Story:
         ],
         actions=[(k * HOUR, k, name) for k, name in spans],
         **lives.programmed(100, NASTY[0][:253], NASTY[1][:253]),
+        **lives.travelled(NASTY[1][:253], NASTY[0][:253]),
         controllers=[(name, 10 + k, k) for k, name in spans],
     )
     return story

@@ -28,6 +28,7 @@ EXPECTED = {
         "disruptions",
         "restarts",
         "programming",
+        "traffic",
         "stranded",
         "nodes",
         "cost",

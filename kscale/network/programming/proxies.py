@@ -34,6 +34,11 @@ class Known:
         """Return when the rules of nodes (rows; all without) know each change, int64 (change, node)."""
         return self._proxies.seen_us(self.first, self.first + len(self.changes), nodes)
 
+    def seen_of(self, number: int) -> Rows:
+        """Return when the rules of all nodes know the change of this number, int64 (node,)."""
+        found: Rows = self._proxies.seen_us(number, number + 1)[0]
+        return found
+
 
 class Proxies:
     """The kube-proxies of ``nodes``.
@@ -59,6 +64,12 @@ class Proxies:
         self._base, self._told = 0, 0
         self._last = np.zeros(0, np.int64)
         self._until_us = -syncs.NEVER
+
+    @property
+    def decided_us(self) -> int:
+        """Up to when all is decided: no node knows before it what was not told of yet."""
+        left = self._changes.written_us[self._told - self._base :]
+        return min(int(left[0]) if len(left) else self._until_us, self._until_us)
 
     def advance(self, changes: Changes, until_us: int, cost: Cost | None = None) -> Known:
         """Take all changes that were written after the last ``until_us``, up to and with this one.

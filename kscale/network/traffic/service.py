@@ -61,9 +61,12 @@ class Served:
         """Whether there is no traffic."""
         return not self._streams and not self._told
 
-    def list_endpoints(self, listing: Listing, time_us: int, seen_us: Rows) -> Version:
+    def list_endpoints(self, listing: Listing, time_us: int, seen_us: Rows) -> None:
         """Take what slices list from ``time_us`` on; nodes have it at ``seen_us``, which may be written later."""
-        rows = self.endpoints.rows(listing.serial, listing.node, listing.state, time_us)
+        self._at(time_us, lambda: self._list(listing, seen_us))
+
+    def _list(self, listing: Listing, seen_us: Rows) -> None:
+        rows = self.endpoints.rows(listing.serial, listing.node, listing.state, self.now_us)
         for stream in self._streams.values():
             stream.open.fit(len(self.endpoints), self.now_us)
         order = np.argsort(rows)
@@ -73,10 +76,6 @@ class Served:
             listing.zone_hint[order], listing.node_hint[order], seen_us, self._serials,
         )  # fmt: skip
         self.versions.append(version)
-        self._at(time_us, lambda: self._uneven(version))
-        return version
-
-    def _uneven(self, version: Version) -> None:
         self.endpoints.even &= np.isin(self.endpoints.row, version.row[_using(version)])
 
     def behave(self, where: Where, affinity_us: int, time_us: int) -> None:
