@@ -79,6 +79,7 @@ class Plan:
     check: bool = False
     lenient: bool = False
     machine_unit: str | None = None
+    workload: str | None = None
     max_input: int = 2 << 30
     config: Path | None = None
     budget: Path | None = None
@@ -151,7 +152,7 @@ def prepare(plan: Plan, scratch: Scratch) -> Workload:
 
     Pods that are replayed as the file has them stay there, if its format allows, and their numbers in ``scratch``.
     """
-    options = Options(plan.lenient, plan.max_input, plan.machine_unit)
+    options = Options(plan.lenient, plan.max_input, plan.machine_unit, plan.workload)
     inputs: list[Input] = []
     nodes = None if plan.nodes is None else opening.read_nodes(plan.nodes, options)
     if plan.trace is not None and nodes is not None:

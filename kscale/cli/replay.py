@@ -50,6 +50,7 @@ def replay(
     budget: Path | None = None,
     lenient: Flag = False,
     machine_unit: str | None = None,
+    workload: str | None = None,
     max_input: str = "2Gi",
     quiet: Quiet = False,
 ) -> int:
@@ -124,6 +125,8 @@ def replay(
         Leave bad rows out and count them instead of stopping at the first.
     machine_unit
         What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    workload
+        Which workload of a trace file that holds several, such as ``SchedulingBasic/500Nodes``.
     max_input
         Most bytes that a whole-document reader may produce.
     quiet
@@ -136,7 +139,7 @@ def replay(
         trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
         compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
-        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
+        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit, workload=workload,
         max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
         budget=budget, service_cluster_ip_range=service_cluster_ip_range,
         service_node_port_range=service_node_port_range, proxy_mode=proxy_mode, proxy_option=proxy_option,

@@ -18,7 +18,9 @@ from kscale.errors import InputError, nearest
 from kscale.traces import Options, Rest, Trace
 from kscale.traces.common import info as facts
 from kscale.traces.common import opening, writing
+from kscale.traces.common.generators import GENERATORS, generate
 from kscale.traces.common.presets import PRESETS
+from kscale.traces.common.synth import DEFAULT_DAYS, DEFAULT_PODS
 from kscale.traces.common.synth import synth as make
 
 
@@ -29,7 +31,7 @@ def tell_notes(trace: Trace | Rest) -> None:
     tell_dropped(trace.dropped)
 
 
-def options(lenient: bool, max_input: str, machine_unit: str | None) -> Options:
+def options(lenient: bool, max_input: str, machine_unit: str | None, workload: str | None = None) -> Options:
     """Return reading options from their written forms. Raises InputError."""
     from kscale.state.quantities import parse_quantity
 
@@ -37,7 +39,7 @@ def options(lenient: bool, max_input: str, machine_unit: str | None) -> Options:
         limit = parse_quantity(max_input)
     except InputError as error:
         raise InputError(error.problem, field="--max-input", expected=error.expected) from None
-    return Options(lenient=lenient, max_input=limit, machine_unit=machine_unit)
+    return Options(lenient=lenient, max_input=limit, machine_unit=machine_unit, workload=workload)
 
 
 def info(
@@ -47,6 +49,7 @@ def info(
     nodes: str | None = None,
     format: str | None = None,
     machine_unit: str | None = None,
+    workload: str | None = None,
     lenient: Flag = False,
     max_input: str = "2Gi",
     output: Output = "table",
@@ -65,6 +68,8 @@ def info(
         Name of the format; found by looking where it is not given.
     machine_unit
         What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    workload
+        Which workload of a file that holds several, such as ``SchedulingBasic/500Nodes``.
     lenient
         Leave bad rows out and count them instead of stopping at the first.
     max_input
@@ -72,7 +77,7 @@ def info(
     output
         Form of the output.
     """
-    how = options(lenient, max_input, machine_unit)
+    how = options(lenient, max_input, machine_unit, workload)
     read = opening.open_trace(trace, format, how)
     found = facts.info(read, None if nodes is None else opening.read_nodes(nodes, how))
     tell_notes(read)
@@ -89,6 +94,7 @@ def convert(
     events_out: Path | None = None,
     format: str | None = None,
     machine_unit: str | None = None,
+    workload: str | None = None,
     lenient: Flag = False,
     max_input: str = "2Gi",
     quiet: Quiet = False,
@@ -113,6 +119,8 @@ def convert(
         Name of the format; found by looking where it is not given.
     machine_unit
         What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    workload
+        Which workload of a file that holds several, such as ``SchedulingBasic/500Nodes``.
     lenient
         Leave bad rows out and count them instead of stopping at the first.
     max_input
@@ -120,7 +128,7 @@ def convert(
     quiet
         No progress on standard error.
     """
-    how = options(lenient, max_input, machine_unit)
+    how = options(lenient, max_input, machine_unit, workload)
     if nodes is not None and nodes_out is None:
         raise InputError("--nodes and --nodes-out go together", expected="both, or --nodes-out alone")
     _check_outs(out, nodes_out, events_out)
@@ -162,8 +170,8 @@ def synth(
     out: Path,
     nodes_out: Path | None = None,
     nodes: Whole = 100,
-    pods: Whole = 10_000,
-    days: float = 1.0,
+    pods: Whole | None = None,
+    days: float | None = None,
     specs: Whole | None = None,
     load: float | None = None,
     seed: Whole = 0,
@@ -171,7 +179,9 @@ def synth(
     """Make a seeded workload with a published shape, in kscale's own format.
 
     Presets: borg, alibaba, openb, uniform, days. Arrivals follow the day, durations have heavy tails, specs come from
-    a finite table with Zipf weights, owners have Zipf sizes. The same arguments give the same bits.
+    a finite table with Zipf weights, owners have Zipf sizes. Load generators: clusterloader2-load,
+    clusterloader2-density, clusterloader2-scheduler-throughput, kube-burner-cluster-density-ms,
+    kube-burner-cluster-density-v2, kube-burner-node-density. The same arguments give the same bits.
 
     Parameters
     ----------
@@ -184,24 +194,33 @@ def synth(
     nodes
         Nodes to make.
     pods
-        Pods to make.
+        Pods to make; 10,000 where it is not given, and of a load generator what it makes for so many nodes.
     days
-        Span of the arrivals.
+        Span of the arrivals; 1 where it is not given. Load generators have their own.
     specs
-        Distinct specs; about so many.
+        Distinct specs; about so many. Load generators have their own.
     load
-        Mean load on the bounding resource, 1 is full; sets the durations.
+        Mean load on the bounding resource, 1 is full; sets the durations. Not of load generators.
     seed
         Seed of every draw.
     """
-    if preset not in PRESETS:
+    if preset not in PRESETS and preset not in GENERATORS:
+        known = (*PRESETS, *GENERATORS)
         raise InputError(
-            f"there is no preset '{preset}'{nearest(preset, PRESETS)}", expected=f"one of {', '.join(PRESETS)}"
+            f"there is no preset '{preset}'{nearest(preset, known)}", expected=f"one of {', '.join(known)}"
         )
     if seed < 0:
         raise InputError("is negative", field="--seed", expected="0 or more")
     _check_outs(out, nodes_out)
-    made = make(preset, np.random.default_rng(seed), nodes=nodes, pods=pods, days=days, specs=specs, load=load)
+    rng = np.random.default_rng(seed)
+    if preset in GENERATORS:
+        for option, value in (("--days", days), ("--specs", specs), ("--load", load)):
+            if value is not None:
+                raise InputError("is not an option of a load generator", field=option, expected="--nodes and --pods")
+        made = generate(preset, rng, nodes=nodes, pods=pods)
+    else:
+        pods, days = DEFAULT_PODS if pods is None else pods, DEFAULT_DAYS if days is None else days
+        made = make(preset, rng, nodes=nodes, pods=pods, days=days, specs=specs, load=load)
     writing.write_trace(made, out)
     if nodes_out is not None:
         writing.write_nodes(_found(made.nodes), nodes_out)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kscale.traces.common.generators import GENERATORS
 from kscale.traces.common.node_events import EVENT_FIELDS
 from kscale.traces.common.opening import read_nodes, readers
 from kscale.traces.common.presets import PRESETS
@@ -17,7 +18,7 @@ def test_every_column_is_documented():
 
 
 def test_every_format_and_preset_is_documented():
-    for name in (*readers(), *PRESETS):
+    for name in (*readers(), *PRESETS, *GENERATORS):
         assert f"| `{name}` |" in PAGE
 
 

@@ -106,6 +106,38 @@ def test_lenient_accounts_for_every_row(tmp_path_factory, rows):
     assert used + left + sum(trace.dropped.values()) == len(rows)
 
 
+def plainly(jobs, per_pod):
+    """What becomes of jobs (workflow, submission, run, processors, requested), one by one."""
+    known = [submitted for _, submitted, *_ in jobs if submitted >= 0]
+    origin, pods = min(known, default=0), []
+    for number, (workflow, submitted, run, procs, requested) in enumerate(jobs):
+        left, place = (requested if requested > 0 else procs), 0
+        while left > 0 and run >= 0 and submitted >= 0:
+            cores = min(left, per_pod or left)
+            owner = f"workflow-{workflow}" if workflow >= 0 else None
+            arrival, duration = round((submitted - origin) * 1e6), round(run * 1e6)
+            pods.append((f"job-{number}-{place}", owner, arrival, duration, cores * 1000))
+            left, place = left - cores, place + 1
+    return pods
+
+
+_time = st.one_of(st.just(-1), st.integers(0, 50), st.integers(0, 400).map(lambda n: n / 8))
+_job = st.tuples(st.integers(-1, 3), _time, _time, st.integers(-1, 9), st.integers(-1, 9))
+
+
+@settings(deadline=None, max_examples=100)
+@given(jobs=st.lists(_job, max_size=8), per_pod=st.one_of(st.none(), st.integers(1, 4)), padded=st.booleans())
+def test_columns_say_what_a_walk_over_the_jobs_says(tmp_path_factory, jobs, per_pod, padded):
+    path = tmp_path_factory.mktemp("plain") / "t.gwf"
+    rows = [[workflow, number, *rest, "1 2"] for number, (workflow, *rest) in enumerate(jobs)]
+    width = 9 if padded else 0
+    path.write_text(HEADER + "".join(", ".join(str(cell).ljust(width) for cell in row) + "\n" for row in rows))
+    trace = READER.read(path, Options(machine_unit=f"{per_pod}cpu" if per_pod else None))
+    cpu = [trace.specs["cpu_milli"][one] for one in trace.pods["spec"]]
+    found = trace.pods.select("name", "owner", "arrival_us", "duration_us").rows()
+    assert [(*row, milli) for row, milli in zip(found, cpu, strict=True)] == plainly(jobs, per_pod)
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), lenient=st.booleans())
 def test_mutated_files_are_read_or_refused(tmp_path_factory, data, lenient):

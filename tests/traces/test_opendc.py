@@ -108,6 +108,27 @@ def test_lenient_accounts_for_every_row(tmp_path_factory, rows):
     assert trace.pods.height + sum(trace.dropped.values()) == len(rows)
 
 
+_task = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(1, 4), st.integers(0, 3), st.integers(0, 2))
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=st.lists(_task, min_size=1, max_size=8), texts=st.booleans())
+def test_columns_say_what_a_walk_over_the_tasks_says(tmp_path_factory, rows, texts):
+    path = tmp_path_factory.mktemp("plain") / "t.parquet"
+    names = ["submission_time", "duration", "cpu_count", "mem_capacity", "gpu_count"]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int64), orient="row").with_row_index("id")
+    frame.with_columns(pl.col("id").cast(pl.String if texts else pl.Int32)).write_parquet(path)
+    trace = READER.read(path, Options())
+    specs = trace.specs.select("cpu_milli", "memory_bytes", "gpu_count", "gpu_milli").rows()
+    found = trace.pods.select("name", "arrival_us", "duration_us", "spec").rows()
+    origin = min(row[0] for row in rows)
+    assert [(*row[:3], *specs[row[3]]) for row in found] == [
+        (f"task-{number}", (submitted - origin) * 1000, duration * 1000, cpus * 1000, memory * 10**6, gpus,
+         1000 if gpus else 0)
+        for number, (submitted, duration, cpus, memory, gpus) in enumerate(rows)
+    ]  # fmt: skip
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), lenient=st.booleans())
 def test_mutated_files_are_read_or_refused(tmp_path_factory, data, lenient):

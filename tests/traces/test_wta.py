@@ -1,4 +1,5 @@
 import io
+import math
 from pathlib import Path
 
 import polars as pl
@@ -182,6 +183,54 @@ def test_lenient_accounts_for_every_row(tmp_path_factory, rows):
     trace = READER.read(path, Options(lenient=True))
     left = trace.notes[0].split("left out are ")[1].split()
     assert trace.pods.height + int(left[0]) + int(left[5]) + sum(trace.dropped.values()) == len(rows)
+
+
+def up(value: float) -> int:
+    return math.ceil(round(value, 6))
+
+
+def plainly(rows, cores, gib):
+    """What becomes of tasks, one by one, where 1.0 is so many cores and GiB (None: not said)."""
+    origin = min((row["ts_submit"] for row in rows if row["ts_submit"] >= 0), default=0)
+    pods = []
+    for number, row in enumerate(rows):
+        if row["ts_submit"] < 0 or row["runtime"] < 0:
+            continue
+        amount, memory, gpu = row["resource_amount_requested"], row["memory_requested"], row["resource_type"] == "gpu"
+        arrival, runtime = (row["ts_submit"] - origin) * 1000, row["runtime"] * 1000
+        pods.append(
+            (
+                f"task-{number}", arrival, runtime,
+                arrival + row["wait_time"] * 1000 + runtime if row["wait_time"] >= 0 else None,
+                up(amount * (cores or 1) * 1000) if amount >= 0 and not gpu else None,
+                up(memory * gib * 2**30) if gib and memory >= 0 else None,
+                up(row["disk_space_requested"] * 1e6) if row["disk_space_requested"] >= 0 else None,
+                up(amount) if gpu and amount >= 0 else 0,
+            )
+        )  # fmt: skip
+    return pods
+
+
+_share = st.one_of(st.just(-1.0), st.integers(0, 64).map(lambda n: n / 16))
+_known_row = st.fixed_dictionaries(
+    {"ts_submit": st.integers(-1, 9), "runtime": st.integers(-1, 9), "wait_time": st.integers(-1, 9),
+     "resource_amount_requested": _share, "memory_requested": _share, "disk_space_requested": _share,
+     "resource_type": st.sampled_from(["core", "gpu"])}
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=100)
+@given(rows=st.lists(_known_row, min_size=1, max_size=8), unit=st.sampled_from([None, (4, None), (4, 16)]))
+def test_columns_say_what_a_walk_over_the_tasks_says(tmp_path_factory, rows, unit):
+    path = tmp_path_factory.mktemp("plain") / "t.parquet"
+    tasks(**{name: [row[name] for row in rows] for name in rows[0]}).write_parquet(path)
+    cores, gib = unit or (None, None)
+    text = None if unit is None else f"{cores}cpu" + (f",{gib}Gi" if gib else "")
+    trace = READER.read(path, Options(machine_unit=text))
+    wanted = ["cpu_milli", "memory_bytes", "ephemeral_storage_bytes", "gpu_count"]
+    specs = trace.specs.select(wanted).rows()
+    found = trace.pods.select("name", "arrival_us", "duration_us", "end_us", "spec").rows()
+    assert [(*row[:4], *specs[row[4]]) for row in found] == plainly(rows, cores, gib)
 
 
 @settings(deadline=None, max_examples=60)
