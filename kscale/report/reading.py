@@ -113,6 +113,8 @@ def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
         found, run, devices, {"allocatable": "allocatable", "mean": "requested_mean", "end": "requested_end"}
     )
     pools = runfolder.table(folder, "node_timeline").select("group", "pool").unique(subset=["group"], keep="first")
+    known = runfolder.table(folder, "nodes").collect_schema().names()
+    stay = pl.col("present_us") if "present_us" in known else pl.lit(run.horizon_us)
     return (
         runfolder.table(folder, "nodes")
         .join(pools, on="group", how="left", maintain_order="left")
@@ -122,7 +124,7 @@ def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
             pl.col("pool").fill_null("nodes"),
             "pods_bound",
             "idle_share",
-            (pl.col("left_us").fill_null(run.horizon_us) - pl.col("joined_us")).alias("stay_us"),
+            stay.alias("stay_us"),
             *columns,
         )
     )
