@@ -105,7 +105,10 @@ def groups(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
 
 
 def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
-    """Return nodes with ``pool``, ``allocatable:*``, ``mean:*`` and ``end:*``; GPUs have no peak of their own."""
+    """Return nodes with ``pool``, ``allocatable:*``, ``mean:*`` and ``end:*``; GPUs have no peak of their own.
+
+    ``stay_us`` is how long a node was there, ``there`` whether it is so at the end of the run.
+    """
     devices = {"mean": pl.col("used_gpu_milli_mean"), "end": pl.col("used_gpu_milli_end")} if run.devices else {}
     if run.devices:
         devices["allocatable"] = pl.col("devices") * 1000
@@ -125,6 +128,7 @@ def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
             "pods_bound",
             "idle_share",
             stay.alias("stay_us"),
+            (pl.col("joined_us").is_not_null() & pl.col("left_us").is_null()).alias("there"),
             *columns,
         )
     )
