@@ -97,7 +97,7 @@ def test_runs_agree_with_the_twin(
 
 
 def crowd(seed: int) -> tuple[World, list[Event]]:
-    """Thirty nodes of few kinds and six hundred pods of few specs, so that the class index has lanes; many events."""
+    """Thirty nodes of few kinds and three hundred pods of few specs, so that the class index has lanes; many events."""
     rng = Random(seed)
     nodes = [
         {"name": f"n{i}", "cpu_milli": rng.choice([2000, 4000]), "memory_bytes": 4096 * MI, "pods": 110, "gpu_count": 0,
@@ -114,23 +114,23 @@ def crowd(seed: int) -> tuple[World, list[Event]]:
         ]
     ]  # fmt: skip
     pods = [
-        {"name": f"p{i}", "namespace": "default", "owner": None, "arrival_us": rng.randrange(100) * S,
+        {"name": f"p{i}", "namespace": "default", "owner": None, "arrival_us": rng.randrange(60) * S,
          "duration_us": rng.randrange(5, 200) * S, "end_us": None, "spec": rng.randrange(4)}
-        for i in range(600)
+        for i in range(300)
     ]  # fmt: skip
     events = [Event(rng.randrange(200) * S, rng.randrange(30), rng.choice(NODE_EVENT_KINDS)) for _ in range(120)]
     events = [replace(e, cpu_milli=rng.choice([1000, 6000])) if e.kind == "update" else e for e in events]
     return World(nodes, specs, pods), sorted(events, key=lambda event: event.time_us)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_class_index_the_memo_and_the_scan_agree(seed: int) -> None:
     world, events = crowd(seed)
     runs = [
         simulate(world, events, Settings(check=True, sample_us=10 * S, memo=memo, index=index), "requeue")
         for memo, index in ((True, True), (True, False), (False, False))
     ]
-    assert runs[0].cluster.cluster_found[0] > 300  # by the index
+    assert runs[0].cluster.cluster_found[0] > 100  # by the index
     tables = [run.pods() for run in runs]
     assert (tables[0]["status"] == "lost").sum() > 20
     for table in tables[1:]:
@@ -185,7 +185,7 @@ def test_cordons_keep_pods_out_and_let_them_stay() -> None:
 
 
 def test_more_capacity_wakes_only_those_that_it_may_help() -> None:
-    # 1100 milli do not hold two pods of 600, so the event that makes them wakes nobody; 1200 do, but only when empty.
+    # The pods ask for no memory.
     found = small(2, 1, [Event(10 * S, 0, "update", memory_bytes=1 << 31), Event(20 * S, 0, "update", cpu_milli=1200)])
     assert (found["p1"]["bound_us"], found["p1"]["attempts"]) == (20 * S, 2)
 
