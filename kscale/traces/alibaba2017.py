@@ -21,7 +21,7 @@ from kscale.traces.common.work import Work
 #: What 1.0 of a machine is: the machines of the trace have 64 processors; their memory and disk are not published, and
 #: 4 GiB per processor is the usual server of its time.
 MACHINE_UNIT = "64cpu,256Gi"
-_TIME, _WORD, _NUMBER = r"-?\d*", r"[A-Z][a-z]+", r"[-+.\deE]*"
+_TIME, _WORD, _NUMBER = r"-?\d*(\.\d*)?", r"[A-Z][a-z]+", r"[-+.\deE]*"
 _ERRORS = ("softerror", "harderror")
 _SERVER_EVENTS = ("add", *_ERRORS)
 _CONTAINER_EVENTS = ("Create", "Remove")
@@ -72,7 +72,7 @@ TASKS = tables.Table(
         Field("instance_num", nullable=True, high=10**7), _name("status"), _amount("plan_cpu", 1e6),
         _amount("plan_mem"),
     ),
-    {"start_time": _TIME, "end_time": _TIME, "instance_num": r"\d*", "status": _WORD, "plan_mem": _NUMBER},
+    {"start_time": _TIME, "end_time": _TIME, "instance_num": _TIME, "status": _WORD, "plan_mem": _NUMBER},
 )  # fmt: skip
 INSTANCES = tables.Table(
     "batch_instance",

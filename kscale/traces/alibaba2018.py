@@ -26,7 +26,7 @@ MACHINE_UNIT = "96cpu,384Gi"
 USING = "USING"
 #: The status of a container that has ended.
 STOPPED = "stopped"
-_TIME, _WORD = r"-?\d*", r"[A-Z][a-z]+"
+_TIME, _WORD = r"-?\d*(\.\d*)?", r"[A-Z][a-z]+"
 #: Most instances of a task.
 _MOST = 10**7
 
@@ -78,7 +78,7 @@ TASKS = tables.Table(
         _name("job_name", nullable=True), _name("status", nullable=True), _time("start_time"), _time("end_time"),
         _amount("plan_cpu"), _percent("plan_mem"),
     ),
-    {"status": _WORD, "start_time": _TIME, "end_time": _TIME, "instance_num": r"\d*"},
+    {"status": _WORD, "start_time": _TIME, "end_time": _TIME, "instance_num": _TIME},
 )  # fmt: skip
 INSTANCES = tables.Table(
     "batch_instance",

@@ -19,22 +19,26 @@ from kscale.traces.common.shapes import MAX_DEVICES, MODEL_LABEL
 from kscale.traces.common.work import Work
 
 _LARGEST_GB = float((1 << 59) >> 30)
-_NUMBER, _WORD = r"(\d+(\.\d*)?)?", r"[A-Z][a-z]+"
+_TIME, _NUMBER, _WORD = r"-?(\d+(\.\d*)?)?", r"(\d+(\.\d*)?)?", r"[A-Z][a-z]+"
 
 
 def _name(name: str, *, nullable: bool = True) -> Field:
     return Field(name, pl.String, nullable=nullable, high=LONGEST_NAME)
 
 
-def _number(name: str, high: float = LARGEST_SECONDS, *, nullable: bool = True) -> Field:
+def _time(name: str) -> Field:
+    return Field(name, pl.Float64, nullable=True, low=-LARGEST_SECONDS, high=LARGEST_SECONDS)
+
+
+def _number(name: str, high: float, *, nullable: bool = True) -> Field:
     return Field(name, pl.Float64, nullable=nullable, high=high)
 
 
 JOBS = tables.Table(
     "pai_job_table",
     ("job_name", "inst_id", "user", "status", "start_time", "end_time"),
-    (_name("job_name", nullable=False), _name("inst_id"), _number("start_time")),
-    {"status": _WORD, "start_time": _NUMBER, "end_time": _NUMBER},
+    (_name("job_name", nullable=False), _name("inst_id"), _time("start_time")),
+    {"status": _WORD, "start_time": _TIME, "end_time": _TIME},
 )
 TASKS = tables.Table(
     "pai_task_table",
@@ -43,11 +47,11 @@ TASKS = tables.Table(
         "gpu_type",
     ),
     (
-        _name("job_name"), _name("task_name"), _number("inst_num", 1e7), _name("status"), _number("start_time"),
-        _number("end_time"), _number("plan_cpu", 1e9), _number("plan_mem", _LARGEST_GB),
+        _name("job_name"), _name("task_name"), _number("inst_num", 1e7), _name("status"), _time("start_time"),
+        _time("end_time"), _number("plan_cpu", 1e9), _number("plan_mem", _LARGEST_GB),
         _number("plan_gpu", 100.0 * 1024),
     ),
-    {"status": _WORD, "start_time": _NUMBER, "end_time": _NUMBER, "inst_num": _NUMBER, "plan_cpu": _NUMBER},
+    {"status": _WORD, "start_time": _TIME, "end_time": _TIME, "inst_num": _NUMBER, "plan_cpu": _NUMBER},
     rules=(Rule(pl.col("inst_num") % 1 != 0, "inst_num", "'{value}' is not a whole number", "a number of instances"),),
 )  # fmt: skip
 INSTANCES = tables.Table(
@@ -56,10 +60,10 @@ INSTANCES = tables.Table(
         "job_name", "task_name", "inst_name", "worker_name", "inst_id", "status", "start_time", "end_time", "machine",
     ),
     (
-        _name("job_name"), _name("task_name"), _name("inst_id"), _name("status"), _number("start_time"),
-        _number("end_time"),
+        _name("job_name"), _name("task_name"), _name("inst_id"), _name("status"), _time("start_time"),
+        _time("end_time"),
     ),
-    {"status": _WORD, "start_time": _NUMBER, "end_time": _NUMBER},
+    {"status": _WORD, "start_time": _TIME, "end_time": _TIME},
 )  # fmt: skip
 TAGS = tables.Table(
     "pai_group_tag_table",
@@ -106,7 +110,7 @@ class _Jobs:
         self.tags.seal()
         self.jobs = tables.Lookup({"created_us": pl.Int64, "gpu_models": pl.String})
         for jobs in tables.rows(JOBS, found.get(JOBS.name, []), options, dropped):
-            created = jobs.select(created_us=microseconds(pl.col("start_time")))
+            created = jobs.select(created_us=microseconds(pl.col("start_time").clip(0)))
             self.jobs.add([jobs["job_name"]], created.hstack(self.tags.find([jobs["inst_id"].fill_null("")])))
         self.jobs.seal()
 

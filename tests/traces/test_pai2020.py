@@ -19,6 +19,7 @@ JOBS = (
     "jobC,idC,u2,Waiting,1600.0,\n"
     "jobA,idA,u1,Terminated,1.0,2000.0\n"  # names a job again
     "jobD,idD,u1,Failed,,\n"
+    "jobF,idF,u1,Terminated,-5.0,30.0\n"  # began before the trace
 )
 TASKS = (
     "jobA,worker,2.0,Terminated,1100.0,1900.0,600.0,29.296875,50.0,T4\n"  # runs on a T4, which it did not ask for
@@ -36,6 +37,7 @@ INSTANCES = (
     "jobD,xgb,i6,w6,idD,Terminated,1700.0,1710.0,m2\n"
     "jobE,,i7,w7,idE,Terminated,1800.0,1900.0,m2\n"
     "jobA,worker,i8,w8,idA,Terminated,1900.0,1800.0,m1\n"
+    "jobF,worker,i9,w9,idF,Terminated,10.0,25.0,m1\n"
 )
 TAGS = "idA,u1,V100M32,g1,bert\nidB,u2,,g2,\nidD,u1,MISC,,\n"
 MACHINES = "m1,CPU,96,512,0\nm2,T4,96.0,512.0,2.0\n"
@@ -71,6 +73,7 @@ def test_instances_are_joined_with_tasks_jobs_and_tags(folder):
         ("jobB-tensorflow-4", "jobB", 1_500_500_000, None, None),
         ("jobD-xgb-6", "jobD", 1_700_000_000, 10_000_000, 1_710_000_000),  # its job does not say when
         ("jobE-unknown-7", "jobE", 1_800_000_000, 100_000_000, 1_900_000_000),
+        ("jobF-worker-9", "jobF", 0, 15_000_000, 25_000_000),
     ]
     assert pods.select("cpu_milli", "memory_bytes", "gpu_count", "gpu_milli", "gpu_models").rows() == [
         (6000, 30_000 << 20, 1, 500, "V100M32"),  # what is asked for, not what it got
@@ -78,12 +81,13 @@ def test_instances_are_joined_with_tasks_jobs_and_tags(folder):
         (12_000, 10 * GIB, 3, 1000, None),
         (None, None, 1, 1000, "MISC"),
         (None, None, 0, 0, None),
+        (None, None, 0, 0, None),
     ]
     assert pods["namespace"].unique().to_list() == ["default"]
-    assert said(trace, "pai_instance_table: 8 rows, of which 5 ran")
+    assert said(trace, "pai_instance_table: 9 rows, of which 6 ran")
     assert said(trace, "1 rows that never began, 1 that ended at a time that is not said, 1 that end before")
-    assert said(trace, "1 pods are of no known task")
-    assert said(trace, "4 jobs; 1 rows name a job again")
+    assert said(trace, "2 pods are of no known task")
+    assert said(trace, "5 jobs; 1 rows name a job again")
     assert said(trace, "given for 3 pods, of which 2 ask for GPUs")
     assert trace.dropped == {}
 
@@ -115,7 +119,7 @@ def test_a_table_by_itself(write):
     assert trace.pods["arrival_us"].to_list() == [1_100_000_000] * 3 + [1_550_000_000]
     assert said(trace, "there is no pai_job_table")
     trace = open_trace(write("i", INSTANCES))
-    assert trace.pods.height == 5
+    assert trace.pods.height == 6
     assert trace.specs["cpu_milli"].to_list() == [None]
     assert trace.nodes is None
     path = write("m", MACHINES)
@@ -134,7 +138,7 @@ def test_a_folder_without_work(write):
     ("table", "row", "message"),
     [
         ("pai_task_table", "a,b,1.0,Terminated,1.0,2.0,x,1,1,T4", "row 1, field 'plan_cpu': 'x' is not a number"),
-        ("pai_task_table", "a,b,1.0,Terminated,-1.0,2.0,1,1,1,T4", "row 1, field 'start_time': '-1.0' is negative"),
+        ("pai_task_table", "a,b,1.0,Terminated,1.0,2.0,-1,1,1,T4", "row 1, field 'plan_cpu': '-1' is negative"),
         ("pai_task_table", "a,b,1e9,Terminated,1.0,2.0,1,1,1,T4", "field 'inst_num': '1e9' is too large"),
         ("pai_task_table", "a,b,1.5,Terminated,1.0,2.0,1,1,1,T4", "'inst_num': '1.5' is not a whole number"),
         ("pai_job_table", ",id,u,Terminated,1.0,2.0", "row 1, field 'job_name': is missing"),

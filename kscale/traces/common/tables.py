@@ -178,10 +178,13 @@ class Lookup:
         there[inside] = known[at[inside]] == distinct[inside]
         at = at[there]
         self.used[at] = True
+        places = self._places[at]
+        if there.all():
+            return self._values[0][places[of]]
         self.missed += int((~there)[of].sum())
         index = np.full(len(distinct), len(at), np.uint32)
         index[there] = np.arange(len(at), dtype=np.uint32)
-        values = self._values[0][self._places[at]]
+        values = self._values[0][places]
         nothing = pl.DataFrame({name: [None] for name in values.columns}, schema=values.schema)
         return pl.concat([values, nothing])[index[of]]
 
