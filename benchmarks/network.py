@@ -30,7 +30,8 @@ LIMIT = 60.0
 MODES = ("iptables", "nftables", "ipvs")
 _INTERVAL_US, _SECOND_US = 10_000_000, 1_000_000
 _HEADER = (
-    "mode", "s", "limit, s", "CPU s", "syncs of a node", "of everything", "cores of a node", "latency p50", "p99", "longest",
+    "mode", "s", "limit, s", "CPU s", "syncs of a node", "of everything", "cores of a node", "latency p50", "p99",
+    "longest",
 )  # fmt: skip
 
 
