@@ -94,7 +94,7 @@ def measure(folder: Path, horizon_us: int) -> Programming | None:
 
 
 def _over_time(rows: pl.DataFrame, nodes: int, horizon_us: int) -> pl.DataFrame:
-    """Return the intervals with the CPU of an average node in cores. All are equally long; the last one is cut short."""
+    """Return the intervals, equally long but for the last, with the CPU of an average node in cores."""
     times = rows["time_us"]
     long = times[1] - times[0] if rows.height > 1 else horizon_us
     return rows.select(
