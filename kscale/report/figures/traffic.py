@@ -52,19 +52,11 @@ def _share(count: int, found: Traffic) -> str:
 
 def _reading(summary: Summary) -> str:
     return (
-<<<<<<< HEAD
-        "Above, new connections that went wrong, as a share of all in the same time: a node's rules had no endpoint, "
-        "or sent them to a pod that does not run any more, is not ready, or is being deleted (it may serve them yet); "
-        "and open ones that ended with their pod. In the middle, how much more the endpoint with most connections got "
-        "than the mean of those that served all through a step: 1 is even. Few connections are never even by chance. "
-        "Below, one dot for each pod that should get nothing more: for how long the last node with clients still had it."
-=======
         "Above, new connections that went wrong, as a share of all in the same time: rules had no endpoint, or "
         "sent them to a pod that does not run any more, is not ready, or is being deleted (it may serve them yet); and "
         "open ones that ended with their pod. In the middle, how much more the endpoint with most connections got than "
         "the mean of those that served all through a step: 1 is even. Few connections are never even by chance. Below, "
         "one dot for each pod that should get nothing more: for how long the last node with clients still had it."
->>>>>>> nsimtraffic
         f"{marks.sentence(summary)}"
     )
 
