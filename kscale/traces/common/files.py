@@ -145,6 +145,14 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and name.fullmatch(path.name))
 
 
+def part(folder: Path, table: str) -> Path:
+    """Return the one file of a folder that holds a table. Raises InputError when there is none, or several."""
+    found = parts(folder, table)
+    if len(found) != 1:
+        raise InputError(f"holds {len(found)} files of the table {table}", file=folder, expected="one")
+    return found[0]
+
+
 def csv_table(
     path: Path, options: Options, dropped: dict[str, int], names: Sequence[str] | None = None
 ) -> pl.DataFrame:
