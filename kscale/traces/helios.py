@@ -53,8 +53,8 @@ def _portions(path: Path, options: Options) -> Portions:
     unit = parse_unit(unit_text, "cpu_milli", "memory_bytes")
     quota = None
     if path.is_dir():
-        numbers = _only(path, _NUMBERS)
-        path, quota = _only(path, _LOG), _quota(numbers, options)
+        numbers = files.part(path, _NUMBERS)
+        path, quota = files.part(path, _LOG), _quota(numbers, options)
     check, tally = Checker(path, options), joblogs.Tally()
     homeless = 0
     for pods in joblogs.portions(path, options, check, _FIELDS, tally):
@@ -77,13 +77,6 @@ def _portions(path: Path, options: Options) -> Portions:
         f"({events.height:,} events); {quota.rounded:,} counts are no multiple of {GPUS} and are rounded up.",
     )
     return Rest((*notes, *more), nodes, check.dropped, node_events=events)
-
-
-def _only(folder: Path, table: str) -> Path:
-    found = files.parts(folder, table)
-    if len(found) != 1:
-        raise InputError(f"holds {len(found)} files of the table {table}", file=folder, expected=f"one {table}.csv")
-    return found[0]
 
 
 def _quota(path: Path, options: Options) -> _Quota:

@@ -29,10 +29,6 @@ _JOBS = (
     Field("vc", pl.String, nullable=True, high=LONGEST_NAME),
     Field("submitted_time", pl.String, nullable=True, high=64),
 )
-_ATTEMPTS = (
-    Field("start_time", pl.String, nullable=True, high=64),
-    Field("end_time", pl.String, nullable=True, high=64),
-)
 _NODES = (
     Field("machineId", pl.String, high=LONGEST_NAME),
     Field("number of GPUs", high=MAX_DEVICES),
@@ -57,12 +53,7 @@ class _Job(msgspec.Struct, gc=False):
     submitted_time: str | None = None
 
 
-class _Began(msgspec.Struct, gc=False):
-    start_time: str | None = None
-
-
 class _When(msgspec.Struct, gc=False):
-    attempts: list[_Began]
     submitted_time: str | None = None
 
 
@@ -89,14 +80,15 @@ def _detects_folder(path: Path) -> bool:
 def _portions(path: Path, options: Options) -> Portions:
     nodes = None
     if path.is_dir():
-        (path,), (machines,) = files.parts(path, _LOG), files.parts(path, _MACHINES)
-        nodes = _read_nodes(machines, options)
+        nodes = _read_nodes(files.part(path, _MACHINES), options)
+        path = files.part(path, _LOG)
     check, tally, start = Checker(path, options), _Tally(), _earliest(path, options)
     for rows, jobs in jsonarray.elements(check, _Job):
         yield _pods(rows, jobs, start, check, tally)
     left = tally.unstarted + tally.nowhere
     notes = (
-        f"philly: times are counted from the first, {clock.written(start)}, without regard to daylight saving.",
+        f"philly: times are counted from the first submission, {clock.written(start)}, without regard to daylight "
+        "saving; what is before it counts as 0.",
         f"philly: {tally.jobs:,} jobs, of which {tally.without:,} have no attempt that could be read and are left out.",
         f"philly: {tally.attempts:,} attempts, of which {left:,} are left out: {tally.unstarted:,} without a start, "
         f"{tally.nowhere:,} without machines; the others are {tally.pods:,} pods, one a machine.",
@@ -119,22 +111,21 @@ def _of_machines(options: Options) -> str:
 
 
 def _earliest(path: Path, options: Options) -> int:
-    """Return the first submission or start of all, 0 where there is none; what cannot be read is passed over."""
+    """Return the first submission of all, 0 where there is none; what cannot be read is passed over."""
     check, found = Checker(path, replace(options, lenient=True)), []
     for _, jobs in jsonarray.elements(check, _When):
-        starts = (attempt.start_time for job in jobs for attempt in job.attempts)
-        texts = pl.Series([*(job.submitted_time for job in jobs), *starts], dtype=pl.String)
-        found.append(clock.instants(texts).min())
+        found.append(clock.instants(pl.Series([job.submitted_time for job in jobs], dtype=pl.String)).min())
     return min((least for least in found if isinstance(least, int)), default=0)
 
 
 def _pods(rows: list[int], jobs: list[_Job], start: int, check: Checker, tally: _Tally) -> pl.DataFrame:
     """Return the pods of some jobs, and count what is left out."""
-    columns = {name: [getattr(job, name) for job in jobs] for name in ("jobid", "vc", "submitted_time")}
+    columns = [rows, [job.jobid for job in jobs], [job.vc for job in jobs], [job.submitted_time for job in jobs]]
     schema = {files.ROW: pl.Int64} | {f.name: f.dtype for f in _JOBS}
-    frame = check.typed(pl.DataFrame({files.ROW: rows} | columns, schema), _JOBS)
+    frame = check.typed(pl.DataFrame(columns, schema, orient="col"), _JOBS)
     frame = check.fresh(clock.timed(frame, ["submitted_time"], check), "jobid")
-    attempts = _attempts(rows, jobs, check).join(frame, on=files.ROW, how="inner", maintain_order="left")
+    attempts, gpus = _attempts(rows, jobs, check)
+    attempts = attempts.join(frame, on=files.ROW, how="inner", maintain_order="left")
     tried = attempts.filter(pl.col("start_time").is_not_null() & (pl.col("machines") > 0))
     ends = pl.coalesce("end_time", pl.col("start_time").shift(-1).over("jobid"))
     before = pl.coalesce(pl.col("end").shift().over("jobid"), "submitted_time")
@@ -147,44 +138,51 @@ def _pods(rows: list[int], jobs: list[_Job], start: int, check: Checker, tally: 
     tally.guessed += tried["end_time"].null_count() - tried["end"].null_count()
     tally.unended += tried["end"].null_count()
     tally.pods += int(tried["machines"].sum())
-    return _by_machine(tried, start)
+    return _by_machine(tried, gpus, start)
 
 
-def _attempts(rows: list[int], jobs: list[_Job], check: Checker) -> pl.DataFrame:
-    """Return the attempts of jobs: the job's row, a number within it, times, and how many GPUs on how many machines."""
+def _attempts(rows: list[int], jobs: list[_Job], check: Checker) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the attempts of jobs, and how many GPUs each of their machines gives.
+
+    An attempt has its job's row, a number within it, times, how many machines, and where the first of these stands.
+    """
     tried = [job.attempts for job in jobs]
     attempts = list(chain.from_iterable(tried))
     counts = np.array([len(one) for one in tried], np.int64)
-    gpus = [[len(machine.gpus) for machine in attempt.detail] for attempt in attempts]
+    machines = np.array([len(attempt.detail) for attempt in attempts], np.int64)
+    gpus = np.array([len(machine.gpus) for attempt in attempts for machine in attempt.detail], np.int64)
+    crowded = np.zeros(len(attempts), np.bool_)
+    crowded[np.repeat(np.arange(len(attempts)), machines)[gpus > MAX_DEVICES]] = True
     frame = pl.DataFrame(
         {
             files.ROW: np.repeat(np.array(rows, np.int64), counts),
             "attempt": np.arange(len(attempts)) - np.repeat(np.cumsum(counts) - counts, counts) + 1,
             "start_time": pl.Series([attempt.start_time for attempt in attempts], dtype=pl.String),
             "end_time": pl.Series([attempt.end_time for attempt in attempts], dtype=pl.String),
-            "gpus": pl.Series(gpus, dtype=pl.List(pl.Int64)),
+            "machines": machines,
+            "first": np.cumsum(machines) - machines,
+            "crowded": crowded,
         }
-    ).with_columns(machines=pl.col("gpus").list.len().cast(pl.Int64))
-    most = pl.col("gpus").list.max() > MAX_DEVICES
-    times = clock.timed(frame, [f.name for f in _ATTEMPTS], check)
+    )
+    times = clock.timed(frame, ["start_time", "end_time"], check)
     late = Rule(pl.col("end_time") < pl.col("start_time"), "end_time", "is before the start", "a later time")
-    many = Rule(most, "gpus", "are too many on a machine", f"at most {MAX_DEVICES}")
-    return check.drop(times, [late, many])
+    many = Rule(pl.col("crowded"), "gpus", "are too many on a machine", f"at most {MAX_DEVICES}")
+    return check.drop(times, [late, many]), pl.Series(gpus)
 
 
-def _by_machine(tried: pl.DataFrame, start: int) -> pl.DataFrame:
-    pods, index = specs.repeated(tried.drop("gpus"), tried["machines"], specs.MAX_PODS)
-    gpus = tried["gpus"].explode() if tried.height else pl.Series([], dtype=pl.Int64)
+def _by_machine(tried: pl.DataFrame, gpus: pl.Series, start: int) -> pl.DataFrame:
+    pods, index = specs.repeated(tried, tried["machines"], specs.MAX_PODS)
+    count = gpus.gather(pods["first"] + index)
     number = pl.col("attempt").cast(pl.String)
     return pods.select(
         name=pl.concat_str("jobid", pl.lit("-"), number, pl.lit("-"), index),
         namespace=pl.col("vc").fill_null("default"),
         owner="jobid",
-        arrival_us=pl.col("arrival") - start,
+        arrival_us=(pl.col("arrival") - start).clip(0),
         duration_us=pl.col("end") - pl.col("start_time"),
-        end_us=pl.col("end") - start,
-        gpu_count=gpus,
-        gpu_milli=pl.when(gpus > 0).then(1000).otherwise(0),
+        end_us=(pl.col("end") - start).clip(0),
+        gpu_count=count,
+        gpu_milli=pl.when(count > 0).then(1000).otherwise(0),
     )
 
 

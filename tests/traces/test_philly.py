@@ -54,20 +54,20 @@ def test_an_attempt_is_a_pod_a_machine(write):
     assert dict(trace.pods.schema) == PODS
     rows = sized(trace).select("name", "arrival_us", "duration_us", "end_us", "gpu_count", "gpu_milli").iter_rows()
     seconds = [(n, a // 10**6, d and d // 10**6, e and e // 10**6, g, m) for n, a, d, e, g, m in rows]
-    assert seconds == [  # counted from 01:11:00, when job 5 starts
-        ("application_1-1-0", 39, 74, 143, 8, 1000),
-        ("application_1-2-0", 143, 20_382, 20_532, 8, 1000),
-        ("application_1-2-1", 143, 20_382, 20_532, 4, 1000),
-        ("application_4-1-0", 60, 30, 120, 1, 1000),
-        ("application_4-2-0", 120, None, None, 1, 1000),
-        ("application_5-1-0", 0, 10, 10, 2, 1000),
-        ("application_6-1-0", 480, 120, 600, 0, 0),
+    assert seconds == [  # counted from 01:11:39
+        ("application_1-1-0", 0, 74, 104, 8, 1000),
+        ("application_1-2-0", 104, 20_382, 20_493, 8, 1000),
+        ("application_1-2-1", 104, 20_382, 20_493, 4, 1000),
+        ("application_4-1-0", 21, 30, 81, 1, 1000),
+        ("application_4-2-0", 81, None, None, 1, 1000),
+        ("application_5-1-0", 0, 10, 0, 2, 1000),
+        ("application_6-1-0", 441, 120, 561, 0, 0),
     ]
     assert trace.pods["owner"].unique(maintain_order=True).to_list() == [f"application_{i}" for i in (1, 4, 5, 6)]
     assert trace.pods["namespace"].to_list() == ["ee9e8c"] * 3 + ["default"] * 2 + ["ee9e8c"] * 2
     assert trace.specs["cpu_milli"].null_count() == trace.specs["memory_bytes"].null_count() == trace.specs.height
     notes = "\n".join(trace.notes)
-    assert "counted from the first, 2017-10-07 01:11:00" in notes
+    assert "counted from the first submission, 2017-10-07 01:11:39" in notes
     assert "6 jobs, of which 2 have no attempt" in notes
     assert "9 attempts, of which 3 are left out: 2 without a start, 1 without machines; the others are 7 pods" in notes
     assert "1 attempts have no end though others follow" in notes and "1 last ones have none" in notes
@@ -88,6 +88,9 @@ def test_a_folder_has_the_machines(tmp_path):
     nodes = read_nodes(tmp_path / "cluster_machine_list")
     assert nodes["memory_bytes"].to_list() == [504 << 30] * 3
     assert open_trace(tmp_path / "cluster_job_log").nodes is None
+    (tmp_path / "cluster_machine_list").unlink()
+    with pytest.raises(InputError, match="holds 0 files of the table cluster_machine_list; expected one"):
+        open_trace(tmp_path, "philly")
 
 
 @pytest.mark.parametrize(

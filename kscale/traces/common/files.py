@@ -31,8 +31,9 @@ HEAD = 64 << 10
 RATIO = 1000
 #: Rows of a Parquet file that are held at once.
 BATCH_ROWS = 1_000_000
-#: Bytes of a CSV file that are held at once; a record longer than that is refused.
-BATCH_BYTES = 16 << 20
+#: Bytes of a CSV file that are held at once; a record longer than that is refused. More at once takes longer: memory
+#: that is new each time has to be cleared by the system.
+BATCH_BYTES = 8 << 20
 #: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
 Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
 #: Bytes of a CSV file that are read at once: larger pieces are taken from the system anew each time, page by page.
@@ -162,6 +163,14 @@ def parts(folder: Path, table: str) -> list[Path]:
         return sorted(path for path in inner.iterdir() if path.is_file() and not path.name.startswith("."))
     name = re.compile(re.escape(table) + r"(?:[-_.]?\d+)?(?:\.\w+)*")
     return sorted(path for path in folder.iterdir() if path.is_file() and name.fullmatch(path.name))
+
+
+def part(folder: Path, table: str) -> Path:
+    """Return the one file of a folder that holds a table. Raises InputError when there is none, or several."""
+    found = parts(folder, table)
+    if len(found) != 1:
+        raise InputError(f"holds {len(found)} files of the table {table}", file=folder, expected="one")
+    return found[0]
 
 
 def csv_table(
