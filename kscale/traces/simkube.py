@@ -6,6 +6,7 @@ and by a hash of the pod's spec: ``{"Finished": [start, end]}``, ``{"Running": s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,11 @@ class _Config(msgspec.Struct, rename="camel"):
 
 
 class _Event(msgspec.Struct):
+    """Objects stay as they are written until it is their turn: as values they would take ten times the memory."""
+
     ts: int
-    applied_objs: list[dict[str, Any]] = []
-    deleted_objs: list[dict[str, Any]] = []
+    applied_objs: list[msgspec.Raw] = []
+    deleted_objs: list[msgspec.Raw] = []
 
 
 class _Packed(msgspec.Struct):
@@ -90,13 +93,15 @@ def _read(path: Path, options: Options) -> Trace:
             recorded.refuse(InputError(f"is {event.ts}", field="ts", expected="seconds since 1970"), number)
     origin = min((event.ts for event in found.events), default=0)
     owners = Owners(recorded, {gvk: _paths(tracked) for gvk, tracked in found.config.tracked_objects.items()})
-    objects = 0
+    objects, decode = 0, _object_of(found)
     for number, event in sorted(enumerate(found.events, 1), key=lambda pair: pair[1].ts):
         time_us = (event.ts - origin) * _SECOND
         for take, several in ((owners.apply, event.applied_objs), (owners.delete, event.deleted_objs)):
             objects += len(several)
-            for one in several:
+            for raw in several:
+                one: Any = None
                 try:
+                    one = decode(raw)
                     take(one, time_us)
                 except InputError as error:
                     recorded.bad(error, number, str(at(one, "metadata", "name") or ""))
@@ -111,6 +116,19 @@ def _read(path: Path, options: Options) -> Trace:
         *(f"simkube: left out: {what} ({count:,})." for what, count in sorted(owners.counts.items())),
     )
     return recorded.trace("simkube", notes, None, None)
+
+
+def _object_of(found: _Packed | _Written) -> Callable[[msgspec.Raw], dict[str, Any]]:
+    """Return what decodes an object of the recording; it raises InputError."""
+    decode = (msgspec.json if isinstance(found, _Written) else msgspec.msgpack).Decoder(dict[str, Any]).decode
+
+    def decoded(raw: msgspec.Raw) -> dict[str, Any]:
+        try:
+            return decode(raw)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise told(error) from None
+
+    return decoded
 
 
 def _paths(tracked: _Tracked) -> list[str]:
