@@ -166,11 +166,12 @@ class _Replay:
 
     def _add_node(self, found: Mapping[str, Any], name: str, time_us: int) -> None:
         node = node_object(found, name)
-        if name not in self.nodes:
+        again = name in self.nodes
+        if not again:
             self.nodes[name] = node
             self._cordoned[name] = node.unschedulable
         self._live[name] = _kept(found, _NODE | {"spec": ("unschedulable", "taints")}), node
-        if time_us:
+        if time_us or again:
             self.events.add(time_us, name, "join", node.allocatable.get("cpu"), node.allocatable.get("memory"))
         self._cordon(node, time_us)
 

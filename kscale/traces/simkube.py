@@ -6,6 +6,7 @@ and by a hash of the pod's spec: ``{"Finished": [start, end]}``, ``{"Running": s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,18 @@ class _Config(msgspec.Struct, rename="camel"):
 
 
 class _Event(msgspec.Struct):
+    """Objects stay as they are written until it is their turn: as values they would take ten times the memory."""
+
     ts: int
-    applied_objs: list[dict[str, Any]] = []
-    deleted_objs: list[dict[str, Any]] = []
+    applied_objs: list[msgspec.Raw] = []
+    deleted_objs: list[msgspec.Raw] = []
 
 
 class _Packed(msgspec.Struct):
     version: int
     config: _Config
     events: list[_Event]
-    pod_lifecycles: dict[tuple[str, str], dict[int, list[Any]]] = {}
+    pod_lifecycles: dict[tuple[str, str], msgspec.Raw] = {}
 
 
 class _Written(msgspec.Struct):
@@ -51,7 +54,7 @@ class _Written(msgspec.Struct):
     version: int
     config: _Config
     events: list[_Event]
-    pod_lifecycles: dict[str, Any] = {}
+    pod_lifecycles: dict[str, msgspec.Raw] = {}
 
 
 def _detects(path: Path, head: bytes) -> bool:
@@ -90,17 +93,19 @@ def _read(path: Path, options: Options) -> Trace:
             recorded.refuse(InputError(f"is {event.ts}", field="ts", expected="seconds since 1970"), number)
     origin = min((event.ts for event in found.events), default=0)
     owners = Owners(recorded, {gvk: _paths(tracked) for gvk, tracked in found.config.tracked_objects.items()})
-    objects = 0
+    objects, decode = 0, _decoder(msgspec.json if isinstance(found, _Written) else msgspec.msgpack, dict[str, Any])
     for number, event in sorted(enumerate(found.events, 1), key=lambda pair: pair[1].ts):
         time_us = (event.ts - origin) * _SECOND
         for take, several in ((owners.apply, event.applied_objs), (owners.delete, event.deleted_objs)):
             objects += len(several)
-            for one in several:
+            for raw in several:
+                one: Any = None
                 try:
+                    one = decode(raw)
                     take(one, time_us)
                 except InputError as error:
                     recorded.bad(error, number, str(at(one, "metadata", "name") or ""))
-    lives = _lives(found, owners, recorded, origin)
+    lives = _lives(path, found, owners, recorded, origin)
     notes = (
         f"simkube: {objects:,} objects applied or deleted in {len(found.events):,} events are {len(recorded):,} pods; "
         "seconds are counted from the first event; there are no nodes.",
@@ -113,21 +118,40 @@ def _read(path: Path, options: Options) -> Trace:
     return recorded.trace("simkube", notes, None, None)
 
 
+def _decoder(form: Any, kind: Any) -> Callable[[msgspec.Raw], Any]:
+    """Return what decodes a part of a recording; it raises InputError."""
+    decode = form.Decoder(kind).decode
+
+    def decoded(raw: msgspec.Raw) -> Any:
+        try:
+            return decode(raw)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise told(error) from None
+
+    return decoded
+
+
 def _paths(tracked: _Tracked) -> list[str]:
     one = tracked.pod_spec_template_path
     return tracked.pod_spec_template_paths or ([one] if one is not None else [])
 
 
-def _lives(found: _Packed | _Written, owners: Owners, recorded: Recorded, origin: int) -> int:
+def _lives(path: Path, found: _Packed | _Written, owners: Owners, recorded: Recorded, origin: int) -> int:
     """Take the recorded lives; return how many there are."""
-    count = 0
-    for number, (key, by_hash) in enumerate(found.pod_lifecycles.items(), 1):
-        lives = []
-        for one in (one for several in by_hash.values() for one in several):
+    count, decode = 0, _decoder(msgspec.msgpack, dict[int, list[Any]])
+    for key, raw in found.pod_lifecycles.items():
+        where = f"{path}, pod_lifecycles of {' '.join(key)[:120]}"
+        lives: list[Life] = []
+        try:
+            told_of = [one for several in decode(raw).values() for one in several]
+        except InputError as error:
+            _bad(recorded, error, where)
+            continue
+        for one in told_of:
             try:
                 life = _life(one, origin)
             except InputError as error:
-                recorded.bad(error, number, f"pod_lifecycles of {' '.join(key)}")
+                _bad(recorded, error, where)
                 continue
             count += 1
             if life is None:
@@ -136,6 +160,11 @@ def _lives(found: _Packed | _Written, owners: Owners, recorded: Recorded, origin
                 lives.append(life)
         owners.lived((key[0], key[1]), lives)
     return count
+
+
+def _bad(recorded: Recorded, error: InputError, where: str) -> None:
+    field = error.field if error.field in ("Running", "Finished") else "pod_lifecycles"
+    recorded.bad(InputError(error.problem, file=where, field=field, expected=error.expected), 0)
 
 
 def _life(found: Any, origin: int) -> Life | None:

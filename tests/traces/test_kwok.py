@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kscale.errors import InputError
@@ -218,3 +218,98 @@ def test_mutated_files_are_read_or_refused(tmp_path_factory, data, lenient):
     path = tmp_path_factory.mktemp("mutated") / "t.yaml"
     path.write_bytes(mutated(data, text(*STREAM[:12]).encode()))
     assert_read_or_refused(READER, path, lenient)
+
+
+_happening = st.tuples(
+    st.integers(0, 30), st.sampled_from(["create", "run", "finish", "delete"]), st.sampled_from(["a", "b", "c"])
+)
+
+
+def plainly(steps: list[tuple[int, str, str]]) -> list[tuple[str, int, int | None]]:
+    """Name, arrival and end of pods, in milliseconds, from what happens one by one."""
+    pods: list[list[Any]] = []
+    live: dict[str, list[Any]] = {}
+    for ms, what, name in steps:
+        if what == "create":
+            if name in live:
+                live[name][2] = ms if live[name][2] is None else live[name][2]
+            live[name] = [name, ms, None]
+            pods.append(live[name])
+        elif name in live and what in ("finish", "delete"):
+            live[name][2] = ms if live[name][2] is None else live[name][2]
+            if what == "delete":
+                del live[name]
+    return [(name, arrival, end) for name, arrival, end in pods]
+
+
+@settings(deadline=None, max_examples=100)
+@given(steps=st.lists(_happening, max_size=14))
+def test_pods_are_those_of_a_plain_walk_through_what_happens(tmp_path_factory, steps):
+    steps = sorted(steps, key=lambda step: step[0])
+    made = {
+        "create": lambda ms, name: change(ms, "create", "pods", name, pod(name)),
+        "run": lambda ms, name: change(ms, "patch", "pods", name, {"status": {"phase": "Running"}}),
+        "finish": lambda ms, name: change(ms, "patch", "pods", name, {"status": {"phase": "Failed"}}),
+        "delete": lambda ms, name: change(ms, "delete", "pods", name),
+    }
+    path = tmp_path_factory.mktemp("walk") / "t.yaml"
+    path.write_text(text(*(made[what](ms, name) for ms, what, name in steps)) or "---\n")
+    trace = READER.read(path, Options())
+    found = trace.pods.select("name", "arrival_us", "end_us").rows()
+    expected = plainly(steps)
+    assert [(name.partition(".")[0], a // 1000, e if e is None else e // 1000) for name, a, e in found] == expected
+    used = [step for step in steps if step[1] == "create"]
+    unknown = sum(int(note.rpartition("(")[2].strip(").")) for note in trace.notes if "never came" in note)
+    assert len(used) == trace.pods.height and len(steps) >= trace.pods.height + unknown
+
+
+_node_step = st.tuples(
+    st.integers(0, 30),
+    st.sampled_from(["create", "cordon", "uncordon", "grow", "delete"]),
+    st.sampled_from(["n0", "n1"]),
+)
+
+
+@settings(deadline=None, max_examples=100)
+@example(steps=[(0, "create", "n0"), (0, "delete", "n0"), (0, "create", "n0")])
+@given(steps=st.lists(_node_step, max_size=14))
+def test_nodes_and_their_events_lead_to_the_same_cluster(tmp_path_factory, steps):
+    """Played back, the events say at the end which nodes are there, whether cordoned, and with how much cpu."""
+    steps = sorted(steps, key=lambda step: step[0])
+    there: dict[str, list[Any]] = {}
+    found = []
+    for ms, what, name in steps:
+        cpu = there[name][1] + 1 if name in there else 4
+        if what == "create" and name not in there:
+            there[name] = [False, 4]
+            found.append(change(ms, "create", "nodes", name, node(name)))
+        elif what == "delete":
+            there.pop(name, None)
+            found.append(change(ms, "delete", "nodes", name))
+        elif name in there and what == "grow":
+            there[name][1] = cpu
+            found.append(change(ms, "patch", "nodes", name, {"status": {"capacity": {"cpu": str(cpu)}}}))
+        elif name in there and what != "create":
+            there[name][0] = what == "cordon"
+            patch = {"spec": {"unschedulable": True if what == "cordon" else None}}
+            found.append(change(ms, "patch", "nodes", name, patch))
+    path = tmp_path_factory.mktemp("nodes") / "t.yaml"
+    path.write_text(text(*found) or "---\n")
+    trace = READER.read(path, Options())
+    late = set()
+    events = trace.node_events.rows() if trace.node_events is not None else []
+    for _, name, event, *_ in reversed(events):
+        (late.add if event == "join" else late.discard)(name)
+    rows = trace.nodes.select("name", "unschedulable", "cpu_milli").rows() if trace.nodes is not None else []
+    played = {name: [cordoned, cpu // 1000] for name, cordoned, cpu in rows if name not in late}
+    last = {name: [cordoned, cpu // 1000] for name, cordoned, cpu in rows}
+    for _, name, event, cpu, _ in events:
+        if event == "leave":
+            last[name] = played.pop(name)
+        elif event == "join":
+            played[name] = [last[name][0], cpu // 1000]
+        elif event == "update":
+            played[name][1] = cpu // 1000
+        else:
+            played[name][0] = event == "cordon"
+    assert played == there

@@ -198,12 +198,23 @@ def test_bad_objects_are_told_or_counted(write, found, message):
         ({"events": [{"ts": -5}]}, "event 1, field 'ts': is -5; expected seconds since 1970"),
         ({"events": 5}, "field 'events': is a whole number; expected a list"),
         ({"pod_lifecycles": {(POD, "web/p"): {1: [{"Running": -1}]}}}, "field 'Running': '-1' is no such number"),
+        (
+            {"pod_lifecycles": {(POD, "web/p"): {1: 5}}},
+            "t.sktrace, pod_lifecycles of v1.Pod web/p.*: is a whole number",
+        ),
         ({"pod_lifecycles": {(POD, "web/p"): {1: ["Ended"]}}}, "'Ended' is no life; expected Empty, Running or"),
     ],
 )
 def test_bad_recordings_are_told(write, change, message):
     with pytest.raises(InputError, match=message):
         read(write, SCALED | change)
+
+
+def test_one_bad_life_leaves_the_others(write):
+    lives = {(POD, "web/p"): {1: ["Ended", {"Finished": [1, 5]}]}, (POD, "web/q"): {1: 5}}
+    trace = read(write, recording((0, [pod("p"), pod("q")], []), lives=lives), lenient=True)
+    assert times(trace) == {"p": (0, 4, 5), "q": (0, None, None)}
+    assert trace.dropped == {"pod_lifecycles: '{value}' is no life": 1, "pod_lifecycles: is a whole number": 1}
 
 
 def test_version_1_and_lives_in_json_are_told(write):

@@ -296,10 +296,10 @@ def _from_text(raw: pl.Series, wanted: Field) -> pl.Series:
     if column.null_count() == raw.null_count():
         return column
     stripped = raw.str.strip_chars()
-    numbers = stripped.cast(pl.Float64, strict=False)
-    if wanted.dtype is pl.Float64:
-        return numbers
-    return stripped.cast(pl.Int64, strict=False).fill_null(_whole(numbers))
+    column = stripped.cast(wanted.dtype, strict=False)
+    if wanted.dtype is pl.Float64 or column.null_count() == raw.null_count():
+        return column
+    return column.fill_null(_whole(stripped.cast(pl.Float64, strict=False)))
 
 
 def _whole(numbers: pl.Series) -> pl.Series:

@@ -26,8 +26,9 @@ def split(jobs: pl.DataFrame, per_pod: int | None, path: Path, field: str, optio
     ``jobs`` has ``procs`` (Int64, at least 1). Raises InputError, with the ``field`` that says how many, when there
     would be more pods than ``Options.max_input`` allows.
     """
-    size = pl.lit(per_pod, pl.Int64) if per_pod else pl.col("procs")
-    jobs = jobs.with_columns(size=size, count=(pl.col("procs") + size - 1) // size)
+    if per_pod is None:
+        return jobs.with_columns(index=pl.lit(0, pl.Int64), cores=pl.col("procs"))
+    jobs = jobs.with_columns(size=pl.lit(per_pod, pl.Int64), count=(pl.col("procs") + per_pod - 1) // per_pod)
     try:
         pods, index = specs.repeated(jobs, jobs["count"], options.max_input // specs.POD_BYTES)
     except InputError as error:

@@ -30,7 +30,7 @@ Key = tuple[str, str]
 Life = tuple[int, int | None]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Owner:
     """An object that has pods.
 

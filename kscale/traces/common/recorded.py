@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,8 +51,9 @@ class Recorded:
             raise _TooMany("comes to too many pods", file=self._path, expected=most)
         self.specs.asked(spec)
         self._names.append(self._distinct(namespace, name))
-        self._namespaces.append(namespace)
-        self._owners.append(owner)
+        # Of these there are few, and a file has each of them again and again.
+        self._namespaces.append(sys.intern(namespace))
+        self._owners.append(owner if owner is None else sys.intern(owner))
         self.arrival.append(time_us)
         self.start.append(_NEVER)
         self.end.append(_NEVER)
