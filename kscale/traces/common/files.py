@@ -31,8 +31,9 @@ HEAD = 64 << 10
 RATIO = 1000
 #: Rows of a Parquet file that are held at once.
 BATCH_ROWS = 1_000_000
-#: Bytes of a CSV file that are held at once; a record longer than that is refused.
-BATCH_BYTES = 32 << 20
+#: Bytes of a CSV file that are held at once; a record longer than that is refused. More at once takes longer: memory
+#: that is new each time has to be cleared by the system.
+BATCH_BYTES = 8 << 20
 #: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
 Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
 _GZIP = b"\x1f\x8b"
