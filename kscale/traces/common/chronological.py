@@ -23,7 +23,7 @@ from kscale.traces.common import files
 GATHERED = 1 << 18
 #: Rows that are sorted together, and about as many of a window of sorted files: their number is the root of the pieces
 #: that are read.
-SORTED = 1 << 21
+SORTED = 1 << 20
 #: Of so many rows of a sorted file, one is looked at to choose where windows end.
 _SAMPLE = 256
 #: Bytes that are looked at together for the order of the times.
