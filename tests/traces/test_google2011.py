@@ -184,13 +184,14 @@ def test_portions_cut_anywhere_are_the_same_trace(folder, monkeypatch, size, gat
     expected = open_trace(folder(**ALL))
     monkeypatch.setattr(files, "BATCH_BYTES", size)
     monkeypatch.setattr(chronological, "GATHERED", gathered)
+    monkeypatch.setattr(chronological, "SORTED", gathered)
     same(open_trace(folder(name="cut", parts=4, **ALL)), expected)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_in_any_order_are_the_same_trace(folder, monkeypatch, seed):
     expected = open_trace(folder(**ALL))
-    monkeypatch.setattr(chronological, "GATHERED", 4)
+    monkeypatch.setattr(chronological, "SORTED", 4)
     mixed = {}
     for table, text in {"tasks": TASKS, **ALL}.items():
         lines = text.splitlines(keepends=True)

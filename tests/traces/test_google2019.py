@@ -226,6 +226,7 @@ def test_shards_cut_anywhere_in_any_order_are_the_same_trace(folder, monkeypatch
     expected = open_trace(folder(**ALL))
     monkeypatch.setattr(files, "BATCH_BYTES", size)
     monkeypatch.setattr(chronological, "GATHERED", gathered)
+    monkeypatch.setattr(chronological, "SORTED", gathered)
     mixed = {table: sorted(rows, key=lambda row: int(row["time"])) for table, rows in ALL.items()}
     for rows in mixed.values():
         if seed is not None:

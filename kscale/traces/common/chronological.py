@@ -19,8 +19,11 @@ from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.traces.common import files
 
-#: Rows that are gathered before they are handed on, or sorted.
-GATHERED = 1 << 20
+#: Rows that are gathered before they are handed on.
+GATHERED = 1 << 18
+#: Rows that are sorted together, and about as many of a window of sorted files: their number is the root of the pieces
+#: that are read.
+SORTED = 1 << 20
 #: Of so many rows of a sorted file, one is looked at to choose where windows end.
 _SAMPLE = 256
 #: Bytes that are looked at together for the order of the times.
@@ -87,12 +90,12 @@ def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             yield frame
 
 
-def _gathered(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield ``batches`` with at least ``GATHERED`` rows each, but the last."""
+def _gathered(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """Yield ``batches`` put together, with at least so many rows each but the last."""
     held: list[pl.DataFrame] = []
     for batch in batches:
         held.append(batch)
-        if sum(frame.height for frame in held) >= GATHERED:
+        if sum(frame.height for frame in held) >= rows:
             yield pl.concat(held)
             held = []
     if held:
@@ -103,7 +106,7 @@ def _whole(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[p
     """Yield batches cut between instants: what has the last time of a batch waits for the next one."""
     rest: list[pl.DataFrame] = []
     latest = -1
-    for batch in _ahead(_gathered(batches)):
+    for batch in _ahead(_gathered(batches, GATHERED)):
         if not batch.height:
             continue
         if int(batch[time][0]) < latest or not batch[time].is_sorted():
@@ -124,7 +127,7 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
     runs: list[Path] = []
     samples = [np.empty(0, np.int64)]
     try:
-        for batch in _ahead(_gathered(batches)):
+        for batch in _ahead(_gathered(batches, SORTED)):
             if not batch.height:
                 continue
             run = batch.sort(time, maintain_order=True)
@@ -141,9 +144,10 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
 
 
 def _windows(runs: list[Path], samples: np.ndarray[Any, Any]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of sorted files by windows of time of about ``GATHERED`` rows."""
+    """Yield the rows of sorted files by windows of time of about ``SORTED`` rows."""
     samples.sort()
-    lasts = np.unique(np.append(samples[GATHERED // _SAMPLE :: max(GATHERED // _SAMPLE, 1)], np.iinfo(np.int64).max))
+    step = max(SORTED // _SAMPLE, 1)
+    lasts = np.unique(np.append(samples[step::step], np.iinfo(np.int64).max))
     times = [np.load(run.with_suffix(".npy"), mmap_mode="r") for run in runs]
     places = [np.append(0, np.searchsorted(time, lasts, "right")).tolist() for time in times]
     for window in range(len(lasts)):

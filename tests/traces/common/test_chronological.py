@@ -52,6 +52,7 @@ def test_rows_come_sorted_and_instants_whole(times, cuts, gathered, sort):
     rows, batches = batches_of(times, cuts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chronological, "GATHERED", gathered)
+        patch.setattr(chronological, "SORTED", gathered)
         patch.setattr(chronological, "_SAMPLE", 3)
         found = list(instants(iter(batches), "time", sort=sort, path=files.Path("f")))
     assert all(frame.height for frame in found)
@@ -62,7 +63,7 @@ def test_rows_come_sorted_and_instants_whole(times, cuts, gathered, sort):
 
 
 def test_sorting_holds_a_window_at_a_time(monkeypatch):
-    monkeypatch.setattr(chronological, "GATHERED", 1000)
+    monkeypatch.setattr(chronological, "SORTED", 1000)
     monkeypatch.setattr(chronological, "_SAMPLE", 10)
     rows = pl.DataFrame({"time": pl.Series(range(50_000)).shuffle(seed=1)})
     sizes = [frame.height for frame in instants(rows.iter_slices(700), "time", sort=True, path=files.Path("f"))]
@@ -70,7 +71,7 @@ def test_sorting_holds_a_window_at_a_time(monkeypatch):
 
 
 def test_the_scratch_folder_goes(monkeypatch, tmp_path):
-    monkeypatch.setattr(chronological, "GATHERED", 2)
+    monkeypatch.setattr(chronological, "SORTED", 2)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     frames = instants(pl.DataFrame({"time": [3, 1, 2, 0]}).iter_slices(2), "time", sort=True, path=files.Path("f"))
     next(frames)
