@@ -35,8 +35,6 @@ BATCH_ROWS = 1_000_000
 BATCH_BYTES = 32 << 20
 #: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
 Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
-#: Bytes of a CSV file that are read at once: larger pieces are taken from the system anew each time, page by page.
-_READ_BYTES = 8 << 20
 _GZIP = b"\x1f\x8b"
 #: Below this size the ratio says nothing.
 _SMALL = 1 << 20
@@ -182,7 +180,7 @@ def csv_pieces(path: Path, parse: Parse, names: Sequence[str] | None = None) -> 
             names = header(file.readline(BATCH_BYTES), path)
         yield parse(b"", names, 1)[0]
         rest, row = b"", 1
-        while part := file.read(min(_READ_BYTES, BATCH_BYTES)):
+        while part := file.read(BATCH_BYTES):
             rest += part
             end = _last_record(rest)
             if end == 0 and len(rest) > BATCH_BYTES:
