@@ -1,4 +1,4 @@
-"""How fast readers of large traces are, and in how much memory: ``python -m benchmarks.reading [--rows N] [NAME ...]``.
+"""How fast readers of large traces are, and in how much memory: ``python -m benchmarks.reading [NAME ...]``.
 
 Tables are made in the shape of each format, with ids as long as the published ones; a figure is the best of three runs.
 """
@@ -20,8 +20,6 @@ from kscale.traces import Options
 from kscale.traces.common.opening import readers
 
 _BATCH = 500_000
-#: Instances of a task.
-_INSTANCES = 20
 
 
 def _ids(prefix: str, places: pl.Series, width: int = 0) -> pl.Series:
@@ -44,46 +42,46 @@ def _times(numbers: pl.Series, rng: np.random.Generator) -> tuple[pl.Series, pl.
     return start, start + pl.Series(rng.integers(1, 500, len(numbers)))
 
 
-def _alibaba2017(folder: Path, rows: int) -> int:
+def _alibaba2017(folder: Path, rows: int, each: int) -> int:
     def instances(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
         start, end = _times(numbers, rng)
-        task = numbers // _INSTANCES
+        task = numbers // each
         rest = {"usage": 0.5, "mean": 0.25, "memory": 0.03, "memory_mean": 0.02}
         ids = {"job": task // 3, "task": task, "machine": numbers % 1300, "status": "Terminated", "seq": 1, "of": 1}
         return {"start": start, "end": end, **ids, **rest}
 
     def tasks(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
         start, end = _times(numbers, rng)
-        ids = {"job": numbers // 3, "task": numbers, "count": _INSTANCES, "status": "Terminated"}
+        ids = {"job": numbers // 3, "task": numbers, "count": each, "status": "Terminated"}
         return {"start": start, "end": end, **ids, "cpu": 0.5, "memory": 0.005}
 
     _write(folder / "batch_instance.csv", rows, instances)
-    _write(folder / "batch_task.csv", rows // _INSTANCES, tasks)
-    return rows + rows // _INSTANCES
+    _write(folder / "batch_task.csv", rows // each, tasks)
+    return rows + rows // each
 
 
-def _alibaba2018(folder: Path, rows: int) -> int:
+def _alibaba2018(folder: Path, rows: int, each: int) -> int:
     def name(task: pl.Series) -> pl.Series:
         return _ids("task_LTg0MTUwNTA5Mjg4MDkwNj", task, 10)
 
     def instances(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
         start, end = _times(numbers, rng)
-        task = numbers // _INSTANCES
+        task = numbers // each
         ids = {"instance": _ids("ins_", numbers), "task": name(task), "job": _ids("j_", task // 3), "type": "10"}
         life = {"status": "Terminated", "start": start, "end": end, "machine": _ids("m_", numbers % 4000)}
         return ids | life | {"seq": 1, "of": 1, "cpu": 43, "cpu_max": 145, "memory": 0.16, "memory_max": 0.18}
 
     def tasks(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
         start, end = _times(numbers, rng)
-        ids = {"task": name(numbers), "count": _INSTANCES, "job": _ids("j_", numbers // 3), "type": "10"}
+        ids = {"task": name(numbers), "count": each, "job": _ids("j_", numbers // 3), "type": "10"}
         return ids | {"status": "Terminated", "start": start, "end": end, "cpu": 100, "memory": 0.39}
 
     _write(folder / "batch_instance.csv", rows, instances)
-    _write(folder / "batch_task.csv", rows // _INSTANCES, tasks)
-    return rows + rows // _INSTANCES
+    _write(folder / "batch_task.csv", rows // each, tasks)
+    return rows + rows // each
 
 
-def _pai2020(folder: Path, rows: int) -> int:
+def _pai2020(folder: Path, rows: int, each: int) -> int:
     def job(task: pl.Series) -> dict[str, object]:
         return {"job": _ids("5f3d2ac1", task, 16)}
 
@@ -95,13 +93,13 @@ def _pai2020(folder: Path, rows: int) -> int:
         return {"status": "Terminated", "start": start.cast(pl.Float64), "end": end.cast(pl.Float64)}
 
     def instances(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
-        task = numbers // _INSTANCES
+        task = numbers // each
         worker = {"name": _ids("c0ffee00", numbers, 16), "worker": _ids("badcafe0", numbers, 16)}
         return job(task) | {"task": "worker"} | worker | inst(task) | life(numbers, rng) | {"machine": "m1"}
 
     def tasks(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
         plan = {"cpu": 600.0, "memory": 29.296875, "gpu": 50.0, "type": "T4"}
-        return job(numbers) | {"task": "worker", "count": float(_INSTANCES)} | life(numbers, rng) | plan
+        return job(numbers) | {"task": "worker", "count": float(each)} | life(numbers, rng) | plan
 
     def jobs(numbers: pl.Series, rng: np.random.Generator) -> dict[str, object]:
         return job(numbers) | inst(numbers) | {"user": "u1"} | life(numbers, rng)
@@ -110,14 +108,15 @@ def _pai2020(folder: Path, rows: int) -> int:
         return inst(numbers) | {"user": "u1", "gpu": "T4", "group": "g1", "workload": "bert"}
 
     tables = {"instance_table": instances, "task_table": tasks, "job_table": jobs, "group_tag_table": tags}
-    counts = {name: rows if name == "instance_table" else rows // _INSTANCES for name in tables}
+    counts = {name: rows if name == "instance_table" else rows // each for name in tables}
     for name, columns in tables.items():
         _write(folder / f"pai_{name}.csv", counts[name], columns)
     return sum(counts.values())
 
 
-#: Makes the tables of a format in a folder, with about so many rows; returns how many rows there are.
-MAKERS: dict[str, Callable[[Path, int], int]] = {
+#: Makes the tables of a format in a folder: so many rows in the largest, and so many of them for each task; returns how
+#: many rows there are.
+MAKERS: dict[str, Callable[[Path, int, int], int]] = {
     "alibaba2017": _alibaba2017,
     "alibaba2018": _alibaba2018,
     "pai2020": _pai2020,
@@ -140,11 +139,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(MAKERS), help=", ".join(MAKERS))
     parser.add_argument("--rows", type=int, default=4_000_000, help="rows of the largest table")
+    parser.add_argument("--instances", type=int, default=20, help="instances of a task")
     asked = parser.parse_args()
     table = []
     for name in asked.names:
         with tempfile.TemporaryDirectory() as folder:
-            rows = MAKERS[name](Path(folder), asked.rows)
+            rows = MAKERS[name](Path(folder), asked.rows, asked.instances)
             reset_peak()
             runs = list(_read(name, Path(folder)))
         rates = (rows / min(seconds) / 1e6 for seconds in zip(*runs, strict=True))

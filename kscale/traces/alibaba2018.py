@@ -15,7 +15,7 @@ from kscale.errors import InputError
 from kscale.traces import Options, Portions, Reader, Rest
 from kscale.traces.common import specs, tables
 from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Field, rounded_up
-from kscale.traces.common.histories import History, history
+from kscale.traces.common.history import History, history
 from kscale.traces.common.shapes import Shape, parse_unit
 from kscale.traces.common.work import Work
 

@@ -153,7 +153,8 @@ def _notes(found: dict[str, list[Path]], jobs: _Jobs) -> list[str]:
     if TAGS.name in found:
         notes.append(
             f"gpu_type_spec of {TAGS.name} is the model that a pod must have: it is given for {jobs.asked:,} pods, of "
-            f"which {jobs.bound:,} ask for GPUs; the others have no use for it."
+            f"which {jobs.bound:,} ask for GPUs; the others have no use for it. {jobs.tags.repeated:,} rows name an "
+            "instance again, and are not used."
         )
     return [
         *notes,

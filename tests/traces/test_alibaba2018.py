@@ -97,7 +97,7 @@ def test_instances_ask_for_what_their_tasks_plan(folder):
         ("j_4-M9-10", "j_4", 0, 50_000_000, 50_000_000, None, None),
     ]
     assert said(trace, "batch_instance: 10 rows, of which 7 ran")
-    assert said(trace, "1 rows that never began, 1 that ended at a time that is not said, 1 that end before")
+    assert said(trace, "1 rows that never began, 1 that began or ended at a time that is not said, 1 that end before")
     assert said(trace, "1 rows began before the trace")
     assert said(trace, "1 rows still run")
     assert said(trace, "6 tasks, 3 of them without pods, and 1 rows that name a task again")

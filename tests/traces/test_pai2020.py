@@ -37,6 +37,7 @@ INSTANCES = (
     "jobD,xgb,i6,w6,idD,Terminated,1700.0,1710.0,m2\n"
     "jobE,,i7,w7,idE,Terminated,1800.0,1900.0,m2\n"
     "jobA,worker,i8,w8,idA,Terminated,1900.0,1800.0,m1\n"
+    "jobF,worker,i9,w9,idF,Running,,,m1\n"  # runs since nobody knows when
     "jobF,worker,i9,w9,idF,Terminated,10.0,25.0,m1\n"
 )
 TAGS = "idA,u1,V100M32,g1,bert\nidB,u2,,g2,\nidD,u1,MISC,,\n"
@@ -73,7 +74,7 @@ def test_instances_are_joined_with_tasks_jobs_and_tags(folder):
         ("jobB-tensorflow-4", "jobB", 1_500_500_000, None, None),
         ("jobD-xgb-6", "jobD", 1_700_000_000, 10_000_000, 1_710_000_000),  # its job does not say when
         ("jobE-unknown-7", "jobE", 1_800_000_000, 100_000_000, 1_900_000_000),
-        ("jobF-worker-9", "jobF", 0, 15_000_000, 25_000_000),
+        ("jobF-worker-10", "jobF", 0, 15_000_000, 25_000_000),
     ]
     assert pods.select("cpu_milli", "memory_bytes", "gpu_count", "gpu_milli", "gpu_models").rows() == [
         (6000, 30_000 << 20, 1, 500, "V100M32"),  # what is asked for, not what it got
@@ -84,8 +85,8 @@ def test_instances_are_joined_with_tasks_jobs_and_tags(folder):
         (None, None, 0, 0, None),
     ]
     assert pods["namespace"].unique().to_list() == ["default"]
-    assert said(trace, "pai_instance_table: 9 rows, of which 6 ran")
-    assert said(trace, "1 rows that never began, 1 that ended at a time that is not said, 1 that end before")
+    assert said(trace, "pai_instance_table: 10 rows, of which 6 ran")
+    assert said(trace, "1 rows that never began, 2 that began or ended at a time that is not said, 1 that end before")
     assert said(trace, "2 pods are of no known task")
     assert said(trace, "5 jobs; 1 rows name a job again")
     assert said(trace, "given for 3 pods, of which 2 ask for GPUs")

@@ -36,8 +36,6 @@ BATCH_ROWS = 1_000_000
 BATCH_BYTES = 8 << 20
 #: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
 Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
-#: Bytes of a CSV file that are read at once: larger pieces are taken from the system anew each time, page by page.
-_READ_BYTES = 8 << 20
 _GZIP = b"\x1f\x8b"
 #: Below this size the ratio says nothing.
 _SMALL = 1 << 20
@@ -212,7 +210,7 @@ def csv_pieces(
             names = header(file.readline(BATCH_BYTES), path)
         yield parse(b"", names, 1)[0]
         rest, row = b"", 1
-        while part := file.read(min(_READ_BYTES, BATCH_BYTES)):
+        while part := file.read(BATCH_BYTES):
             end = _last_record(part, rest.count(b'"') % 2 == 1)
             if end == 0:
                 rest += part

@@ -21,7 +21,7 @@ class Account:
     Attributes:
         rows: how many were read.
         never_ran: of them, those that have not begun.
-        end_unknown: those that ended, at a time that is not said.
+        unknown: those that began or ended at a time that is not said.
         backwards: those that end before they start.
         early: those that began before the trace.
         endless: those that still run.
@@ -29,19 +29,19 @@ class Account:
 
     rows: int = 0
     never_ran: int = 0
-    end_unknown: int = 0
+    unknown: int = 0
     backwards: int = 0
     early: int = 0
     endless: int = 0
 
     def told(self, table: str) -> list[str]:
         """Return sentences on the rows of ``table``, without those that are about none."""
-        used = self.rows - self.never_ran - self.end_unknown - self.backwards
+        used = self.rows - self.never_ran - self.unknown - self.backwards
         said = [f"{table}: {self.rows:,} rows, of which {used:,} ran."]
         if used < self.rows:
             said.append(
-                f"{table}: left out are {self.never_ran:,} rows that never began, {self.end_unknown:,} that ended at a "
-                f"time that is not said, {self.backwards:,} that end before they start."
+                f"{table}: left out are {self.never_ran:,} rows that never began, {self.unknown:,} that began or "
+                f"ended at a time that is not said, {self.backwards:,} that end before they start."
             )
         if self.early:
             said.append(f"{table}: {self.early:,} rows began before the trace: they start at 0.")
@@ -53,35 +53,35 @@ class Account:
 def ran(frame: pl.DataFrame, account: Account) -> pl.DataFrame:
     """Return the rows of ``frame`` that ran, with ``start_us`` and ``end_us``; null never ends.
 
-    ``frame`` has start_time and end_time in seconds, where null is 0, and status. A start that is not after 0 lies
-    before the trace if the row has an end or still runs, and is then 0. The account tells of the others.
+    ``frame`` has start_time and end_time in seconds, which may be null, and status. An end that is not after 0 is none.
+    A start that is not after 0 lies before the trace if the row has an end or still runs, and is then 0. The account
+    tells of the rows that did not run, and of those that did at times that make no sense.
     """
-    start, end = (_exact(frame, name) for name in ("start_time", "end_time"))
+    start, end = (_microseconds(frame, name) for name in ("start_time", "end_time"))
     runs = (pl.col("status") == RUNNING).fill_null(False)
-    open_ended = end <= 0
-    never = open_ended & (((start <= 0) & ~runs) | pl.col("status").is_in(WAITING).fill_null(False))
-    frame = frame.with_columns(start_us=start.clip(0), end_us=pl.when(end > 0).then(end)).with_columns(
-        never=never,
-        unknown=open_ended & ~runs & ~never,
-        backwards=pl.col("end_us").is_not_null() & (end < start),
+    waits = pl.col("status").is_in(WAITING).fill_null(False)
+    no_end, no_start = (end <= 0).fill_null(True), (start <= 0).fill_null(True)
+    frame = frame.with_columns(
+        start_us=start.clip(0),
+        end_us=pl.when(~no_end).then(end),
+        never=no_end & (waits | (no_start & ~runs)),
+        backwards=(end < start).fill_null(False) & ~no_end,
     )
+    frame = frame.with_columns(unknown=~pl.col("never") & (pl.col("start_us").is_null() | (no_end & ~runs)))
     good = ~(pl.col("never") | pl.col("unknown") | pl.col("backwards"))
-    counts = frame.select(
-        pl.col("never", "unknown", "backwards").sum(),
-        early=(good & (start <= 0)).sum(),
-        endless=(good & open_ended).sum(),
+    never, unknown, backwards, early, endless = frame.select(
+        pl.col("never", "unknown", "backwards").sum(), early=(good & no_start).sum(), endless=(good & no_end).sum()
     ).row(0)
     account.rows += frame.height
-    account.never_ran += counts[0]
-    account.end_unknown += counts[1]
-    account.backwards += counts[2]
-    account.early += counts[3]
-    account.endless += counts[4]
-    if any(counts[:3]):
+    account.never_ran += never
+    account.unknown += unknown
+    account.backwards += backwards
+    account.early += early
+    account.endless += endless
+    if never or unknown or backwards:
         frame = frame.filter(good)
     return frame.drop("never", "unknown", "backwards")
 
 
-def _exact(frame: pl.DataFrame, name: str) -> pl.Expr:
-    seconds = pl.col(name).fill_null(0)
-    return seconds * 10**6 if frame.schema[name] == pl.Int64 else microseconds(seconds)
+def _microseconds(frame: pl.DataFrame, name: str) -> pl.Expr:
+    return pl.col(name) * 10**6 if frame.schema[name] == pl.Int64 else microseconds(pl.col(name))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from kscale.traces.common.files import ROW
 NUMBER = "#number"
 #: Most pods of a portion that are made of rows that stand for many.
 PORTION = 500_000
+T = TypeVar("T")
 Numbers = np.ndarray[Any, Any]
 #: Mixes the parts of a key; any odd number does.
 _ODD = 0x9E3779B97F4A7C15
@@ -92,7 +94,14 @@ def _is_archive(path: Path) -> bool:
 
 
 def rows(table: Table, paths: Sequence[Path], options: Options, dropped: dict[str, int]) -> Iterator[pl.DataFrame]:
-    """Yield a table in batches of typed columns with ``ROW`` and ``NUMBER``. Raises InputError."""
+    """Yield a table in batches of typed columns with ``ROW`` and ``NUMBER``; the next batch is read ahead.
+
+    ``dropped`` is whole when the last batch has come. Raises InputError.
+    """
+    return ahead(_rows(table, paths, options, dropped))
+
+
+def _rows(table: Table, paths: Sequence[Path], options: Options, dropped: dict[str, int]) -> Iterator[pl.DataFrame]:
     before = 0
     for path in paths:
         check = Checker(path, options, dropped)
@@ -101,6 +110,16 @@ def rows(table: Table, paths: Sequence[Path], options: Options, dropped: dict[st
             last = int(batch[ROW][-1]) if batch.height else last
             yield checked(table, batch.with_columns((pl.col(ROW) + before).alias(NUMBER)), check)
         before += last
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield ``items``, each made by a thread while the one before is in use; an error comes in its turn."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast("T", item)
 
 
 def whole(table: Table, paths: Sequence[Path], options: Options, dropped: dict[str, int]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.traces import NODE_EVENTS, NODES
-from kscale.traces.common.histories import history
+from kscale.traces.common.history import history
 from kscale.traces.common.shapes import parse_shape
 
 UNIT = parse_shape("9cpu,9Gi")
