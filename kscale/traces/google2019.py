@@ -143,6 +143,8 @@ def _table(check: Checker, fields: Sequence[Field]) -> Iterator[pl.DataFrame]:
     if _is_json(check.path, head):
         yield from jsonlines.batches(check, fields)
         return
+    if head.startswith(b"PAR1"):
+        raise InputError("is Parquet", file=check.path, expected="JSON lines or CSV, as BigQuery writes them too")
     there = files.csv_columns(head)
     names = {f.name: flat for f in fields if (flat := f.name.replace(".", "_")) in there and f.name not in there}
     missing = [pl.lit(None, f.dtype).alias(f.name) for f in fields if names.get(f.name, f.name) not in there]

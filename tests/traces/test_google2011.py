@@ -267,5 +267,8 @@ def test_mutated_files_are_read_or_told(tmp_path_factory, changes, lenient):
 
 
 def test_no_other_rows_are_taken_for_it(write):
+    made_up = HEAD.replace("0.125,0.07446,0.0004244,0", ",,,")  # what the trace says of tasks that were there before
+    assert READER.detects(files.Path("t"), made_up.encode())
+    assert open_trace(write("t.csv", made_up)).specs["cpu_milli"].to_list() == [None]
     for text in ("1,2,3\n", "a,b,c,d,e,f,g,h,i,j,k,l,m\n", ",".join("1" * 12) + "\n", HEAD.replace(",2,", ",x,")):
         assert not READER.detects(files.Path("t"), text.encode())

@@ -270,6 +270,12 @@ def test_csv_without_columns_that_may_be_missing(write):
         open_trace(path)
 
 
+def test_parquet_is_told(tmp_path):
+    pl.DataFrame({"time": [1]}).write_parquet(tmp_path / "instance_events-0.parquet")
+    with pytest.raises(InputError, match=r"instance_events-0\.parquet: is Parquet; expected JSON lines or CSV"):
+        open_trace(tmp_path)
+
+
 def test_round_trip(folder, tmp_path):
     trace = open_trace(folder(**ALL))
     for name in ("t.parquet", "t.csv.gz"):
