@@ -19,6 +19,7 @@ from kscale.state.quantities import LARGEST
 from kscale.traces import Options
 from kscale.traces.common import files
 from kscale.traces.common.files import ROW
+from kscale.traces.common.seen import Seen
 
 #: Longest name in bytes; Kubernetes allows 253, clones and hostile files are given some more.
 LONGEST_NAME = 512
@@ -79,7 +80,7 @@ class Checker:
     path: Path
     options: Options
     dropped: dict[str, int] = field(default_factory=dict)
-    _seen: dict[str, list[pl.Series]] = field(default_factory=dict)
+    _seen: dict[str, Seen] = field(default_factory=dict)
     _last: dict[str, Any] = field(default_factory=dict)
 
     def columns(self, names: Iterable[str], fields: Iterable[Field]) -> None:
@@ -213,18 +214,18 @@ class Checker:
         """
         if not frame.height:
             return frame
-        if self._ascends(frame[name]):
-            self._seen.setdefault(name, []).append(frame[name].hash())
-            return frame
-        frame = self.unique(frame, [name])
         hashes = frame[name].hash()
-        before = pl.concat([hashes.clear(), *self._seen.get(name, [])])
-        frame = self.drop(
-            frame,
-            [Rule(pl.lit(hashes.is_in(before.implode())), name, "'{value}' occurs twice", "a name that occurs once")],
-        )
-        self._seen[name] = [before, hashes]
-        return frame
+        if self._ascends(frame[name]):
+            self._seen.setdefault(name, Seen()).add(hashes.to_numpy())
+            return frame
+        if hashes.n_unique() < frame.height:
+            frame = self.unique(frame, [name])
+            hashes = frame[name].hash()
+        seen = self._seen.setdefault(name, Seen())
+        again = seen.before(hashes.to_numpy())
+        seen.add(hashes.to_numpy()[~again])
+        rule = Rule(pl.lit(pl.Series(again)), name, "'{value}' occurs twice", "a name that occurs once")
+        return self.drop(frame, [rule])
 
     def _ascends(self, numbers: pl.Series) -> bool:
         """Tell whether all numbers so far, call by call, are each larger than the one before: then none repeats."""
