@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from kscale.network.balancing.common.running import algorithm_of
 from kscale.network.traffic import spreading
 from kscale.network.traffic.clients import Stream
 from kscale.network.traffic.spreading import Segment, Spread, Turns
+from kscale.network.traffic.stepping import Stepping
 from kscale.network.traffic.sticking import Sticking
 from kscale.network.traffic.views import Version
 
@@ -29,12 +30,14 @@ class Choice:
         algorithm: of ``kscale.network.balancing``.
         nodes: how many there are.
         affinity_us: ClientIP affinity, us; 0 without.
+        compiled: whether what goes connection by connection is compiled; that changes no result.
     """
 
     algorithm: Algorithm
     nodes: int
     generator: np.random.Generator
     affinity_us: int = 0
+    compiled: bool = True
 
     def __post_init__(self) -> None:
         dials = self.algorithm.delays
@@ -45,9 +48,18 @@ class Choice:
     def stick(self, affinity_us: int) -> None:
         """Take another timeout of clients' affinity; 0 is none."""
         self.affinity_us, self._sticking = affinity_us, Sticking(affinity_us, self._choose)
+        self._stepping: Stepping | None = None
+        if self.algorithm.overhead is not None:
+            self._stepping = Stepping(self.algorithm, self.generator, affinity_us, compiled=self.compiled)
+
+    def spread_all(self, segment: Segment, streams: Sequence[Stream], gone: Rows) -> list[Spread]:
+        """Spread the connections of a segment, stream by stream; ``gone``: bool (endpoint,), whether it runs no more."""
+        if self._stepping is not None:
+            return self._stepping.spread(segment, streams, gone)
+        return [self.spread(segment, one, gone) for one in streams]
 
     def spread(self, segment: Segment, stream: Stream, gone: Rows) -> Spread:
-        """Spread the connections of a segment; ``gone``: bool (endpoint,), whether it does not run any more."""
+        """Spread the connections of one stream, where what is open plays no part."""
         name = self.algorithm.name
         if self.affinity_us:
             return self._sticking.spread(segment, stream, self.generator)
