@@ -54,8 +54,9 @@ class Workload:
         doc: one sentence.
         measure: ``run`` (the simulation, in this process), ``command`` (``kscale replay`` with its report, in a process
             of its own), ``read`` (a reader), ``place`` (Kubernetes objects, each pending pod once in the order given),
-            ``dump`` (a dump of objects is read), ``network`` (nodes are programmed), ``help`` (``kscale --help``); at several sizes: ``growth`` (``run``),
-            ``nodes`` (``place``), ``waiting`` (pods come and go in a full cluster).
+            ``dump`` (a dump of objects is read), ``network`` (nodes are programmed), ``help`` (``kscale --help``); at
+            several sizes: ``growth`` (``run``), ``nodes`` (``place``), ``waiting`` (pods come and go in a full
+            cluster).
         source: what it makes.
         sizes: what ``growth``, ``nodes`` and ``waiting`` make instead.
         objects: what ``place`` places, and the numbers of pods and nodes of a ``dump``.

@@ -19,7 +19,7 @@ from kscale.errors import InputError, nearest
 from kscale.network import proxies
 from kscale.network.clusterports import cluster_ports, seen_on_average
 from kscale.network.parameters import Parameters
-from kscale.network.programming import Cost, Known, Nodes, Proxies
+from kscale.network.programming import Changes, Cost, Known, Nodes, Proxies
 from kscale.network.programming.latencies import BOUNDS_US
 from kscale.network.programming.outcome import Outcome
 from kscale.network.proxies import Mode
@@ -109,6 +109,13 @@ class Networking:
     def decided_us(self) -> int:
         """Up to when it is decided what nodes know; see ``Proxies.decided_us``."""
         return self._proxies.decided_us if self._begun else 0
+
+    def compile(self) -> None:
+        """Compile what the proxies need, where there are Services from the start and the run is compiled."""
+        if self._compiled() and self._proxying.mode is not None and self._world.versions.get("Service"):
+            nodes, cost = Nodes(np.zeros(1, np.int64), np.zeros(1, np.int64)), Cost(0, 0, 0, 1, 0, 1, 1 << 40)
+            tiny = Proxies(nodes, cost)
+            Outcome(tiny, 1).take(tiny.advance(Changes.of([1], [0]), 2))
 
     def collect(self, now_us: int) -> None:
         """Note what changed, written now: before controllers look, and after."""

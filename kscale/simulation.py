@@ -238,6 +238,8 @@ class Simulation:
             self.cluster.timeline_rows[:] = rows
             if self.with_devices:
                 self._call("measure_all")
+        if self.living is not None:
+            self.living.network.compile()
 
     def open_lanes(self) -> None:
         """Give each ask that the class index serves a lane for good, before its first pod comes.

@@ -53,7 +53,7 @@ class Choice:
             self._stepping = Stepping(self.algorithm, self.generator, affinity_us, compiled=self.compiled)
 
     def spread_all(self, segment: Segment, streams: Sequence[Stream], gone: Rows) -> list[Spread]:
-        """Spread the connections of a segment, stream by stream; ``gone``: bool (endpoint,), whether it runs no more."""
+        """Spread a segment's connections, stream by stream; ``gone``: bool (endpoint,), whether it runs no more."""
         if self._stepping is not None:
             return self._stepping.spread(segment, streams, gone)
         return [self.spread(segment, one, gone) for one in streams]
