@@ -12,7 +12,7 @@ from kscale.network.balancing import Algorithm
 from kscale.network.balancing.common.running import algorithm_of
 from kscale.network.traffic import spreading
 from kscale.network.traffic.clients import Stream
-from kscale.network.traffic.spreading import Segment, Spread, Turns
+from kscale.network.traffic.spreading import Hash, Segment, Spread, Turns
 from kscale.network.traffic.stepping import Stepping
 from kscale.network.traffic.sticking import Sticking
 from kscale.network.traffic.views import Version
@@ -67,12 +67,12 @@ class Choice:
             return spreading.at_random(segment, stream, self.generator)
         if name in TURNS:
             return spreading.in_turn(segment, stream, self.generator, self.turns, gone)
-        return spreading.by_hash(segment, stream, self.generator, self.algorithm)
+        return spreading.by_hash(segment, stream, self.generator, Hash(self.algorithm, self.compiled))
 
     def _choose(self, segment: Segment, version: Version, stream: Stream, clients: Rows) -> Rows:
         """Return the choice of clients that do not stick to an endpoint, in the order in which they come."""
         if self.algorithm.name in HASHES:
-            return spreading.hashed(segment, version, stream, self.algorithm)[clients]
+            return spreading.hashed(segment, version, stream, Hash(self.algorithm, self.compiled))[clients]
         by: Callable[..., Rows] = self._any if self.algorithm.name in RANDOM else self._next
         sets, nodes = segment.sets(version, stream), stream.clients.node[clients]
         class_ = sets.of[np.searchsorted(stream.clients.nodes, nodes)]

@@ -204,6 +204,10 @@ def _carry_over(old: _Session, new: _Session, declared: Sequence[Any]) -> None:
             new.columns[one.name][..., place[kept]] = before[..., kept]
         elif one.name != "cache_size" or "set_member" not in old.columns:
             new.columns[one.name] = before
+    if "cache_endpoint" in new.columns and new.columns["cache_endpoint"][0, 0] < 0:
+        # Its endpoint is there no more: as if the only destination had never been known.
+        new.columns["cache_entries"][0] -= new.columns["cache_size"][0, 0]
+        new.columns["cache_size"][0, 0] = new.columns["cache_endpoint"][0, 0] = 0
     _drop_open(new.columns)
 
 
