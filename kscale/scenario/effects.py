@@ -1,6 +1,7 @@
 """What actions do to the world of a run, each as a user would do it; a user's client has no rate limit.
 
 Other rooms read what is set here at control points: ``World.loads`` (curves of ``kscale.engine.load``),
+``World.flows`` (``kscale.engine.flows``),
 ``World.crashes`` (how often in an hour, how likely at each start), and ``World.settings``: ``registry_bandwidth``, a
 factor (1 where it is not set), and ``registry_failing``, 1 while no image can be pulled.
 """
@@ -171,7 +172,7 @@ class EvictAgain:
 
 @dataclass(frozen=True)
 class Set:
-    """A value in one of the world's dicts (``loads``, ``crashes``, ``settings``); None takes it away."""
+    """A value in one of the world's dicts (``loads``, ``flows``, ``crashes``, ``settings``); None takes it away."""
 
     where: str
     key: Any

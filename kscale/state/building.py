@@ -27,7 +27,8 @@ class Building:
     """Topologies, sets of nodes, counters and lists, each row made once.
 
     ``templates`` are the rows of the table ``template`` in order; ``pods_of`` tells how many pods each has in all,
-    where that is known. ``kept`` is what a plug-in's plan keeps for its ``fill``, by the plug-in's name.
+    where that is known. ``kept`` is what a plug-in's plan keeps for its ``fill``, by the plug-in's name. ``changes``
+    tells whether nodes come and go.
     """
 
     def __init__(self, nodes: NodeDescriptions, templates: list[PodTemplate], resources: list[str]) -> None:
@@ -38,6 +39,7 @@ class Building:
         self.terminating = np.array([template.terminating for template in templates], dtype=bool)
         self.pods_of: npt.NDArray[np.int64] | None = None
         self.kept: dict[str, Any] = {}
+        self.changes = False
         count = len(nodes)
         self._domains: list[npt.NDArray[np.int32]] = [np.zeros(count, np.int32), np.arange(count, dtype=np.int32)]
         self._topologies: dict[str, int] = {}
