@@ -16,7 +16,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 
@@ -72,13 +72,30 @@ def readable(path: Path, what: str) -> Iterator[None]:
         raise InputError(f"cannot be read as {what}", file=path, expected=f"a whole {what} file") from error
 
 
+class _Metered(io.RawIOBase):
+    """A file that tells how many bytes are read of it."""
+
+    def __init__(self, file: IO[bytes], told: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file, self._told = file, told
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._told(count)
+        return count
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Yield the bytes of a file, unpacked where they are gzip. Raises InputError."""
+def opened(path: Path, told: Callable[[int], None] | None = None) -> Iterator[IO[bytes]]:
+    """Yield the bytes of a file, unpacked where they are gzip; ``told`` counts what is read. Raises InputError."""
     check_file(path)
-    with readable(path, "text"), path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
+    with readable(path, "text"), path.open("rb") as plain:
+        packed = plain.read(2) == _GZIP
+        plain.seek(0)
+        raw = plain if told is None else io.BufferedReader(_Metered(plain, told), _SMALL)
         if not packed:
             yield raw
             return
@@ -96,7 +113,7 @@ def whole(path: Path, options: Options) -> bytes:
     """Return all bytes of a file, unpacked. Raises InputError above ``max_input`` or above a ratio of 1000:1."""
     size = check_file(path)
     parts, total = [], 0
-    with opened(path) as file:
+    with opened(path, options.told) as file:
         while part := file.read(1 << 20):
             parts.append(part)
             total += len(part)
@@ -146,6 +163,14 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and name.fullmatch(path.name))
 
 
+def part(folder: Path, table: str) -> Path:
+    """Return the one file of a folder that holds a table. Raises InputError when there is none, or several."""
+    found = parts(folder, table)
+    if len(found) != 1:
+        raise InputError(f"holds {len(found)} files of the table {table}", file=folder, expected="one")
+    return found[0]
+
+
 def csv_table(
     path: Path, options: Options, dropped: dict[str, int], names: Sequence[str] | None = None
 ) -> pl.DataFrame:
@@ -167,35 +192,45 @@ def csv_batches(
 
     The first batch comes always, also without rows.
     """
-    return csv_pieces(path, lambda data, columns, row: csv_texts(data, columns, row, path, options, dropped), names)
+    return csv_pieces(
+        path, options, lambda data, columns, row: csv_texts(data, columns, row, path, options, dropped), names
+    )
 
 
-def csv_pieces(path: Path, parse: Parse, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+def csv_pieces(
+    path: Path, options: Options, parse: Parse, names: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
     """Yield what ``parse`` makes of a CSV file, piece by piece; without a header where ``names`` are given.
 
     ``parse`` takes whole records, the names of the columns and the row of the first record; it returns a frame and how
     many rows the records took. The first piece has no records.
     """
-    with opened(path) as file:
+    with opened(path, options.told) as file:
         if names is None:
             names = header(file.readline(BATCH_BYTES), path)
         yield parse(b"", names, 1)[0]
         rest, row = b"", 1
         while part := file.read(BATCH_BYTES):
-            rest += part
-            end = _last_record(rest)
-            if end == 0 and len(rest) > BATCH_BYTES:
-                raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
-            frame, count = parse(rest[:end], names, row)
-            row, rest = row + count, rest[end:]
+            end = _last_record(part, rest.count(b'"') % 2 == 1)
+            if end == 0:
+                rest += part
+                if len(rest) > BATCH_BYTES:
+                    raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
+                continue
+            # Joined in one go: at this size, copies cost as much as parsing.
+            frame, count = parse(b"".join((rest, memoryview(part)[:end])), names, row)
+            row, rest = row + count, part[end:]
             yield frame
         if rest.strip(b"\r\n"):
             yield parse(rest.rstrip(b"\r\n"), names, row)[0]
 
 
-def _last_record(data: bytes) -> int:
-    """Return where the last whole record ends: a line break outside quotes (an even number of quotes before it)."""
-    odd = data.count(b'"') % 2
+def _last_record(data: bytes, within: bool = False) -> int:
+    """Return where the last whole record ends: a line break outside quotes (an even number of quotes before it).
+
+    ``within`` says whether ``data`` begins within quotes.
+    """
+    odd = (data.count(b'"') + within) % 2
     end = len(data)
     while True:
         quote = data.rfind(b'"', 0, end)
@@ -216,17 +251,21 @@ def csv_texts(
 
 
 def csv_typed(
-    data: bytes, names: Sequence[str], row: int, dtypes: Mapping[str, type[pl.DataType]]
+    data: bytes, names: Sequence[str], row: int, dtypes: Mapping[str, type[pl.DataType]], only: str | None = None
 ) -> pl.DataFrame | None:
     """Return the records of ``data`` with ``ROW`` from ``row``, columns in their ``dtypes`` or else as texts.
 
-    None where a record has too many fields or one of another type.
+    None where a record has too many fields or one of another type. With ``only`` one column is read, faster, and some
+    records with too many fields pass.
     """
     schema = {name: dtypes.get(name, pl.String) for name in names}
     if not data:
         return pl.DataFrame(schema=schema | {ROW: pl.Int64})
+    columns = None if only is None else [list(names).index(only)]
     try:
-        frame = pl.read_csv(data, has_header=False, schema=schema, missing_columns="insert", null_values="")
+        frame = pl.read_csv(
+            data, has_header=False, schema=schema, columns=columns, missing_columns="insert", null_values=""
+        )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     return _numbered(frame, row)
@@ -286,6 +325,8 @@ def parquet_batches(path: Path, columns: Iterable[str], options: Options) -> Ite
         raise InputError(f"claims {rows:,} rows in {size:,} bytes", file=path, expected="honest data")
     for start in range(0, max(rows, 1), BATCH_ROWS):
         yield parquet_rows(path, wanted, start)
+        if options.told is not None:
+            options.told(size * min(start + BATCH_ROWS, rows) // max(rows, 1) - size * start // max(rows, 1))
 
 
 def parquet_rows(path: Path, columns: list[str], start: int) -> pl.DataFrame:

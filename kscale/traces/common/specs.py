@@ -103,12 +103,18 @@ def reading(name: str, portions: Callable[[Path, Options], Portions]) -> Callabl
             height += frame.height
             if height > MAX_PODS:
                 raise InputError("is too long", file=path, expected=f"at most {MAX_PODS:,} pods; kscale trace sample")
-        pods = pl.concat(frames)
+        pods = pl.concat(frames) if rest.timed else without_times(pl.concat(frames))
         return Trace(
             name, pods, table.frame(), rest.nodes, rest.notes, rest.dropped, rest.timed, node_events=rest.node_events
         )
 
     return read
+
+
+def without_times(pods: pl.DataFrame) -> pl.DataFrame:
+    """Return pods that arrive in the order of their rows; none of them ends."""
+    never = pl.lit(None, pl.Int64)
+    return pods.with_columns(arrival_us=pl.int_range(pl.len(), dtype=pl.Int64), duration_us=never, end_us=never)
 
 
 def repeated(frame: pl.DataFrame, counts: pl.Series, limit: int) -> tuple[pl.DataFrame, pl.Series]:
