@@ -81,7 +81,7 @@ def instants(batches: Iterable[pl.DataFrame], time: str, *, sort: bool, path: Pa
     yield from _sorted(batches, time, path) if sort else _whole(batches, time, path)
 
 
-def _gathered(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+def gathered(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
     """Yield ``batches`` put together, with at least so many rows each but the last."""
     held: list[pl.DataFrame] = []
     for batch in batches:
@@ -97,7 +97,7 @@ def _whole(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[p
     """Yield batches cut between instants: what has the last time of a batch waits for the next one."""
     rest: list[pl.DataFrame] = []
     latest = -1
-    for batch in ahead(_gathered(batches, GATHERED)):
+    for batch in ahead(gathered(batches, GATHERED)):
         if not batch.height:
             continue
         if int(batch[time][0]) < latest or not batch[time].is_sorted():
@@ -118,7 +118,7 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
     runs: list[Path] = []
     samples = [np.empty(0, np.int64)]
     try:
-        for batch in ahead(_gathered(batches, SORTED)):
+        for batch in ahead(gathered(batches, SORTED)):
             if not batch.height:
                 continue
             run = batch.sort(time, maintain_order=True)
