@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks import network
 from benchmarks.making import made
 from benchmarks.measuring import placed, simulation
 from benchmarks.objects import Objects
@@ -39,13 +40,14 @@ ROWS = (
     "scan", "inflate-like-openb-FGD", "timed-like-openb", "growth-like-jobs", "place-20-small", "place-500-small",
     "place-own-small", "place-services-small", "place-node-affinity-small", "place-hard-spread-small",
     "place-soft-spread-small", "place-anti-affinity-small", "place-preferred-pods-small", "place-preemption-small",
+    "network-small",
 )  # fmt: skip
 Pairs = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a row gave: its ratio to the reference, and counts per pod."""
+    """What a row gave: its ratio to the reference, and counts per pod (per change of a network), the work last."""
 
     ratio: float
     counts: dict[str, float]
@@ -81,8 +83,11 @@ def judge(row: str, stored: Measured, measure: Callable[[], tuple[Pairs, dict[st
     return Verdict(row, found, stored, tuple(failures))
 
 
-def counted(run: Simulation) -> dict[str, float]:
+def counted(run: Simulation | network.Run) -> dict[str, float]:
     """Run a simulation and return its counts per pod: tries, and units of work (nodes scored anew, among others)."""
+    if isinstance(run, network.Run):
+        run.run()
+        return run.counts()
     work = 0
     call = run._call
 
@@ -98,7 +103,9 @@ def counted(run: Simulation) -> dict[str, float]:
     return {"attempts_per_pod": float(run.cluster.cluster_attempts[0]) / pods, "work_per_pod": work / pods}
 
 
-def _ready(row: Workload) -> Simulation:
+def _ready(row: Workload) -> Simulation | network.Run:
+    if row.network is not None:
+        return network.Run(row.network)
     if row.objects is not None:
         return placed(row.objects)
     source = row.source or row.sizes[0]
@@ -107,7 +114,7 @@ def _ready(row: Workload) -> Simulation:
     return simulation(row, source)
 
 
-def plant(run: Simulation, factor: float) -> None:
+def plant(run: Simulation | network.Run, factor: float) -> None:
     """Make a run take ``factor`` times as long: it computes something else for the rest."""
     unchanged = run.run
 
@@ -175,11 +182,11 @@ def held(names: Sequence[str], rows: dict[str, Workload], slower: float = 1.0) -
     verdicts = [judge(name, known[name], partial(measure, name)) for name in names]
     table = [
         [v.row, number(v.measured.ratio), number(v.stored.ratio), f"{v.measured.ratio / v.stored.ratio - 1:+.0%}",
-         number(v.measured.counts["work_per_pod"]), number(v.stored.counts["work_per_pod"]),
+         *(number([*counts.values()][-1]) for counts in (v.measured.counts, v.stored.counts)),
          "failed" if v.failures else "held"]
         for v in verdicts
     ]  # fmt: skip
-    print("\n".join(markdown(("workload", "ratio", "stored", "change", "work per pod", "stored", "gate"), table)))
+    print("\n".join(markdown(("workload", "ratio", "stored", "change", "work", "stored", "gate"), table)))
     failures = [failure for verdict in verdicts for failure in verdict.failures]
     for failure in failures:
         print(failure, file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.growing import Growth, Nodes, Waits
-from benchmarks.measuring import Command, Dump, Help, Job, Place, Read, Run
+from benchmarks.measuring import Command, Dump, Help, Job, Place, Programming, Read, Run
 from benchmarks.row import Workload
 
 _JOBS: dict[str, type[Job]] = {
@@ -16,6 +16,7 @@ _JOBS: dict[str, type[Job]] = {
     "help": Help,
     "place": Place,
     "dump": Dump,
+    "network": Programming,
 }
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks import network
 from benchmarks.making import Source, made
 from benchmarks.objects import Objects, inventory
 from benchmarks.row import Expected, Workload
@@ -227,6 +228,22 @@ class Read(Job):
     def figures(self) -> dict[str, float]:
         known = super().figures()
         return known | {"rows_per_second": self.found.counts["pods"] / known["seconds"]}
+
+
+class Programming(Job):
+    """The programming of nodes, on one thread."""
+
+    def once(self) -> None:
+        assert self.row.network is not None
+        self.ready = network.Run(self.row.network)
+        reset_peak()
+        began, cpu_began = time.perf_counter(), time.process_time()
+        self.ready.run()
+        took = time.perf_counter() - began
+        self.samples.append(Sample(took, time.process_time() - cpu_began, peak_mb=peak_mb()))
+
+    def finish(self) -> None:
+        self.found = Expected(*self.ready.happened())
 
 
 @contextlib.contextmanager

@@ -19,6 +19,25 @@ HIGHER = ("pods_per_second", "rows_per_second")
 
 
 @dataclass(frozen=True)
+class Network:
+    """What is programmed.
+
+    Attributes:
+        mode: of kube-proxy.
+        nodes, services, endpoints: how many there are; endpoints of each service port.
+        changes_per_second: in the whole cluster.
+        seconds: of virtual time.
+    """
+
+    mode: str = "iptables"
+    nodes: int = 5_000
+    services: int = 10_000
+    endpoints: int = 50
+    changes_per_second: int = 100
+    seconds: int = 3_600
+
+
+@dataclass(frozen=True)
 class Expected:
     """What happens in a run: counts, and the fingerprint of the pods (``kscale.engine.ledger.fingerprint``)."""
 
@@ -35,11 +54,13 @@ class Workload:
         doc: one sentence.
         measure: ``run`` (the simulation, in this process), ``command`` (``kscale replay`` with its report, in a process
             of its own), ``read`` (a reader), ``place`` (Kubernetes objects, each pending pod once in the order given),
-            ``dump`` (a dump of objects is read), ``help`` (``kscale --help``); at several sizes: ``growth`` (``run``),
-            ``nodes`` (``place``), ``waiting`` (pods come and go in a full cluster).
+            ``dump`` (a dump of objects is read), ``network`` (nodes are programmed), ``help`` (``kscale --help``); at
+            several sizes: ``growth`` (``run``), ``nodes`` (``place``), ``waiting`` (pods come and go in a full
+            cluster).
         source: what it makes.
         sizes: what ``growth``, ``nodes`` and ``waiting`` make instead.
         objects: what ``place`` places, and the numbers of pods and nodes of a ``dump``.
+        network: what is programmed.
         labels: words to choose rows by.
         policy, inflate, memo, sample_us: as in ``kscale.simulation.Settings``.
         expected: what happens.
@@ -52,10 +73,11 @@ class Workload:
 
     name: str
     doc: str
-    measure: Literal["run", "command", "read", "growth", "nodes", "waiting", "place", "dump", "help"]
+    measure: Literal["run", "command", "read", "growth", "nodes", "waiting", "place", "dump", "network", "help"]
     source: Source | None = None
     sizes: tuple[Source | Objects, ...] = ()
     objects: Objects | None = None
+    network: Network | None = None
     labels: tuple[str, ...] = ()
     policy: str = "default"
     inflate: bool = False

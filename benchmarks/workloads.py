@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.making import Made, Published
 from benchmarks.objects import Objects
 from benchmarks.placements import PLACEMENTS
-from benchmarks.row import Expected, Workload
+from benchmarks.row import Expected, Network, Workload
 
 _DAY = 86_400_000_000
 _OPENB_NODES = "openb/openb_node_list_gpu_node.csv"
@@ -142,6 +142,14 @@ WORKLOADS: tuple[Workload, ...] = (
              objects=Objects("simple", 5_000, 150_000, 1), labels=("objects",), rounds=2, full=True,
              limits={"seconds": 15, "peak_mb": 3_937},
              expected=Expected({"pods": 150_000, "pending": 1_500, "nodes": 5_000})),
+    Workload("network-small", "500 nodes are programmed with 20 changes a second of 1,000 Services.", "network",
+             network=Network("iptables", 500, 1_000, 10, 20, 300), labels=("network",),
+             expected=Expected({"changes": 6_000, "syncs": 131_500, "full_syncs": 42},
+                               "a101b73d67d1aae6ec9e2ee97876ddbea6808c27d880cd6ae6c4006f965f205d")),
+    Workload("network", "5,000 nodes, 10,000 Services with 50 endpoints, 100 changes a second for an hour; one thread.",
+             "network", network=Network(), labels=("network",), rounds=1, full=True, limits={"seconds": 120},
+             expected=Expected({"changes": 360_000, "syncs": 2_191_908, "full_syncs": 5_000},
+                               "930e4bc2c77442229869a53b87baa3c26db127c483195922d22971d0ea950794")),
     Workload("help", "`kscale --help`.", "help", labels=("command",), limits={"seconds": 0.3}),
     Workload("read-openb", "Reads the published pod list of openb.", "read", OPENB_TIMED, expected=Expected(
         {"pods": 8152, "specs": 151, "arrival_us": 94_122_763_871_000_000,

@@ -15,6 +15,7 @@ from kscale.engine.pods import UNKNOWN_START
 from kscale.errors import InputError
 from kscale.joining import BUDGET, UNLIMITED
 from kscale.living import Cast
+from kscale.networking import Proxying
 from kscale.node.manifests import life_of
 from kscale.placing import frames
 from kscale.scenario import Action, Scenario, Script, plan
@@ -62,12 +63,12 @@ def read_objects(paths: Sequence[str], options: ReadOptions) -> Gathering:
 
 def stage(
     gathering: Gathering, trace: Trace | None, nodes: pl.DataFrame | None, *, limited: bool, where: str = "",
-    scenario: Scenario | None = None, seed: int = 0, ranges: Ranges | None = None,
+    scenario: Scenario | None = None, seed: int = 0, ranges: Ranges | None = None, proxying: Proxying | None = None,
 ) -> Staged:  # fmt: skip
     """Put objects, a trace and nodes together; nodes come from the one or the other. Raises InputError.
 
     ``scenario`` is what is done to the objects; the seed is that of the times that it draws; ``ranges`` are what
-    Services get their addresses out of.
+    Services get their addresses out of; ``proxying`` is how the nodes' kube-proxies run, as by default without it.
     """
     ranges = ranges or Ranges()
     check_owners(gathering.workloads.made)
@@ -102,7 +103,7 @@ def stage(
         inventory.workloads, inventory.wanted, inventory.pods.controllers, inventory.pods.names,
         inventory.pods.namespaces, limited, Script(actions, inventory.wanted) if scenario is not None else None,
         ordinals=inventory.ordinals,
-        ranges=ranges,
+        ranges=ranges, proxying=proxying or Proxying.of(seed=seed),
     )  # fmt: skip
     whole = replace(trace or taken.trace, format=trace.format if trace else "objects", pods=pods, specs=specs)
     return Staged(whole, taken.nodes if nodes is None else nodes, objects, cast, inventory)

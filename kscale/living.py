@@ -21,6 +21,8 @@ from kscale.engine.ledger import dtypes
 from kscale.engine.living import MOST_DUES
 from kscale.engine.reconcile import Manager
 from kscale.engine.world import World
+from kscale.network.traffic.outcome import Outcome
+from kscale.networking import Networking, Proxying
 from kscale.node import columns as node_columns
 from kscale.node import filling
 from kscale.node.surroundings import Surroundings
@@ -31,6 +33,8 @@ from kscale.state.manifests.inventory import Ordinals
 from kscale.state.manifests.workloads import Made, Workloads
 from kscale.state.schema import Addition
 from kscale.state.tables import Cluster
+from kscale.telling import traffic_tables
+from kscale.trafficking import Trafficking
 
 if TYPE_CHECKING:
     from kscale.state.building import Building
@@ -52,6 +56,7 @@ class Cast:
         left_out: names of controllers that are not at work.
         ordinals: of StatefulSets, that go by templates of their own.
         ranges: what Services get their addresses and node ports out of.
+        proxying: how the nodes' kube-proxies run; none do without it.
     """
 
     workloads: Workloads = field(default_factory=Workloads)
@@ -64,6 +69,7 @@ class Cast:
     left_out: frozenset[str] = frozenset()
     ordinals: list[Ordinals] = field(default_factory=list)
     ranges: Ranges = field(default_factory=Ranges)
+    proxying: Proxying = field(default_factory=Proxying)
 
 
 def columns() -> list[Addition]:
@@ -78,12 +84,13 @@ SIZES = {**filling.SIZES, "ordinal": 0}
 class Living:
     """The world of a run.
 
-    ``call`` calls an entry of the compiled loop; ``drain`` empties the ledger's buffers.
+    ``call`` calls an entry of the compiled loop; ``drain`` empties the ledger's buffers. ``compiled`` tells, once the
+    run begins, whether it is.
     """
 
     def __init__(
         self, cast: Cast, cluster: Cluster, building: Building, pods: GrowingPods, call: Callable[..., Any],
-        drain: Callable[[], None],
+        drain: Callable[[], None], horizon_us: int, compiled: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.cast, self.cluster, self.pods = cast, cluster, pods
         self._call, self._drain = call, drain
@@ -102,6 +109,8 @@ class Living:
         cluster.template_refused[: len(building.templates)] = [one.refused != "" for one in building.templates]
         self._set_ranges(cast.ranges)
         self._surroundings = Surroundings(cluster, building.templates)
+        self.network = Networking(self.world, cast.proxying, horizon_us, compiled)
+        self.traffic = Trafficking(self.world, self.network, cast.proxying, cast.script, compiled)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
         self._budgets = joining.Budgets(self.world, budgets, selectors) if budgets else None
@@ -112,6 +121,7 @@ class Living:
         self.history = History(self.world)
         self._take(cast.workloads.made)
         self.bounds = Bounds(self.world)
+        self._traffic: dict[tuple[str, str, str], Outcome] = {}
 
     def _set_ranges(self, ranges: Ranges) -> None:
         addresses, ports, cluster = ranges.address_band(), ranges.port_band(), self.cluster
@@ -195,8 +205,13 @@ class Living:
             self._surroundings.apply(self.world.settings, self.world.crashes)
         # What a scenario deleted stands in the log before controllers look, what they deleted after that.
         self._mirror_claims()
+        self.traffic.before(now_us)
+        self.network.collect(now_us)
+        self.traffic.after(now_us)
         self.history.note(self.manager.look(now_us), now_us)
         self._mirror_claims()
+        self.network.collect(now_us)
+        self.traffic.after(now_us)
         if self._budgets is not None:
             self._budgets.mirror()
         if script is not None:
@@ -207,11 +222,17 @@ class Living:
         if self._claims is not None:
             self._claims.mirror()
 
+    def finish(self, now_us: int) -> None:
+        """End the run: what is on its way to nodes' rules still arrives."""
+        self.network.finish(now_us)
+        self._traffic = self.traffic.finish(now_us)
+
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables that only such a run has; see ``kscale.engine.outputs.LIVING_OUTPUTS``."""
         return {
             "rollouts": self.history.frame(), "objects": self._objects(), "startup": self._startup(),
-            "controllers": self._controllers(), "actions": self._actions(),
+            "controllers": self._controllers(), "actions": self._actions(), **self.network.tables(),
+            **traffic_tables(self._traffic, self.pods),
         }  # fmt: skip
 
     def _actions(self) -> pl.DataFrame:
@@ -298,8 +319,8 @@ def _columns(cluster: Cluster, table: str, found: list[dict[str, Any]]) -> dict[
 
 def _selected(building: Building, selector: Selector | None, namespace: str) -> Rows:
     if selector is None:
-        return np.zeros(len(building.templates), bool)
-    return building.selected(selector, (namespace,))
+        return np.empty(0, np.int64)
+    return building.selected_rows(selector, (namespace,))
 
 
 def _number(controller: tuple[str, str], name: str) -> int:

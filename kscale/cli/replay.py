@@ -27,9 +27,14 @@ def replay(
     filename: Annotated[Objects, Parameter(show_default=False)] = (),
     scenario: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     nodes: str | None = None,
+    node_events: str | None = None,
+    on_node_leave: Literal["requeue", "fail"] = "requeue",
     client_limits: Annotated[bool, Parameter(show_default=False)] = True,
     service_cluster_ip_range: str = "10.96.0.0/12",
     service_node_port_range: str = "30000-32767",
+    proxy_mode: str | None = None,
+    proxy_option: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    proxy_parameters: Path | None = None,
     format: str | None = None,
     policy: str = "default",
     inflate: Flag = False,
@@ -47,6 +52,7 @@ def replay(
     budget: Path | None = None,
     lenient: Flag = False,
     machine_unit: str | None = None,
+    workload: str | None = None,
     max_input: str = "2Gi",
     quiet: Quiet = False,
 ) -> int:
@@ -68,7 +74,14 @@ def replay(
         Scenario file: timed or random actions on the objects (apply, scale, image, pause, rollback, delete, evict,
         crash, registry, load …); see docs/scenarios.md. May be given several times.
     nodes
-        Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``.
+        Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``. The trace's own
+        nodes where it has some and none are given.
+    node_events
+        File of what happens to the nodes: they join, leave, change what they offer, are cordoned. ``none`` leaves out
+        those that the trace has of its own nodes.
+    on_node_leave
+        What becomes of pods whose node leaves: others like them are tried in their place (requeue), or they are gone
+        (fail).
     client_limits
         With -f: controllers have the workers and the client rate limits of kube-controller-manager. Without, they do
         all that is to be done at once.
@@ -76,6 +89,13 @@ def replay(
         With -f: the IPv4 addresses that Services get (kube-apiserver's option; the default is kubeadm's).
     service_node_port_range
         With -f: the node ports that Services get (kube-apiserver's option and default).
+    proxy_mode
+        With -f: the mode of the nodes' kube-proxies where there are Services: iptables (as by Kubernetes' default),
+        nftables, ipvs, userspace, or none.
+    proxy_option
+        Option of that mode, as NAME=CHOICE: backend=nft, list=table, scheduler=lc. May be given several times.
+    proxy_parameters
+        JSON or YAML file with other numbers for kube-proxy's model, as ``kscale proxy curve --out`` writes it.
     out
         Run folder to write; an older run folder of this name is replaced.
     format
@@ -114,6 +134,8 @@ def replay(
         Leave bad rows out and count them instead of stopping at the first.
     machine_unit
         What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    workload
+        Which workload of a trace file that holds several, such as ``SchedulingBasic/500Nodes``.
     max_input
         Most bytes that a whole-document reader may produce.
     quiet
@@ -126,10 +148,12 @@ def replay(
         trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
         compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
-        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
+        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit, workload=workload,
         max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
         budget=budget, service_cluster_ip_range=service_cluster_ip_range,
-        service_node_port_range=service_node_port_range,
+        service_node_port_range=service_node_port_range, proxy_mode=proxy_mode, proxy_option=proxy_option,
+        proxy_parameters=proxy_parameters,
+        node_events=node_events, on_node_leave=on_node_leave,
     )  # fmt: skip
     return run(plan, quiet=quiet)
 
@@ -188,23 +212,32 @@ def _check(plan: Plan) -> None:
         plan.node_order,
         plan.config,
         plan.budget,
+        plan.proxy_parameters,
+        Path(plan.node_events) if plan.node_events is not None else None,
     )
 
 
 def _check_objects(plan: Plan) -> None:
     """Refuse what does not go together with objects, or needs them. Raises InputError."""
+    from kscale.replay import NO_EVENTS
+
     if plan.trace is None and not plan.lives:
         raise InputError(
             "there is nothing to replay", expected="a trace file, -f with Kubernetes objects, or --scenario"
         )
-    if plan.trace is not None and plan.nodes is None:
-        raise InputError("is missing", field="--nodes", expected="a node file, or shapes such as 96cpu,512Gi:40")
+    events = plan.node_events not in (None, NO_EVENTS)
+    if events and (plan.lives or plan.inflate or plan.trace is None):
+        raise InputError(
+            "--node-events is for a trace in time, without -f, --scenario and --inflate", expected="one of the two"
+        )
     alone = {"--inflate": plan.inflate, "--ends recorded": plan.ends == "recorded",
              "--node-order": plan.node_order is not None}  # fmt: skip
     clash = next((name for name, there in alone.items() if there), None)
     ranges = {"--service-cluster-ip-range": "service_cluster_ip_range",
               "--service-node-port-range": "service_node_port_range"}  # fmt: skip
-    idle = next((name for name, field in ranges.items() if getattr(plan, field) != getattr(type(plan), field)), None)
+    proxies = {f"--proxy-{name}": f"proxy_{name}" for name in ("mode", "option", "parameters")}
+    idle = next((name for name, field in (ranges | proxies).items()
+                 if getattr(plan, field) != getattr(type(plan), field)), None)  # fmt: skip
     if idle and not plan.lives:
         raise InputError(f"{idle} says nothing without -f or --scenario, which bring Services", expected="one of these")
     if plan.lives and clash:

@@ -13,6 +13,7 @@ import numpy as np
 
 from kscale.engine import carrying
 from kscale.engine.carrying import make_room
+from kscale.engine.flows import Flows
 from kscale.engine.kinds import FREE, GONE, THERE, Kind
 from kscale.engine.load import Loads
 from kscale.engine.members import Members
@@ -36,7 +37,7 @@ class World:
     Attributes:
         kinds: by name; their codes are the places in the order of names.
         names, namespaces: of every object that ever was, by ``object_uid``.
-        selections: bool (template,) by handle: which templates' pods a selector selects.
+        selections: int64, ascending, by handle: the templates whose pods a selector selects.
         references: (kind, namespace, name) by handle.
         texts: by handle; what is read of them is kept as a text.
         epoch_us: microseconds since 1970 (UTC) at virtual time 0.
@@ -50,6 +51,7 @@ class World:
             and name.
         settings: of the surroundings, by name: see ``kscale.scenario.effects``.
         loads: what is asked of workloads over time.
+        flows: what clients ask of Services over time.
         versions: how often objects of a kind were made, deleted, or had their specs written by requests.
     """
 
@@ -68,6 +70,7 @@ class World:
     template_descriptions: list[PodTemplate] = field(default_factory=list)
     derived: dict[Any, Any] = field(default_factory=dict)
     loads: Loads = field(default_factory=Loads)
+    flows: Flows = field(default_factory=Flows)
 
     def __post_init__(self) -> None:
         self.codes = {name: code for code, name in enumerate(sorted(self.kinds))}

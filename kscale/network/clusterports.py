@@ -20,9 +20,9 @@ from kscale.network.usable import Endpoints, Usable, usable
 
 Rows = np.ndarray[Any, Any]
 #: Value of ``endpointslice_address_type``, and bit of ``service_families``.
-_IPV4, _IPV4_BIT = 0, 1
+IPV4, _IPV4_BIT = 0, 1
 #: Value of ``service_type`` of what has no address in the cluster.
-_EXTERNAL_NAME = 3
+EXTERNAL_NAME = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def cluster_ports(world: World) -> ClusterPorts:
     cluster = world.cluster
     objects = world.all_of("Service")
     rows = cluster.object_row[objects]
-    seen = (cluster.object_live[objects] == THERE) & (cluster.service_type[rows] != _EXTERNAL_NAME)
+    seen = (cluster.object_live[objects] == THERE) & (cluster.service_type[rows] != EXTERNAL_NAME)
     seen &= (cluster.service_cluster_ip[rows] >= 0) | (cluster.service_headless[rows] != 0)
     seen &= cluster.service_families[rows] & _IPV4_BIT != 0
     objects = objects[seen]
@@ -88,7 +88,7 @@ def endpoints_of(world: World, services: Rows) -> Endpoints:
     slices, place = world.dependents_of(services)
     good = (cluster.object_kind[slices] == world.codes["EndpointSlice"]) & (cluster.object_live[slices] == THERE)
     slices, place = slices[good], place[good]
-    of_family = cluster.endpointslice_address_type[cluster.object_row[slices]] == _IPV4
+    of_family = cluster.endpointslice_address_type[cluster.object_row[slices]] == IPV4
     slices, place = slices[of_family], place[of_family]
     order = np.lexsort((cluster.object_uid[slices], place))
     slices, place = slices[order], place[order]
@@ -133,6 +133,15 @@ def seen_by(world: World, ports: ClusterPorts, node: int, addresses: Sequence[st
         counts[0][ports.service], local_endpoints=counts[1][ports.service],
         node_allowed=_let_in(world, ports.ranges, addresses)[ports.service], **known,
     )  # fmt: skip
+
+
+def seen_on_average(ports: ClusterPorts, nodes: int) -> Ports:
+    """Return the service ports as the proxy of an average node sees them: of so many nodes each has its share.
+
+    Topology hints are not looked at: all ready endpoints count, or those that are draining where none is ready.
+    """
+    used = np.where(ports.ready > 0, ports.ready, ports.draining)
+    return Ports.of(used, local_endpoints=used // max(nodes, 1), **ports.columns)
 
 
 def local_counts(ports: ClusterPorts) -> tuple[Rows, Rows, Rows, Rows]:

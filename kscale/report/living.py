@@ -7,9 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from kscale.report import reading, rollouts, startup, text
+from kscale.report import programming, reading, rollouts, startup, text, traffic
+from kscale.report.programming import Programming
 from kscale.report.rollouts import AUTOSCALER, KEYS, Rollouts
 from kscale.report.startup import Startup
+from kscale.report.traffic import Traffic
 
 #: Bars of a figure, autoscalers that are drawn, rows of a table.
 BARS, AUTOSCALERS, ROWS = 15, 3, 40
@@ -49,6 +51,8 @@ class Living:
         refused: evictions refused by all budgets; None where there is no budget.
         actions: of the scenario: ``time_us``, ``action``, ``words``.
         controllers: ``name``, ``calls``, ``errors``, most calls first.
+        programming: of the nodes' kube-proxies; None where nothing was programmed.
+        traffic: over Services; None where there was none.
     """
 
     rollouts: Rollouts
@@ -62,6 +66,8 @@ class Living:
     refused: int | None
     actions: pl.DataFrame
     controllers: pl.DataFrame
+    programming: Programming | None = None
+    traffic: Traffic | None = None
 
 
 def measure(folder: Path, horizon_us: int) -> Living | None:
@@ -95,6 +101,8 @@ def measure(folder: Path, horizon_us: int) -> Living | None:
         int(budgets["refused"].sum()) if budgets.height else None,
         reading.living(folder, "actions").sort("time_us", "action", maintain_order=True).collect(),
         reading.living(folder, "controllers").sort(["calls", "name"], descending=[True, False]).collect(),
+        programming.measure(folder, horizon_us),
+        traffic.measure(folder, horizon_us),
     )
 
 
@@ -139,6 +147,8 @@ def headline(living: Living) -> dict[str, float | int | None]:
         "evictions_refused": living.refused,
         "controller_calls": int(living.controllers["calls"].sum()),
         "controller_errors": int(living.controllers["errors"].sum()),
+        **(programming.headline(living.programming) if living.programming is not None else {}),
+        **(traffic.headline(living.traffic) if living.traffic is not None else {}),
     }
 
 
@@ -153,7 +163,7 @@ def sentence(living: Living) -> str:
 
 
 def lines(living: Living) -> list[tuple[str, str]]:
-    """Return the most important of it in at most three lines: a name and words."""
+    """Return the most important of it in at most five lines: a name and words."""
     rolled, started = living.rollouts, living.startup
     out = []
     if rolled.finished or rolled.unfinished:
@@ -167,4 +177,6 @@ def lines(living: Living) -> list[tuple[str, str]]:
         out.append(("start-up", f"{times}; most in {step}"))
     found = [text.plural(living.restart_count, "restart")] if living.restart_count else []
     found += [f"{text.plural(living.refused, 'eviction')} refused"] if living.refused else []
-    return out + ([("disruptions", ", ".join(found))] if found else [])
+    out += [("disruptions", ", ".join(found))] if found else []
+    out += [programming.line(living.programming)] if living.programming is not None else []
+    return out + ([traffic.line(living.traffic)] if living.traffic is not None else [])

@@ -1,6 +1,7 @@
 """What actions do to the world of a run, each as a user would do it; a user's client has no rate limit.
 
 Other rooms read what is set here at control points: ``World.loads`` (curves of ``kscale.engine.load``),
+``World.flows`` (``kscale.engine.flows``),
 ``World.crashes`` (how often in an hour, how likely at each start), and ``World.settings``: ``registry_bandwidth``, a
 factor (1 where it is not set), and ``registry_failing``, 1 while no image can be pulled.
 """
@@ -123,7 +124,7 @@ class DeletePods:
         """Ask for the deletion of those that are there, the oldest first."""
         cluster = world.cluster
         there = _pods_there(world)
-        pods = there[world.selections[self.selection][cluster.pod_template[there]]]
+        pods = there[np.isin(cluster.pod_template[there], world.selections[self.selection])]
         pods = pods[(cluster.life_deleted_us[pods] < 0) | (cluster.life_phase[pods] >= SUCCEEDED)]
         pods = pods[np.argsort(cluster.pod_trace_row[pods])]
         columns = {
@@ -145,7 +146,7 @@ class Evict:
         """Ask for the eviction of those that are there, the oldest first."""
         if self.key is None:
             pods = _pods_there(world)
-            pods = pods[world.selections[self.selection][world.cluster.pod_template[pods]]]
+            pods = pods[np.isin(world.cluster.pod_template[pods], world.selections[self.selection])]
         else:
             pods = _pods_below(world, _row(world, self.key, "evict"))
         pods = pods[world.cluster.life_deleted_us[pods] < 0]
@@ -171,7 +172,7 @@ class EvictAgain:
 
 @dataclass(frozen=True)
 class Set:
-    """A value in one of the world's dicts (``loads``, ``crashes``, ``settings``); None takes it away."""
+    """A value in one of the world's dicts (``loads``, ``flows``, ``crashes``, ``settings``); None takes it away."""
 
     where: str
     key: Any

@@ -114,6 +114,10 @@ class Folding:
         """Tell whether an object is there now."""
         return key not in self._gone and (key in self._standing or key in self._made)
 
+    def all_of(self, kind: str, namespace: str) -> list[Key]:
+        """Return the objects of a kind that are there now, in the order of their names."""
+        return sorted(key for key in {*self._made, *self._standing} if key[:2] == (kind, namespace) and self.there(key))
+
     def get(self, key: Key, field: str) -> Standing:
         """Return an object. Raises InputError where it is not there now."""
         if not self.there(key):

@@ -93,6 +93,37 @@ class Load(Aimed, frozen=True):
     lasting: Time | None = msgspec.field(default=None, name="for")
 
 
+class Duration(Part, frozen=True, kw_only=True):
+    """How long connections last: their mean, and the power by which long ones fall off; without it, exponentially."""
+
+    mean: Time
+    tail: float | None = None
+
+
+class Flow(Part, frozen=True, kw_only=True):
+    """Connections to a Service, or to the one Service of a workload."""
+
+    to: str
+    source: str | None = msgspec.field(default=None, name="from")
+    namespace: str | None = None
+    from_namespace: str | None = None
+    rate: Quantity | Curve
+    duration: Time | Duration | None = None
+
+
+class Traffic(Part, frozen=True):
+    """One flow, or a list of them; what ``flows`` leave out is as the action says."""
+
+    to: str | None = None
+    source: str | None = msgspec.field(default=None, name="from")
+    namespace: str = "default"
+    from_namespace: str | None = None
+    rate: Quantity | Curve | None = None
+    duration: Time | Duration = 0
+    flows: tuple[Flow, ...] | None = None
+    lasting: Time | None = msgspec.field(default=None, name="for")
+
+
 class Random(Part, frozen=True):
     """Times that are drawn: how many, and between which two."""
 
@@ -121,12 +152,14 @@ class Entry(Part, frozen=True):
     crash: Crash | None = None
     registry: Registry | None = None
     load: Load | None = None
+    traffic: Traffic | None = None
 
 
 #: The struct of each verb, None where it has but a value.
 VERBS: dict[str, type[Part] | None] = {
     "apply": None, "scale": Scale, "image": Image, "pause": Aimed, "resume": Aimed, "rollback": Rollback,
     "restart": Aimed, "delete": Delete, "evict": Evict, "crash": Crash, "registry": Registry, "load": Load,
+    "traffic": Traffic,
 }  # fmt: skip
 #: What says when.
 TIMES = ("at", "every", "from", "until", "times", "random")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from kscale.engine.flows import Flow, FlowKey
 from kscale.engine.kinds import Kind
 from kscale.engine.objects import FOREGROUND, NO_FINALIZER, ORPHAN
 from kscale.errors import InputError
@@ -13,6 +14,7 @@ from kscale.scenario import models
 from kscale.scenario.changing import RESTARTED, changed, part, template_path, with_images
 from kscale.scenario.curves import load_of
 from kscale.scenario.effects import Create, Delete, DeletePods, Effect, Evict, Set, Write
+from kscale.scenario.flows import flows_of
 from kscale.scenario.folding import Folding, Standing
 from kscale.scenario.models import Aimed, Time
 from kscale.scenario.reading import Scenario, Step
@@ -68,10 +70,12 @@ class Planner:
         self._selections: dict[tuple[str, Selector], int] = {}
         #: Values that last for a time, by what they set: the latest that still lasts counts.
         self._lasting: dict[tuple[str, Any], dict[tuple[int, int], Any]] = {}
+        self._flowing: dict[tuple[int, int], dict[FlowKey, Flow]] = {}
         self._verbs: dict[str, Callable[[Step, _Moment], tuple[list[Effect], str]]] = {
             "apply": self._apply, "scale": self._scale, "image": self._image, "pause": self._pause,
             "resume": self._pause, "rollback": self._rollback, "restart": self._restart, "delete": self._delete,
             "evict": self._evict, "crash": self._crash, "registry": self._registry, "load": self._load,
+            "traffic": self._traffic,
         }  # fmt: skip
 
     def plan(self, scenario: Scenario, seed: int) -> list[Action]:
@@ -274,6 +278,19 @@ class Planner:
             self.folding.get(key, field)
         effect = self._last("loads", key, moment, load_of(given, moment.begun_us), None)
         return [effect], f"load {_called(key)}" + (" ends" if moment.ends else "")
+
+    def _traffic(self, step: Step, moment: _Moment) -> tuple[list[Effect], str]:
+        given = step.entry.traffic
+        assert given is not None
+        # When it ends, its workloads may be gone: what it is about was found when it began.
+        begun = (moment.place, moment.begun_us)
+        if not moment.ends:
+            self._flowing[begun] = flows_of(given, self.names, self.folding, moment.begun_us)
+        asked = self._flowing[begun]
+        effects: list[Effect] = [self._last("flows", key, moment, flow, None) for key, flow in asked.items()]
+        told = [f"{_called(source) if source else 'all nodes'} to {_called(service)}" for source, service in asked]
+        words = f"traffic from {', '.join(told[:3])}" + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+        return effects, words + (" ends" if moment.ends else "")
 
     def _last(self, where: str, key: Any, moment: _Moment, value: Any, default: Any) -> Set:
         """Return what sets a value that lasts for a time, or for good; where it ends, what lasted before counts."""

@@ -19,6 +19,8 @@ from kscale.state.manifests.yamls import documents, encoded
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$\.?(.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `\$\.?(.*)`)?", re.DOTALL)
+#: Structs within a verb's, by the field that holds them; in others there are but curves.
+_NESTED: dict[str, type[models.Part]] = {"flows": models.Flow, "duration": models.Duration}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _unknown(name: str, path: str) -> InputError:
     first, _, rest = path.partition(".")
     struct: type[models.Part] | None = VERBS.get(first, Entry) if path else Entry
     if rest:
-        struct = models.Curve
+        struct = _NESTED.get(rest.rpartition(".")[2].partition("[")[0], models.Curve)
     elif first == "random":
         struct = models.Random
     assert struct is not None

@@ -14,6 +14,7 @@ from kscale import casting, scenario
 from kscale.controllers.common.addresses import Ranges
 from kscale.engine.kinds import THERE
 from kscale.engine.world import World
+from kscale.networking import Proxying
 from kscale.simulation import Settings, Simulation
 from kscale.state.manifests import ReadOptions
 from kscale.traces import Options
@@ -58,12 +59,15 @@ def read(folder: Path, objects: Sequence[Manifest], actions: Sequence[Manifest])
 def simulation(
     objects: Sequence[Manifest], actions: Sequence[Manifest] = (), *, nodes: str = "8cpu,32Gi:3", minutes: int = 30,
     limited: bool = True, seed: int = 0, compiled: bool = False, check: bool = True, ranges: Ranges | None = None,
+    proxying: Proxying | None = None,
 ) -> Simulation:  # fmt: skip
     """Return a run that is ready to start."""
     with tempfile.TemporaryDirectory() as folder:
         gathering, script = read(Path(folder), objects, actions)
     frame = opening.read_nodes(nodes, Options())
-    staged = casting.stage(gathering, None, frame, limited=limited, scenario=script, seed=seed, ranges=ranges)
+    staged = casting.stage(
+        gathering, None, frame, limited=limited, scenario=script, seed=seed, ranges=ranges, proxying=proxying
+    )
     how = Settings(until_us=minutes * MINUTE, sample_us=MINUTE, seed=seed, check=check, compiled=compiled)
     made = Simulation(staged.trace, staged.nodes, how, objects=staged.objects, cast=staged.cast)
     made.compile()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 
 from kscale.engine.outputs import LIVING_OUTPUTS
@@ -17,7 +19,7 @@ def table(name: str, rows: list[Row]) -> pl.DataFrame:
 
 
 def tables(**rows: list[Row]) -> dict[str, pl.DataFrame]:
-    """Return all five tables; those that are not named are empty."""
+    """Return all tables; those that are not named are empty."""
     return {name: table(name, rows.get(name, [])) for name in LIVING_OUTPUTS}
 
 
@@ -87,3 +89,47 @@ STARTUP = [
     ("status seen", 400, 400 * 500_000, [0] * 9 + [300, 100]),
     ("readiness", 390, 390 * 4_000_000, [0] * 11 + [100, 250, 40]),
 ]
+
+
+def programmed(slow: int = 1, service: str = "web", space: str = "default") -> dict[str, list[Row]]:
+    """Return the tables of kube-proxies on three nodes: four changes in two of five intervals of 1,000 s.
+
+    Each change took 0.1, 0.2 and 0.9 s on the nodes, ``slow`` times as long.
+    """
+    took = [round(slow * part * SECOND) for part in (0.1, 0.2, 0.9)]
+    told = (sum(took) // 3, took[1], took[2], took[2], took[2])
+    rows = [(k * 1000 * SECOND, "iptables", *((2, *told) if k in (1, 3) else (0, *[None] * 5)), 6, 0, 30 * SECOND)
+            for k in range(5)]  # fmt: skip
+    changes = [
+        (k * 1000 * SECOND, k * 1000 * SECOND, space, f"{service}{part}", part, part == 1, took[1], took[2], took[2],
+         sum(took) // 3)
+        for k in (1, 3) for part in (0, 1)
+    ]  # fmt: skip
+    bounds = [0, SECOND // 4, SECOND // 2, *(s * SECOND for s in range(1, 60)), None]
+    counted = [sum(below < one <= bound for one in took) for below, bound in pairwise([-1, *bounds[:-1]])]
+    counts = [[4 * one for one in counted], [2 * one for one in counted]]
+    latencies = [(bound, *(column[k] if bound is not None else len(took) * whole - sum(column)
+                           for column, whole in zip(counts, (4, 2), strict=True)))
+                 for k, bound in enumerate(bounds)]  # fmt: skip
+    shares = [*(percent / 100 for percent in range(1, 100)), 0.995, 0.999, 0.9999, 1.0]
+    return {
+        "network": rows, "network_changes": changes, "network_latencies": latencies,
+        "network_nodes": [(f"node-{k}", 5000, 10, 1, (40 + 10 * k) * SECOND) for k in range(3)],
+        "network_quantiles": [(share, took[min(int(share * 3 - 1e-9), 2)]) for share in shares],
+    }  # fmt: skip
+
+
+def travelled(service: str = "web", space: str = "default") -> dict[str, list[Row]]:
+    """Return the tables of traffic over two Services: five steps of 1,000 s, a pod that goes in the second."""
+    calm = (0, 0, 0, 0, 0)
+    steps = [(k * 1000 * SECOND, space, service, 10_000, *((100, 20, 5, 30, 7) if k == 1 else calm), 12,
+              0 if k == 1 else 4, *((None, None, None) if k == 1 else (1.1 + k / 10, 0.05, 0.99)))
+             for k in range(5)]  # fmt: skip
+    steps += [(k * 1000 * SECOND, space, f"{service}2", 1000, *calm, 0, 2, 1.5, 0.5, 0.8) for k in range(5)]
+    pods = [(space, service, f"{space}/{service}-{k}", 0, None if k else 1002 * SECOND, 12_000, 20 - 20 * (k > 0), 0,
+             30 - 30 * (k > 0), 7 - 7 * (k > 0)) for k in range(4)]  # fmt: skip
+    stale = [
+        (space, service, f"{space}/{service}-0", "terminating", 1000 * SECOND, 1002 * SECOND, 3, 20, 0, 30, 7),
+        (space, service, f"{space}/{service}-1", "not ready", 1500 * SECOND, 1500 * SECOND + 400_000, 2, 0, 5, 0, 0),
+    ]
+    return {"traffic": steps, "traffic_endpoints": pods, "traffic_stale": stale}

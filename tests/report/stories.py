@@ -131,7 +131,13 @@ def living() -> Story:
     actions = [(int(at * HOUR), k + 1, words) for k, (at, words) in enumerate(ACTIONS)]
     controllers = [("deployment", 1234, 3), ("replicaset", 45_678, 0), ("horizontal-pod-autoscaler", 90, 1)]
     story.living = lives.tables(
-        rollouts=rows, objects=objects, startup=lives.STARTUP, actions=actions, controllers=controllers
+        rollouts=rows,
+        objects=objects,
+        startup=lives.STARTUP,
+        actions=actions,
+        controllers=controllers,
+        **lives.programmed(),
+        **lives.travelled(),
     )
     return story
 
@@ -167,6 +173,8 @@ def hostile_lives() -> Story:
             (name, 5 + k, 13_000 + k, [3 + k, 0, 0, 1, 1]) for k, name in [*spans, *((9, f"{n}2") for _, n in spans)]
         ],
         actions=[(k * HOUR, k, name) for k, name in spans],
+        **lives.programmed(100, NASTY[0][:253], NASTY[1][:253]),
+        **lives.travelled(NASTY[1][:253], NASTY[0][:253]),
         controllers=[(name, 10 + k, k) for k, name in spans],
     )
     return story

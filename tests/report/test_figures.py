@@ -27,6 +27,8 @@ EXPECTED = {
         "startup",
         "disruptions",
         "restarts",
+        "programming",
+        "traffic",
         "stranded",
         "nodes",
         "cost",

@@ -217,3 +217,63 @@ def test_actions_are_on_the_figures_over_time(lived):
     assert ">3</text>" in (folder / "figures" / "rollouts.svg").read_text("utf-8")
     assert summary.living.actions["time_us"].to_list()[0] == HOUR
     assert isinstance(summary.living.actions, pl.DataFrame)
+
+
+def test_programming_by_hand(tmp_path):
+    summary = summary_of(tmp_path, **lives.programmed(20))
+    found = summary.living.programming
+    assert (found.mode, found.nodes, found.changes, found.measured) == ("iptables", 3, 4, 2)
+    # 2, 4 and 18 s.
+    assert [found.quantile_us(share) for share in (0.5, 0.99, 1.0)] == [4 * SECOND, 18 * SECOND, 18 * SECOND]
+    assert found.within == 1.0
+    assert found.services.rows() == [("default", f"web{part}", 2, 2 * part, 4e6, 18e6, 18 * SECOND) for part in (0, 1)]
+    horizon = summary.run.horizon_us
+    assert (found.cores, found.most_cores) == pytest.approx((50 * SECOND / horizon, 60 * SECOND / horizon))
+    assert found.over_time["cores"][1] == pytest.approx(30 / 3 / 1000)
+    assert summary.headline["programming_p99_seconds"] == summary.headline["programming_longest_seconds"] == 18
+    assert ("programming", "p50/p99/longest 4s/18s/18s; iptables, 4 changes") in living.lines(summary.living)
+    (figure,) = (one for one in all_figures() if one.name == "programming")
+    assert figure.finding(summary).startswith("4 changes of Services: 99 of 100 were in a node's rules within 18s")
+    assert [row[0] for row in figure.table(summary).rows] == ["default/web0", "default/web1"]
+
+
+def test_what_is_over_the_limit_is_told(tmp_path):
+    # 10, 20 and 90 s: the last of three is over 30 s.
+    summary = summary_of(tmp_path, **lives.programmed(100))
+    assert summary.living.programming.within == pytest.approx(2 / 3)
+    (figure,) = (one for one in all_figures() if one.name == "programming")
+    assert figure.table(summary).note.startswith("66.7 % of all within 30s. A node made 10 syncs on average, 1 of them")
+
+
+def test_traffic_by_hand(tmp_path):
+    summary = summary_of(tmp_path, **lives.travelled())
+    found = summary.living.traffic
+    assert (found.connections, found.astray) == (55_000, 55)
+    assert found.wrong == {"refused": 100, "terminating": 20, "not_ready": 5, "gone": 30, "cut": 7}
+    assert (found.stale_count, found.typical_us, found.longest_us) == (2, 400_000, 2 * SECOND)
+    web, other = found.services.rows(named=True)
+    # The step without an endpoint that served all through it says nothing of how even the load was.
+    assert web["most_over_mean"] == pytest.approx((1.1 + 1.3 + 1.4 + 1.5) / 4)
+    assert (web["jain"], web["longest_us"]) == (pytest.approx(0.99), 2 * SECOND)
+    assert (other["service"], other["variation"], other["longest_us"]) == ("web2", pytest.approx(0.5), None)
+    assert found.over_time["connections"].to_list() == [11_000] * 5 + [0]
+    assert summary.headline["connections_astray"] == 55
+    assert summary.headline["black_hole_longest_seconds"] == 2
+    assert ("traffic", "55,000 new; 55 astray, 100 refused, 7 cut") in living.lines(summary.living)
+    (figure,) = (one for one in all_figures() if one.name == "traffic")
+    assert figure.finding(summary) == (
+        "Of 55,000 connections 55 (0.1 %) went to pods that should get none, for up to 2s; "
+        "100 (0.182 %) refused and 7 (< 0.1 %) cut off"
+    )
+    assert [row[0] for row in figure.table(summary).rows] == ["default/web", "default/web2"]
+
+
+def test_traffic_without_anything_wrong(tmp_path):
+    rows = {"traffic": [row for row in lives.travelled()["traffic"] if row[2] == "web2"]}
+    summary = summary_of(tmp_path, **rows)
+    (figure,) = (one for one in all_figures() if one.name == "traffic")
+    assert figure.finding(summary) == "Of 5,000 connections none went to pods that should get none"
+    assert summary.headline["black_hole_longest_seconds"] is None
+    for wide in (True, False):
+        assert figure.draw(summary, wide)
+    assert figure.table(summary).note == "0 pods stayed in rules too long."

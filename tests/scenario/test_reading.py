@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kscale import controllers
 from kscale.errors import InputError
 from kscale.scenario import plan, read
 from kscale.scenario.models import VERBS
@@ -90,6 +91,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read([tmp_path / "none.yaml"])
 
 
+SERVICE = {
+    "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+}  # fmt: skip
+ALL = {**KINDS, "Service": controllers.kinds()["Service"]}
 SOUND: list[dict[str, Any]] = [
     {"at": "5m", "scale": {"target": "deployment/web", "replicas": 3}},
     {"every": "10m", "from": 0, "until": "1h", "image": {"kind": "Deployment", "name": "web",
@@ -103,15 +109,19 @@ SOUND: list[dict[str, Any]] = [
     {"at": "2h", "registry": {"bandwidth": 0.1, "failing": True, "for": "10m"}},
     {"at": "2h", "load": {"target": "deploy/web", "cpu": {"points": {"0": "1", "5m": 2}, "linear": True},
                           "memory": {"mean": "1Gi", "amplitude": "1Mi", "period": "1h"}}},
+    {"at": "2h", "traffic": {"to": "web", "from": "deploy/web", "rate": 5, "duration": {"mean": "1s", "tail": 2}}},
+    {"at": "2h", "traffic": {"flows": [{"to": "deploy/web", "rate": {"mean": 2, "amplitude": 1, "period": "1h"}}],
+                             "for": "1h"}},
     {"at": "3h", "evict": {"pods": "app=web"}}, {"at": "3h", "evict": "deploy/web"},
     {"at": "4h", "pause": "deploy/web"}, {"at": "5h", "resume": {"target": "deployments.apps/web"}},
 ]  # fmt: skip
 
 
 def test_all_verbs_are_planned(tmp_path: Path) -> None:
-    actions = planned(tmp_path, msgspec.json.encode(SOUND).decode(), WEB)
+    path = written(tmp_path, msgspec.json.encode(SOUND).decode())
+    actions = plan(read([path]), gathered(WEB, SERVICE, kinds=ALL), ALL, 1)
     assert {next(verb for verb in VERBS if verb in one) for one in SOUND} == set(VERBS)
-    assert len(actions) == len(SOUND) + 6 + 1 + 2
+    assert len(actions) == len(SOUND) + 6 + 1 + 3
     assert [one.at_us for one in actions] == sorted(one.at_us for one in actions)
 
 
@@ -143,7 +153,7 @@ def test_mutated_files_end_in_one_line_or_well(tmp_path: Path, data: st.DataObje
         found = _mutated(found, data.draw(st.sampled_from(_paths(found))), data.draw(VALUES))
     path = written(tmp_path, msgspec.json.encode(found).decode())
     try:
-        plan(read([path]), gathered(WEB), KINDS, 0)
+        plan(read([path]), gathered(WEB, SERVICE, kinds=ALL), ALL, 0)
     except InputError as error:
         assert "\n" not in str(error)
         assert error.file is not None

@@ -84,4 +84,4 @@ def _table(summary: Summary) -> Table:
     return Table(columns, rows, (1, 2, 3, 4), note)
 
 
-FIGURE = Figure("cost", 12, "What it cost in nodes", _finding, _reading, _draw, _table)
+FIGURE = Figure("cost", 14, "What it cost in nodes", _finding, _reading, _draw, _table)

@@ -96,4 +96,4 @@ def _table(summary: Summary) -> Table:
     return Table((first, "in use", "idle", "fragmented", "fragmented, of idle"), rows, (0, 1, 2, 3, 4), note)
 
 
-FIGURE = Figure("fragmentation", 10, "GPU fragmentation", _finding, _reading, _draw, _table)
+FIGURE = Figure("fragmentation", 12, "GPU fragmentation", _finding, _reading, _draw, _table)

@@ -65,4 +65,4 @@ def _table(summary: Summary) -> Table:
     return Table(("fullest resource", "nodes", "of all"), rows, (1, 2), "Each node is in nodes.parquet.")
 
 
-FIGURE = Figure("nodes", 11, "How the nodes were filled", _finding, _reading, _draw, _table)
+FIGURE = Figure("nodes", 13, "How the nodes were filled", _finding, _reading, _draw, _table)

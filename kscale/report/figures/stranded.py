@@ -170,4 +170,4 @@ def _table(summary: Summary) -> Table:
     return Table(columns, rows, (1, 2), f"Nodes {at}; the map's data is in node_timeline.parquet.")
 
 
-FIGURE = Figure("stranded", 9, "Where capacity is stranded", _finding, _reading, _draw, _table)
+FIGURE = Figure("stranded", 11, "Where capacity is stranded", _finding, _reading, _draw, _table)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -80,6 +81,7 @@ class Checker:
     options: Options
     dropped: dict[str, int] = field(default_factory=dict)
     _seen: dict[str, Seen] = field(default_factory=dict)
+    _last: dict[str, Any] = field(default_factory=dict)
 
     def columns(self, names: Iterable[str], fields: Iterable[Field]) -> None:
         """Raise InputError when a required column is missing; it names the nearest one that is there."""
@@ -121,7 +123,7 @@ class Checker:
             self.columns(raw.columns, fields)
             return self.typed(raw, fields), count
 
-        return files.csv_pieces(self.path, parse, names)
+        return files.csv_pieces(self.path, self.options, parse, names)
 
     def _clean(self, frame: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame | None:
         """Return what ``typed`` gives of columns that have their types, or None where something is wrong."""
@@ -210,15 +212,33 @@ class Checker:
 
         Of earlier calls 64 bits of each are kept: eight bytes a row, and one false repetition in 10^19 pairs.
         """
+        if not frame.height:
+            return frame
+        ascends = self._ascends(frame[name])
         hashes = frame[name].hash()
+        seen = self._seen.setdefault(name, Seen())
+        if ascends:
+            seen.add(hashes.to_numpy())
+            return frame
         if hashes.n_unique() < frame.height:
             frame = self.unique(frame, [name])
             hashes = frame[name].hash()
-        seen = self._seen.setdefault(name, Seen())
         again = seen.before(hashes.to_numpy())
         seen.add(hashes.to_numpy()[~again])
         rule = Rule(pl.lit(pl.Series(again)), name, "'{value}' occurs twice", "a name that occurs once")
         return self.drop(frame, [rule])
+
+    def _ascends(self, numbers: pl.Series) -> bool:
+        """Tell whether all numbers so far, call by call, are each larger than the one before: then none repeats."""
+        if not numbers.dtype.is_integer() or numbers.null_count():
+            return False
+        values = numbers.to_numpy()
+        last = self._last.get(numbers.name)
+        if numbers.name in self._seen and last is None:
+            return False
+        ascends = (last is None or values[0] > last) and bool((values[1:] > values[:-1]).all())
+        self._last[numbers.name] = values[-1] if ascends else None
+        return ascends
 
 
 def share_rules(devices: str, share: str) -> list[Rule]:
@@ -276,10 +296,10 @@ def _from_text(raw: pl.Series, wanted: Field) -> pl.Series:
     if column.null_count() == raw.null_count():
         return column
     stripped = raw.str.strip_chars()
-    numbers = stripped.cast(pl.Float64, strict=False)
-    if wanted.dtype is pl.Float64:
-        return numbers
-    return stripped.cast(pl.Int64, strict=False).fill_null(_whole(numbers))
+    column = stripped.cast(wanted.dtype, strict=False)
+    if wanted.dtype is pl.Float64 or column.null_count() == raw.null_count():
+        return column
+    return column.fill_null(_whole(stripped.cast(pl.Float64, strict=False)))
 
 
 def _whole(numbers: pl.Series) -> pl.Series:

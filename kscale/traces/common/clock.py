@@ -73,7 +73,7 @@ def earliest(path: Path, options: Options, name: str) -> int:
             return files.csv_texts(data, columns, row, path, check.options, check.dropped)
         return frame, frame.height
 
-    found = [instants(piece[name]).min() for piece in files.csv_pieces(path, parse)]
+    found = [instants(piece[name]).min() for piece in files.csv_pieces(path, check.options, parse)]
     return min((least for least in found if isinstance(least, int)), default=0)
 
 

@@ -16,7 +16,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 
@@ -73,13 +73,30 @@ def readable(path: Path, what: str) -> Iterator[None]:
         raise InputError(f"cannot be read as {what}", file=path, expected=f"a whole {what} file") from error
 
 
+class _Metered(io.RawIOBase):
+    """A file that tells how many bytes are read of it."""
+
+    def __init__(self, file: IO[bytes], told: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file, self._told = file, told
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._told(count)
+        return count
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Yield the bytes of a file, unpacked where they are gzip. Raises InputError."""
+def opened(path: Path, told: Callable[[int], None] | None = None) -> Iterator[IO[bytes]]:
+    """Yield the bytes of a file, unpacked where they are gzip; ``told`` counts what is read. Raises InputError."""
     check_file(path)
-    with readable(path, "text"), path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
+    with readable(path, "text"), path.open("rb") as plain:
+        packed = plain.read(2) == _GZIP
+        plain.seek(0)
+        raw = plain if told is None else io.BufferedReader(_Metered(plain, told), _SMALL)
         if not packed:
             yield raw
             return
@@ -97,7 +114,7 @@ def whole(path: Path, options: Options) -> bytes:
     """Return all bytes of a file, unpacked. Raises InputError above ``max_input`` or above a ratio of 1000:1."""
     size = check_file(path)
     parts, total = [], 0
-    with opened(path) as file:
+    with opened(path, options.told) as file:
         while part := file.read(1 << 20):
             parts.append(part)
             total += len(part)
@@ -176,16 +193,20 @@ def csv_batches(
 
     The first batch comes always, also without rows.
     """
-    return csv_pieces(path, lambda data, columns, row: csv_texts(data, columns, row, path, options, dropped), names)
+    return csv_pieces(
+        path, options, lambda data, columns, row: csv_texts(data, columns, row, path, options, dropped), names
+    )
 
 
-def csv_pieces(path: Path, parse: Parse, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+def csv_pieces(
+    path: Path, options: Options, parse: Parse, names: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
     """Yield what ``parse`` makes of a CSV file, piece by piece; without a header where ``names`` are given.
 
     ``parse`` takes whole records, the names of the columns and the row of the first record; it returns a frame and how
     many rows the records took. The first piece has no records.
     """
-    with opened(path) as file:
+    with opened(path, options.told) as file:
         if names is None:
             names = header(file.readline(BATCH_BYTES), path)
         yield parse(b"", names, 1)[0]
@@ -308,6 +329,8 @@ def parquet_batches(path: Path, columns: Iterable[str], options: Options) -> Ite
         raise InputError(f"claims {rows:,} rows in {size:,} bytes", file=path, expected="honest data")
     for start in range(0, max(rows, 1), BATCH_ROWS):
         yield parquet_rows(path, wanted, start)
+        if options.told is not None:
+            options.told(size * min(start + BATCH_ROWS, rows) // max(rows, 1) - size * start // max(rows, 1))
 
 
 def parquet_rows(path: Path, columns: list[str], start: int) -> pl.DataFrame:

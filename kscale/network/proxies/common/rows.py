@@ -40,6 +40,23 @@ SHARED = (
         UPSTREAM,
         "iptables and nftables are written anew so often; not checked again",
     ),
+    Parameter(
+        "burst_syncs",
+        0,
+        "1",
+        STRUCTURAL,
+        f"{UPSTREAM}/runner; before 1.34 pkg/util/async",
+        "syncs in a row that minSyncPeriod lets through: 2 before 1.34; 0 keeps it after each",
+    ),
+    Parameter("proxy_watch_least_s", 0.005, "s", ASSUMED, "as of kubelets", "from a write to kube-proxy's own copy"),
+    Parameter(
+        "proxy_watch_most_s",
+        0.110,
+        "s",
+        PUBLISHED,
+        "KEP-2340: 99.9 % of a watch cache's copies",
+        "the slowest node; others lie evenly between",
+    ),
     Parameter("conntrack_per_core", 32768, "1", STRUCTURAL, UPSTREAM, "default of conntrack.maxPerCore"),
     Parameter("conntrack_least", 131072, "1", STRUCTURAL, UPSTREAM, "default of conntrack.min"),
 )
