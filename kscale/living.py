@@ -110,7 +110,7 @@ class Living:
         self._set_ranges(cast.ranges)
         self._surroundings = Surroundings(cluster, building.templates)
         self.network = Networking(self.world, cast.proxying, horizon_us, compiled)
-        self.traffic = Trafficking(self.world, self.network, cast.proxying, cast.script)
+        self.traffic = Trafficking(self.world, self.network, cast.proxying, cast.script, compiled)
         budgets = building.nodes.surroundings.budgets if cluster.sizes["budget"] else ()
         selectors = [selector for selector, _ in cast.workloads.selections]
         self._budgets = joining.Budgets(self.world, budgets, selectors) if budgets else None

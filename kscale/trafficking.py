@@ -8,7 +8,7 @@ knows of a change.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ from kscale.scenario import Script
 from kscale.scenario.effects import Set
 
 Rows = np.ndarray[Any, Any]
+#: Added to nodes where they stand for clients, so that these are told apart from pods.
+_ON_NODES = 1 << 40
 #: Of the draws for connections, beside other streams of the seed.
 _STREAM = 8
 
@@ -60,9 +62,15 @@ class _Known:
 class Trafficking:
     """The traffic of a run over the Services that its scenario speaks of; without traffic there, it does nothing."""
 
-    def __init__(self, world: World, network: Networking, proxying: Proxying, script: Script | None) -> None:
-        """Raises InputError where there is traffic, and no kube-proxies."""
-        self._world, self._network, self._proxying = world, network, proxying
+    def __init__(
+        self, world: World, network: Networking, proxying: Proxying, script: Script | None,
+        compiled: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Take the run's objects; ``compiled`` is asked when there is a Service with traffic.
+
+        Raises InputError where there is traffic, and no kube-proxies.
+        """
+        self._world, self._network, self._proxying, self._compiled = world, network, proxying, compiled
         self._keys = sorted(_spoken_of(script))
         if self._keys and proxying.mode is None:
             raise InputError("sends traffic over Services, which needs kube-proxies", field="traffic",
@@ -148,7 +156,7 @@ class Trafficking:
         # Each Service draws from a stream of its own, whatever others there are.
         generator = np.random.default_rng([how.seed, _STREAM, zlib.crc32("/".join(key).encode())])
         nodes = cluster.sizes["node"]
-        choice = Choice(algorithm, nodes, generator, affinity_us)
+        choice = Choice(algorithm, nodes, generator, affinity_us, self._compiled())
         served = Served(choice, Where(cluster.node_zone[:nodes].copy(), local), self._network.interval_us)
         return _Known(served, object_)
 
@@ -235,7 +243,7 @@ class Trafficking:
         world, cluster = self._world, self._world.cluster
         if source is None:
             every = np.arange(cluster.sizes["node"])
-            return Clients(every, every)
+            return Clients(every + _ON_NODES, every)
         found = world.find(*source)
         owners = below = np.array([found] if found >= 0 else [], np.int64)
         while len(below):

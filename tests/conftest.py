@@ -30,7 +30,7 @@ LONGEST = (
 TESTS = Path(__file__).parent
 #: Folders whose tests look at columns and call kernels as plain Python: compiling them would prove nothing more. Those
 #: that hold both forms against each other are marked.
-PLAIN = ("controllers", "living", "network", "node", "scenario")
+PLAIN = ("controllers", "living", "network", "node", "scenario", "state")
 #: Marks of what the plain run leaves out: the compiled one has it.
 LEFT_OUT = ("browser", "compiled", "data", "slow")
 

@@ -21,6 +21,7 @@ from kscale.state.quantities import LARGEST, parse_duration
 from kscale.traces import Options, Rest, Trace
 from kscale.traces.common import info as facts
 from kscale.traces.common import opening, sampling, writing
+from kscale.traces.common.digest import gather
 from kscale.traces.common.generators import GENERATORS, generate
 from kscale.traces.common.presets import PRESETS
 from kscale.traces.common.synth import DEFAULT_DAYS, DEFAULT_PODS
@@ -56,17 +57,21 @@ def info(
     lenient: Flag = False,
     max_input: str = "2Gi",
     output: Output = "table",
+    out: Path | None = None,
+    quiet: Quiet = False,
 ) -> None:
     """Show what a planner wants to know of a trace before a replay.
 
-    Span, arrivals over time, requests and durations, distinct specs, GPU requests, and with nodes the load on them.
+    Span, arrivals over time, requests and durations, distinct specs, GPU requests, the largest pods and owners, and
+    with nodes the load on them. It is read once, in portions; what is not exact for a long trace is said.
 
     Parameters
     ----------
     trace
-        Trace file.
+        Trace file, or the folder of its tables.
     nodes
-        Node file, or shapes such as ``96cpu,512Gi,8xA100:40``: adds the load against them.
+        Node file, or shapes such as ``96cpu,512Gi,8xA100:40``: adds the load against them. The trace's own nodes where
+        it has some and none are given.
     format
         Name of the format; found by looking where it is not given.
     machine_unit
@@ -79,12 +84,27 @@ def info(
         Most bytes that a whole-document reader may produce.
     output
         Form of the output.
+    out
+        Folder for figures (SVG): arrivals, requests, durations, and with nodes the load.
+    quiet
+        No progress on standard error.
     """
     how = options(lenient, max_input, machine_unit, workload)
-    read = opening.open_trace(trace, format, how)
-    found = facts.info(read, None if nodes is None else opening.read_nodes(nodes, how))
-    tell_notes(read)
-    show(found, output)
+    given = None if nodes is None else opening.read_nodes(nodes, how)
+    with Reporter(quiet=quiet) as reporter:
+        meter = reporter.reading(trace)
+        read = gather(opening.portions(trace, format, replace(how, told=meter.read)), meter.saw)
+    given = read.rest.nodes if given is None else given
+    tables = facts.info(read, given)
+    tell_notes(read.rest)
+    for note in read.notes:
+        tell(f"note: {note}", stderr=True)
+    if out is not None:
+        from kscale.cli.trace_figures import write_figures
+
+        for path in write_figures(out, read, given):
+            tell(f"figure: {path}", stderr=True)
+    show(tables, output)
 
 
 def convert(

@@ -147,7 +147,7 @@ def _machines(paths: list[Path], unit: Shape, options: Options, dropped: dict[st
             memory_bytes=_memory("mem_size", unit),
             ephemeral_storage_bytes=pl.lit(None, pl.Int64),
             labels=_labels("failure_domain_1", "failure_domain_2"),
-            closed=pl.col("status").ne_missing(USING),
+            closed=pl.col("status").fill_null(USING) != USING,
         ),
         unit,
     )
@@ -174,22 +174,25 @@ def _containers(
     """Return the containers: a pod from the first row until the status says that it has stopped for good."""
     table = tables.whole(CONTAINERS, paths, options, dropped)
     table = table.with_columns(
-        time_us=pl.col("time_stamp").fill_null(0).clip(0) * 10**6, place=pl.int_range(pl.len())
+        time_us=pl.col("time_stamp").fill_null(0).clip(0) * 10**6,
+        place=pl.int_range(pl.len()),
+        cpu_request=_valid("cpu_request"),
+        mem_size=_valid("mem_size", percent=True),
     ).sort("time_us", "place")
+    asked = pl.col("cpu_request", "mem_size")
     lives = pl.col("status").ne_missing(STOPPED)
     life = table.group_by("container_id").agg(
         pl.col("place").min(),
         pl.col("app_du").drop_nulls().first(),
+        asked.filter(lives).drop_nulls().first(),
+        changed=pl.any_horizontal(asked.filter(lives).drop_nulls().n_unique() > 1),
         start_us=pl.col("time_us").filter(lives).first(),
         # The rows behind the last one in which it lives say that it has stopped.
         end_us=pl.col("time_us").filter(lives.reverse().cum_sum().reverse() == 0).first(),
-        cpu_request=pl.col("cpu_request").filter(lives).first(),
-        mem_size=pl.col("mem_size").filter(lives).first(),
-        sizes=pl.struct("cpu_request", "mem_size").filter(lives).n_unique(),
     )
     life = life.sort("place")
     ran = life.filter(pl.col("start_us").is_not_null())
-    early, changed = (ran.filter(rows).height for rows in (pl.col("start_us") == 0, pl.col("sizes") > 1))
+    early, changed = (ran.filter(rows).height for rows in (pl.col("start_us") == 0, pl.col("changed")))
     ended = ran.height - ran["end_us"].null_count()
     stopped = life.height - ran.height
     notes += [

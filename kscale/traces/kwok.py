@@ -173,6 +173,9 @@ class _Replay:
         self._live[name] = _kept(found, _NODE | {"spec": ("unschedulable", "taints")}), node
         if time_us or again:
             self.events.add(time_us, name, "join", node.allocatable.get("cpu"), node.allocatable.get("memory"))
+        if again and node.unschedulable != self.nodes[name].unschedulable:
+            # Said anew: whoever replays may take the node back as the node list has it.
+            self._cordoned[name] = not node.unschedulable
         self._cordon(node, time_us)
 
     def _cordon(self, node: NodeObject, time_us: int) -> None:

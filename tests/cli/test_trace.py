@@ -1,9 +1,11 @@
 """``kscale trace convert``: nodes and node events beside the pods."""
 
+import json
+
 import polars as pl
 import pytest
 
-from kscale.traces import NODE_EVENTS, NODES, Reader, Rest
+from kscale.traces import NODE_EVENTS, Reader, Rest
 from kscale.traces.common import opening, specs
 
 EVENTS = pl.DataFrame({"time_us": [5], "node": ["n1"], "event": ["leave"]})
@@ -12,7 +14,7 @@ EVENTS = pl.DataFrame({"time_us": [5], "node": ["n1"], "event": ["leave"]})
 def _portions(path, options):
     yield pl.DataFrame({"name": ["a"], "namespace": ["default"], "arrival_us": [1], "cpu_milli": [5]})
     nodes = pl.DataFrame({"name": ["n1"], "cpu_milli": [4000], "memory_bytes": [1 << 30]})
-    return Rest(("made: by hand.",), specs.conform(nodes, NODES), node_events=specs.conform(EVENTS, NODE_EVENTS))
+    return Rest(("made: by hand.",), specs.conform_nodes(nodes), node_events=specs.conform(EVENTS, NODE_EVENTS))
 
 
 @pytest.fixture
@@ -110,3 +112,23 @@ def test_samples_that_cannot_be_taken(cli, tmp_path, options, said):
     assert done.code == 2
     assert said in done.line
     assert [path.name for path in tmp_path.iterdir()] == ["pods.csv"]
+
+
+def test_info_writes_figures_and_takes_the_nodes_of_the_trace(cli, made, tmp_path):
+    done = cli("trace", "info", made, "--out", "figures", "-o", "json")
+    assert done.code == 0
+    tables = json.loads(done.out)
+    assert tables["Load on the nodes"][0]["offered"] == 4000
+    assert {row["what"]: row["value"] for row in tables["Overview"]}["node events in the trace"] == 1
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [
+        "arrivals.svg",
+        "load.svg",
+        "requests.svg",
+    ]
+    assert "figure: figures/load.svg" in done.err
+
+
+def test_info_refuses_a_file_in_place_of_its_folder(cli, made):
+    done = cli("trace", "info", made, "--out", made)
+    assert done.code == 2
+    assert "t.made, field '--out': is a file" in done.err

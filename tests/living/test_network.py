@@ -188,4 +188,13 @@ def test_faults() -> None:
         Proxying.of("nftables", {"scheduler": "rr"})
     with pytest.raises(InputError, match="says nothing without kube-proxies"):
         Proxying.of("none", {"cache": "warm"})
+    for names, said in (
+        ({"proxy_watch_least_s": 1}, "field 'proxy_watch_least_s': is 1, and proxy_watch_most_s 0.11"),
+        ({"proxy_watch_most_s": 1e9}, "both 86,400 s at most"),
+        ({"iptables_min_sync_s": 1e300}, "field 'iptables_min_sync_s': is longer than 30 years"),
+        ({"iptables_legacy_partial_s": 1e300}, "field 'a sync of iptables': is longer than 30 years"),
+        ({"burst_syncs": 1e9}, "field 'burst_syncs': is 1e\\+09; expected 1000 at most"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Proxying.of(numbers=proxies.parameters().replaced(names))
     assert replace(Proxying.of(), threads=2).mode.name == "iptables"  # type: ignore[union-attr]

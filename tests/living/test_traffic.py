@@ -148,7 +148,7 @@ def test_a_service_that_is_deleted_refuses() -> None:
     assert found["traffic_endpoints"]["connections"].sum() > 0
 
 
-@pytest.mark.parametrize(("mode", "scheduler"), [("iptables", ""), ("ipvs", "rr"), ("ipvs", "sh")])
+@pytest.mark.parametrize(("mode", "scheduler"), [("iptables", ""), ("ipvs", "rr"), ("ipvs", "sh"), ("ipvs", "lc")])
 def test_the_same_seed_gives_the_same(mode: str, scheduler: str) -> None:
     def run(seed: int, threads: int = 1) -> dict[str, pl.DataFrame]:
         options = {"scheduler": scheduler} if scheduler else {}

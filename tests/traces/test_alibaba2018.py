@@ -50,7 +50,7 @@ MACHINES = (
     "m_2,400,,,96,50,USING\n"
     "m_2,500,,,48,50,USING\n"
     "m_2,600,,,-1,101,USING\n"
-    "m_4,0,1,1,,,USING\n"  # never says what it has
+    "m_4,0,1,1,,,\n"  # never says what it has
 )
 CONTAINERS = (
     "c_1,m_1,0,app_1,started,400,800,1.5\n"
@@ -61,6 +61,7 @@ CONTAINERS = (
     "c_2,m_1,300,app_1,stopped,400,800,1.5\n"
     "c_2,m_1,400,app_1,stopped,400,800,1.5\n"
     "c_3,m_1,50,,allocated,101,800,101\n"
+    "c_3,m_1,70,,started,200,800,50\n"  # says later what is invalid at first
     "c_4,m_1,60,app_2,stopped,100,100,1\n"  # only seen stopped
 )
 
@@ -111,10 +112,10 @@ def test_containers_run_until_they_stop_for_good(folder):
     assert pods.select("name", "owner", "arrival_us", "duration_us", "cpu_milli", "memory_bytes").rows() == [
         ("c_1", "app_1", 0, None, 4000, -(-384 * GIB * 15 // 1000)),
         ("c_2", "app_1", 0, 300_000_000, 4000, -(-384 * GIB * 15 // 1000)),
-        ("c_3", None, 50_000_000, None, 1010, None),  # 101 is a mark where it is percent, and 1.01 cores here
+        ("c_3", None, 50_000_000, None, 1010, 192 * GIB),  # 101 is a mark where it is percent, and 1.01 cores here
     ]
-    assert said(trace, "9 rows are 3 containers", "2 were there at 0", "1 end where")
-    assert said(trace, "1 containers are only seen stopped", "1 ask for something else later")
+    assert said(trace, "10 rows are 3 containers", "2 were there at 0", "1 end where")
+    assert said(trace, "1 containers are only seen stopped", "2 ask for something")
 
 
 def test_machines_join_and_change(folder):

@@ -1,9 +1,12 @@
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.traces import PODS, Options
 from kscale.traces.azure2017 import READER
+from kscale.traces.common import files
 from kscale.traces.common.opening import reader_of
 from tests.traces.mutation import converts, pieces_alike, survives
 
@@ -82,6 +85,43 @@ def test_batches_conversion_and_damage(write, tmp_path, monkeypatch):
     assert trace.pods.height == 200
     converts(trace, tmp_path / "own.parquet")
     survives(READER, tmp_path / "damaged.csv", ROWS.encode())
+
+
+seconds = st.one_of(st.integers(0, 9).map(lambda n: n * 300), st.sampled_from([2_591_400, 2_591_700, 2_592_000, -300]))
+row = st.tuples(
+    st.integers(0, 8), seconds, seconds,
+    st.sampled_from(["Interactive", "Unkown", "Unknown", "Delay-insensitive", "x"]),
+    st.sampled_from(["1", "2", "16", "0.5", "?"]), st.sampled_from(["0.75", "1.75", "56", ""]),
+)  # fmt: skip
+
+
+def plainly(rows):
+    """The pods of a table, row by row, and how many rows are bad."""
+    pods, seen, bad = [], set(), 0
+    for vm, created, deleted, category, cores, memory in rows:
+        if created < 0 or deleted < created or category == "x" or cores == "?" or memory == "" or vm in seen:
+            bad += 1
+            continue
+        seen.add(vm)
+        lived = None if deleted >= 2_591_700 else max(deleted - created, 300) * 10**6
+        end = None if lived is None else created * 10**6 + lived
+        pods.append((str(vm), created * 10**6, lived, end, int(float(cores) * 1000), int(float(memory) * (1 << 30))))
+    return pods, bad
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(row, max_size=15), st.integers(60, 400))
+def test_any_table_is_read_as_row_by_row(tmp_path_factory, rows, size):
+    path = tmp_path_factory.mktemp("vm") / "v.csv"
+    path.write_text("".join(f"{v},s,d,{a},{b},1,1,1,{c},{n},{m}\n" for v, a, b, c, n, m in rows) or "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "BATCH_BYTES", size)
+        trace = READER.read(path, Options(lenient=True))
+    specs = trace.specs.select("cpu_milli", "memory_bytes").rows()
+    columns = trace.pods.select("name", "arrival_us", "duration_us", "end_us", "spec")
+    pods, bad = plainly(rows)
+    assert [(*told, *specs[spec]) for *told, spec in columns.iter_rows()] == pods
+    assert sum(trace.dropped.values()) == bad and len(pods) + bad == len(rows)
 
 
 @pytest.mark.data

@@ -2,6 +2,8 @@ import gzip
 import sqlite3
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.traces import PODS, Options
@@ -142,6 +144,49 @@ def test_bad_types_are_told(write, types, message):
     if message.startswith("row"):
         trace = READER.read(path, Options(lenient=True))
         assert (trace.pods.height, sum(trace.dropped.values())) == (5, 1)
+
+
+days = st.one_of(st.integers(-8, 20).map(lambda n: n / 4), st.none())
+vm = st.tuples(st.integers(0, 8), st.integers(0, 3), st.integers(5, 9), st.integers(0, 2), days, days)
+
+
+def plainly(vms, types):
+    """The pods of VMs, one by one; how many rows are bad, and how many VMs ended before the start."""
+    machines = {machine for _, _, machine, *_ in types}
+    known = {}
+    for _, kind, machine, *_ in types:
+        known.setdefault(kind, []).append(machine)
+    pods, seen, bad, before = [], set(), 0, 0
+    for number, tenant, kind, priority, start, end in vms:
+        late = start is not None and end is not None and end < start
+        if start is None or late or priority > 1 or kind not in known or number in seen:
+            bad += 1
+            continue
+        seen.add(number)
+        if end is not None and end < 0:
+            before += 1
+            continue
+        arrival = round(max(start, 0) * 86_400) * 10**6
+        ends = None if end is None else round(end * 86_400) * 10**6
+        allowed = None if set(known[kind]) == machines else f"machine-id in ({','.join(map(str, known[kind]))})"
+        ran = None if ends is None else ends - arrival
+        pods.append((f"vm-{number}", f"tenant-{tenant}", arrival, ran, ends, 1 - priority, allowed))
+    return pods, bad, before
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(vm, max_size=15), st.integers(1, 16))
+def test_any_vms_are_read_as_one_by_one(tmp_path_factory, vms, size):
+    path = tmp_path_factory.mktemp("azure") / "t.sqlite"
+    path.write_bytes(database(vms))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "BATCH_ROWS", size)
+        trace = READER.read(path, Options(lenient=True))
+    pods, bad, before = plainly(vms, TYPES)
+    columns = ("name", "owner", "arrival_us", "duration_us", "end_us", "priority", "node_affinity")
+    assert sized(trace).select(columns).rows() == pods
+    assert sum(trace.dropped.values()) == bad and len(pods) + bad + before == len(vms)
+    assert f": {len(vms) - bad:,} VMs, of which {before:,} ended before the start" in trace.notes[0]
 
 
 def test_no_rows_are_an_empty_trace(write):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kscale.errors import InputError
@@ -74,6 +74,7 @@ def plainly(rows):
     rows=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30), st.integers(0, 1)), max_size=40),
     size=st.integers(26, 200),
 )
+@example(rows=[(0, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1)], size=26)
 def test_any_events_cut_anywhere_are_as_one_by_one(tmp_path_factory, rows, size):
     path = tmp_path_factory.mktemp("east") / "e.csv"
     path.write_text("vmid,cpu,memory,time,type\n" + "".join(f"{vm},1,1,{time},{kind}\n" for vm, time, kind in rows))

@@ -133,6 +133,15 @@ def test_nodes_and_what_becomes_of_them(write):
     ]
 
 
+def test_a_node_that_comes_again_says_whether_it_is_cordoned(write):
+    trace = read(
+        write, node("n0"), change(1, "patch", "nodes", "n0", {"spec": {"unschedulable": True}}),
+        change(2, "delete", "nodes", "n0"), change(3, "create", "nodes", "n0", node("n0", unschedulable=True)),
+    )  # fmt: skip
+    assert trace.node_events is not None
+    assert trace.node_events["event"].to_list() == ["cordon", "leave", "join", "cordon"]
+
+
 def test_owners_lists_and_priority_classes(write):
     owners = [{"kind": "Job", "name": "x"}, {"kind": "DaemonSet", "name": "d", "controller": True}]
     listed = {"apiVersion": "v1", "kind": "List", "items": [pod("p", priorityClassName="high"), node("n1")]}

@@ -1,10 +1,14 @@
 import json
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.traces import NODES, PODS, Options
+from kscale.traces.common import jsonarray
 from kscale.traces.common.opening import open_trace, read_nodes, reader_of
 from kscale.traces.philly import READER
 from tests.traces.mutation import converts, pieces_alike, survives
@@ -147,6 +151,70 @@ def test_pieces_conversion_and_damage(write, tmp_path, monkeypatch):
     assert trace.pods["owner"].n_unique() == 150
     converts(trace, tmp_path / "own.parquet")
     survives(READER, tmp_path / "damaged.json", json.dumps(JOBS[:3]).encode())
+
+
+moments = st.one_of(st.integers(0, 50).map(lambda s: at(f"01:00:{s:02}")), st.sampled_from([None, "None", ""]))
+attempts = st.lists(st.tuples(moments, moments, st.lists(st.integers(0, 3), max_size=2)), max_size=4)
+logs = st.lists(st.tuples(st.integers(0, 8), moments, attempts), max_size=8)
+
+
+def second(text):
+    return int(text[-2:]) if text and text != "None" else None
+
+
+def plainly(jobs):
+    """The pods of a log, job by job, as the notes tell it; and how many rows of jobs or attempts are bad."""
+    first = min((second(submitted) for _, submitted, _ in jobs if second(submitted) is not None), default=None)
+    pods, seen, bad = [], set(), 0
+    for number, submitted, tried in jobs:
+        late = [
+            second(start) is not None and second(end) is not None and second(end) < second(start)
+            for start, end, _ in tried
+        ]
+        bad += sum(late)
+        if number in seen:
+            bad += 1
+            continue
+        seen.add(number)
+        kept = [
+            (index, second(start), second(end), gpus)
+            for index, (start, end, gpus) in enumerate(tried, 1)
+            if not late[index - 1] and second(start) is not None and gpus
+        ]
+        before = second(submitted)
+        for place, (index, start, end, gpus) in enumerate(kept):
+            if end is None and place + 1 < len(kept):
+                end = kept[place + 1][1]
+            arrival = start if before is None else min(before, start)
+            ran = None if end is None else end - start
+            for machine, count in enumerate(gpus):
+                pods.append((f"application_{number}-{index}-{machine}", arrival, ran, end, count))
+            before = end
+    return pods, first, bad
+
+
+@settings(max_examples=250, deadline=None)
+@given(logs, st.integers(400, 2000))
+def test_any_log_is_read_as_job_by_job(tmp_path_factory, jobs, size):
+    path = tmp_path_factory.mktemp("philly") / "log.json"
+    path.write_text(
+        json.dumps([job(n, submitted, *(attempt(a, b, *g) for a, b, g in tried)) for n, submitted, tried in jobs])
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonarray, "PIECE", size)
+        trace = READER.read(path, Options(lenient=True))
+    pods, first, bad = plainly(jobs)
+    counts = trace.specs["gpu_count"].to_list()
+    columns = trace.pods.select("name", "arrival_us", "duration_us", "end_us", "spec")
+    found = [(name, arrival, ran, end, counts[spec]) for name, arrival, ran, end, spec in columns.iter_rows()]
+    if first is None:  # nothing tells where the trace starts: times are since 1970
+        first = -int(datetime(2017, 10, 7, 1, tzinfo=UTC).timestamp())
+
+    def since(moment):
+        return None if moment is None else max(moment - first, 0) * 10**6
+
+    assert found == [(name, since(a), ran and ran * 10**6, since(e), count) for name, a, ran, e, count in pods]
+    assert sum(trace.dropped.values()) == bad
 
 
 @pytest.mark.data

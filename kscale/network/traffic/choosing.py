@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from kscale.network.balancing import Algorithm
 from kscale.network.balancing.common.running import algorithm_of
 from kscale.network.traffic import spreading
 from kscale.network.traffic.clients import Stream
-from kscale.network.traffic.spreading import Segment, Spread, Turns
+from kscale.network.traffic.spreading import Hash, Segment, Spread, Turns
+from kscale.network.traffic.stepping import Stepping
 from kscale.network.traffic.sticking import Sticking
 from kscale.network.traffic.views import Version
 
@@ -29,12 +30,14 @@ class Choice:
         algorithm: of ``kscale.network.balancing``.
         nodes: how many there are.
         affinity_us: ClientIP affinity, us; 0 without.
+        compiled: whether what goes connection by connection is compiled; that changes no result.
     """
 
     algorithm: Algorithm
     nodes: int
     generator: np.random.Generator
     affinity_us: int = 0
+    compiled: bool = True
 
     def __post_init__(self) -> None:
         dials = self.algorithm.delays
@@ -45,9 +48,18 @@ class Choice:
     def stick(self, affinity_us: int) -> None:
         """Take another timeout of clients' affinity; 0 is none."""
         self.affinity_us, self._sticking = affinity_us, Sticking(affinity_us, self._choose)
+        self._stepping: Stepping | None = None
+        if self.algorithm.overhead is not None:
+            self._stepping = Stepping(self.algorithm, self.generator, affinity_us, compiled=self.compiled)
+
+    def spread_all(self, segment: Segment, streams: Sequence[Stream], gone: Rows) -> list[Spread]:
+        """Spread a segment's connections, stream by stream; ``gone``: bool (endpoint,), whether it runs no more."""
+        if self._stepping is not None:
+            return self._stepping.spread(segment, streams, gone)
+        return [self.spread(segment, one, gone) for one in streams]
 
     def spread(self, segment: Segment, stream: Stream, gone: Rows) -> Spread:
-        """Spread the connections of a segment; ``gone``: bool (endpoint,), whether it does not run any more."""
+        """Spread the connections of one stream, where what is open plays no part."""
         name = self.algorithm.name
         if self.affinity_us:
             return self._sticking.spread(segment, stream, self.generator)
@@ -55,12 +67,12 @@ class Choice:
             return spreading.at_random(segment, stream, self.generator)
         if name in TURNS:
             return spreading.in_turn(segment, stream, self.generator, self.turns, gone)
-        return spreading.by_hash(segment, stream, self.generator, self.algorithm)
+        return spreading.by_hash(segment, stream, self.generator, Hash(self.algorithm, self.compiled))
 
     def _choose(self, segment: Segment, version: Version, stream: Stream, clients: Rows) -> Rows:
         """Return the choice of clients that do not stick to an endpoint, in the order in which they come."""
         if self.algorithm.name in HASHES:
-            return spreading.hashed(segment, version, stream, self.algorithm)[clients]
+            return spreading.hashed(segment, version, stream, Hash(self.algorithm, self.compiled))[clients]
         by: Callable[..., Rows] = self._any if self.algorithm.name in RANDOM else self._next
         sets, nodes = segment.sets(version, stream), stream.clients.node[clients]
         class_ = sets.of[np.searchsorted(stream.clients.nodes, nodes)]

@@ -146,10 +146,10 @@ class Served:
         every = self.endpoints
         segment = Segment(self.now_us, end_us, self._present(end_us), self.where, every.row)
         gone = every.state == GONE
-        for key in sorted(self._streams, key=_in_order):
-            stream = self._streams[key]
-            if len(stream.clients.serial):
-                self._count(stream, self.choice.spread(segment, stream, gone))
+        streams = [self._streams[key] for key in sorted(self._streams, key=_in_order)]
+        streams = [one for one in streams if len(one.clients.serial)]
+        for stream, spread in zip(streams, self.choice.spread_all(segment, streams, gone), strict=True):
+            self._count(stream, spread)
 
     def _present(self, end_us: int) -> list[Version]:
         """Return the versions that some node may go by until ``end_us``."""

@@ -170,14 +170,22 @@ def take_turns(counts: Rows, turns: Rows, rows: Rows) -> tuple[Rows, Rows]:
     return np.cumsum(more)[:size] + int((counts // size).sum()), rows[(first + counts - 1) % size] + 1
 
 
-def by_hash(segment: Segment, stream: Stream, generator: np.random.Generator, algorithm: Algorithm) -> Spread:
+@dataclass(frozen=True)
+class Hash:
+    """An algorithm that looks at the client and the list alone; whether it runs compiled, which changes no result."""
+
+    algorithm: Algorithm
+    compiled: bool = True
+
+
+def by_hash(segment: Segment, stream: Stream, generator: np.random.Generator, hash_: Hash) -> Spread:
     """Spread as IPVS' sh, mh and dh do: what a client sends goes to one endpoint as long as the list stays."""
     found, clients = nothing(len(segment.row)), stream.clients
     place = np.searchsorted(clients.nodes, clients.node)
     alike = np.unique_counts(clients.node).counts
     for version, expected in zip(segment.versions, segment.expected(stream), strict=True):
         counts = generator.poisson((expected / alike)[place])
-        target = hashed(segment, version, stream, algorithm)
+        target = hashed(segment, version, stream, hash_)
         some = target >= 0
         found.refused += int(counts[~some].sum())
         share = np.zeros(len(version.row), np.int64)
@@ -186,7 +194,7 @@ def by_hash(segment: Segment, stream: Stream, generator: np.random.Generator, al
     return found
 
 
-def hashed(segment: Segment, version: Version, stream: Stream, algorithm: Algorithm) -> Rows:
+def hashed(segment: Segment, version: Version, stream: Stream, hash_: Hash) -> Rows:
     """Return which endpoint of a version each client's connections go to, int64; -1 where there is none."""
     clients, sets = stream.clients, segment.sets(version, stream)
     kept, target = version.kept.get("hashed", (None, None))
@@ -198,16 +206,12 @@ def hashed(segment: Segment, version: Version, stream: Stream, algorithm: Algori
         chosen, members = np.flatnonzero(used), np.flatnonzero(of == class_)
         if len(chosen) and len(members):
             zeros = np.zeros(len(members), np.int64)
-            # It looks at the client and the list alone, so that one connection of each tells all.
+            # One connection of each client tells where all go.
             done = balance(
-                algorithm, Connections(zeros, zeros, client=clients.serial[members]),
+                hash_.algorithm, Connections(zeros, zeros, client=clients.serial[members]),
                 Endpoints(np.ones(len(chosen), np.int64)), np.random.default_rng(0),
-                settings=Settings(compiled=len(members) > _MANY),
+                settings=Settings(compiled=hash_.compiled),
             )  # fmt: skip
             target[members] = np.where(done.endpoint >= 0, chosen[done.endpoint], -1)
     version.kept["hashed"] = sets, target
     return target
-
-
-#: So many clients are worth a compiled balancing.
-_MANY = 2000

@@ -37,6 +37,7 @@ BATCH_BYTES = 8 << 20
 #: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
 Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
 _GZIP = b"\x1f\x8b"
+_BREAKS = b"\r\n"
 #: Below this size the ratio says nothing.
 _SMALL = 1 << 20
 
@@ -180,9 +181,9 @@ def csv_table(
     """
     data = whole(path, options)
     if names is not None:
-        return csv_texts(data.rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+        return csv_texts(data.rstrip(_BREAKS), names, 1, path, options, dropped)[0]
     names = header(data, path)
-    return csv_texts(data.partition(b"\n")[2].rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+    return csv_texts(data.partition(b"\n")[2].rstrip(_BREAKS), names, 1, path, options, dropped)[0]
 
 
 def csv_batches(
@@ -212,17 +213,20 @@ def csv_pieces(
         rest, row = b"", 1
         while part := file.read(BATCH_BYTES):
             end = _last_record(part, rest.count(b'"') % 2 == 1)
-            if end == 0:
+            body = len(part[:end].rstrip(_BREAKS))
+            if end == 0 or not (body or rest.strip(_BREAKS)):
                 rest += part
                 if len(rest) > BATCH_BYTES:
                     raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
                 continue
+            # Blank lines wait: they are rows where something follows, and nothing at the end of a file.
+            end = part.index(b"\n", body) + 1
             # Joined in one go: at this size, copies cost as much as parsing.
             frame, count = parse(b"".join((rest, memoryview(part)[:end])), names, row)
             row, rest = row + count, part[end:]
             yield frame
-        if rest.strip(b"\r\n"):
-            yield parse(rest.rstrip(b"\r\n"), names, row)[0]
+        if rest.strip(_BREAKS):
+            yield parse(rest.rstrip(_BREAKS), names, row)[0]
 
 
 def _last_record(data: bytes, within: bool = False) -> int:

@@ -12,9 +12,10 @@ import kscale
 from kscale import shelf
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError, nearest
-from kscale.traces import TIMES, Options, Portions, Reader, Rest, Trace
+from kscale.traces import Options, Portions, Reader, Trace
 from kscale.traces.common import files
 from kscale.traces.common.shapes import GRAMMAR, parse_shapes
+from kscale.traces.common.specs import portions_of
 
 
 def readers() -> dict[str, Reader]:
@@ -71,18 +72,11 @@ def portions(path: Path, format: str | None = None, options: Options | None = No
     Raises InputError, now or while portions are taken.
     """
     reader, options = reader_of(path, format), options or Options()
-    return reader.portions(path, options) if reader.portions is not None else _one(reader, path, options)
+    return reader.portions(path, options) if reader.portions is not None else _whole(reader, path, options)
 
 
-def _one(reader: Reader, path: Path, options: Options) -> Portions:
-    """Give a trace that is read whole in portions, without the columns that say nothing."""
-    trace = reader.read(path, options)
-    specs, pods = trace.specs, trace.pods if trace.timed else trace.pods.drop(TIMES)
-    specs = specs.drop(name for name in specs.columns if specs[name].null_count() == specs.height)
-    pods = pods.drop(name for name in ("owner",) if pods[name].null_count() == pods.height)
-    for portion in pods.iter_slices(files.BATCH_ROWS):
-        yield portion.hstack(specs[portion["spec"]]).drop("spec")
-    return Rest(trace.notes, trace.nodes, trace.dropped, trace.timed, trace.node_events)
+def _whole(reader: Reader, path: Path, options: Options) -> Portions:
+    return (yield from portions_of(reader.read(path, options)))
 
 
 def read_nodes(source: str | Path, options: Options | None = None) -> pl.DataFrame:

@@ -17,9 +17,11 @@ class Seen:
 
     def __init__(self) -> None:
         self._runs: list[Hashes] = []
+        self._waiting: list[Hashes] = []
 
     def before(self, hashes: Hashes) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which of these were added before."""
+        self._settle()
         found = np.zeros(len(hashes), np.bool_)
         order = np.argsort(hashes)
         ascending = hashes[order]
@@ -29,9 +31,14 @@ class Seen:
         return found
 
     def add(self, hashes: Hashes) -> None:
-        """Take the hashes of a batch."""
+        """Take the hashes of a batch; they are sorted when somebody asks."""
         if len(hashes):
+            self._waiting.append(hashes)
+
+    def _settle(self) -> None:
+        for hashes in self._waiting:
             self._runs.append(np.sort(hashes))
-        while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
-            last = self._runs.pop()
-            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]), kind="stable")
+            while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
+                last = self._runs.pop()
+                self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]), kind="stable")
+        self._waiting = []

@@ -34,7 +34,7 @@ def listing(serials: Sequence[int], going: Sequence[int] = (), state: int = SERV
 
 
 def served(name: str = "iptables", seed: int = 1, step_us: int = 10 * SECOND, local: bool = False) -> Served:
-    choice = Choice(algorithm_of(name), NODES, np.random.default_rng(seed))
+    choice = Choice(algorithm_of(name), NODES, np.random.default_rng(seed), compiled=False)
     return Served(choice, Where(np.full(NODES, -1), local), step_us)
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.engine.load import Constant
-from kscale.network.balancing.common.inputs import Changes, Connections, Endpoints, Lives
+from kscale.network.balancing.common.inputs import Changes, Connections, Endpoints, Lives, Settings
 from kscale.network.balancing.common.running import algorithm_of, balance
 from kscale.network.traffic import spreading
 from kscale.network.traffic.clients import Clients, Open, Stream
 from kscale.network.traffic.durations import phases
-from kscale.network.traffic.spreading import Segment, Turns
+from kscale.network.traffic.spreading import Hash, Segment, Turns
 from kscale.network.traffic.views import BEFORE_US, Version, Where, spans
 from tests.network.traffic import plain
 
@@ -115,13 +115,13 @@ def test_turns_are_taken_one_by_one(
 def test_hashes_send_a_client_where_ipvs_does(name: str) -> None:
     clients = Clients(np.arange(50) * 7 + 3, np.arange(50) % plain.NODES)
     versions = [plain.version(0, [0, 1, 2, 4], [BEFORE_US] * plain.NODES)]
-    draws = [np.arange(50) % 5]
-    found = spreading.by_hash(
-        segment_of(versions), stream_of(clients), Given([one.tolist() for one in draws]), algorithm_of(name)  # type: ignore[arg-type]
-    )  # fmt: skip
-    client = np.repeat(clients.serial, draws[0])
+    draws, hash_ = np.arange(50) % 5, Hash(algorithm_of(name), compiled=False)
+    generator: Any = Given([draws.tolist()])
+    found = spreading.by_hash(segment_of(versions), stream_of(clients), generator, hash_)
+    client = np.repeat(clients.serial, draws)
     zeros = np.zeros(len(client), np.int64)
-    done = balance(name, Connections(zeros, zeros, client=client), Endpoints([1] * 4), np.random.default_rng(3))
+    done = balance(name, Connections(zeros, zeros, client=client), Endpoints([1] * 4), np.random.default_rng(3),
+                   settings=Settings(compiled=False))  # fmt: skip
     assert found.ready.tolist() == np.insert(np.bincount(done.endpoint, minlength=4), 3, 0).tolist()
 
 

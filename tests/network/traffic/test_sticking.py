@@ -23,7 +23,7 @@ NOWHERE = Where(np.full(plain.NODES, -1))
 
 
 def choice_of(name: str, affinity_us: int, seed: int = 4) -> Choice:
-    return Choice(algorithm_of(name), plain.NODES, np.random.default_rng(seed), affinity_us)
+    return Choice(algorithm_of(name), plain.NODES, np.random.default_rng(seed), affinity_us, compiled=False)
 
 
 def stream_of(clients: Clients, per_second: int) -> Stream:

@@ -1,6 +1,7 @@
 """Batch work of two tables is what a walk from row to row makes of them, wherever portions are cut."""
 
 import random
+import re
 import tempfile
 from pathlib import Path
 
@@ -144,6 +145,31 @@ def test_what_is_written_is_read_again(folder, name, tmp_path_factory):
     if trace.nodes is not None:
         write_nodes(trace.nodes, out / "nodes.csv")
         assert read_nodes(out / "nodes.csv").equals(trace.nodes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("name", "start"), [("alibaba2017", 0), ("alibaba2018", 5), ("pai2020", 6)])
+def test_every_row_is_used_or_told(name, start, seed, tmp_path):
+    """Of the instances, the rows that the notes count and those that are dropped are all rows of the file."""
+    reader, texts = TABLES[name]
+    table = next(table for table in texts if "instance" in table)
+    rng = random.Random(seed)
+    good = rng.choices(texts[table].splitlines(), k=40)
+    more = [row + ",more" for row in good[:5]]
+    wrong = [row.split(",") for row in good[5:9]]
+    for row in wrong:
+        row[start] = "x"
+    lines = good + more + [",".join(row) for row in wrong]
+    rng.shuffle(lines)
+    (tmp_path / table).write_text("\n".join(lines) + "\n")
+    trace = reader.read(tmp_path, Options(lenient=True))
+    assert sum(trace.dropped.values()) == 9
+    notes = " ".join(trace.notes)
+    (rows, ran), *_ = re.findall(r"(\d+) rows, of which (\d+) ran", notes)
+    left_out = re.findall(r"(\d+) (?:rows that never began|that began or ended|that end before)", notes)
+    assert int(rows) == len(good)
+    assert int(ran) == trace.pods.height
+    assert int(rows) == int(ran) + sum(map(int, left_out))
 
 
 PIECES = [

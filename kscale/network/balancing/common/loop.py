@@ -103,8 +103,9 @@ def _indented(text: str, spaces: int) -> str:
 def compose(algorithm: Algorithm, affinity: bool) -> tuple[str, dict[str, list[str]]]:
     """Return the module of an algorithm as text, and the columns that its entries take.
 
-    Entries are ``start()``, ``run(first, last)`` over connections, and, where the algorithm does not look at
-    connections, ``deliver(first, last)`` over them, which returns where it stopped.
+    Entries are ``start()`` and ``run(first, last)`` over connections. Where the algorithm looks at connections,
+    ``resume()`` goes on from the loads that stand in the columns; where it does not, ``deliver(first, last)`` serves
+    connections, and returns where it stopped.
     """
     composer = Composer([row.name for row in (*COLUMNS, *algorithm.columns)])
     sees = algorithm.overhead is not None
@@ -136,7 +137,10 @@ def compose(algorithm: Algorithm, affinity: bool) -> tuple[str, dict[str, list[s
     composer.define("run", "first, last", text, entry=True)
     composer.define("start", "", ("" if not sees else _FIRST_WEIGHTS) + "take_note()", entry=True)
     entries = ["start", "run"]
-    if not sees:
+    if sees:
+        composer.define("resume", "", "take_note()", entry=True)
+        entries.append("resume")
+    else:
         text = _DELIVER.format(connection="order[place]" if algorithm.delays else "place")
         composer.define("deliver", "first, last", text, entry=True)
         entries.append("deliver")
