@@ -164,13 +164,20 @@ def _action(
 
 
 def settled(drawn: Drawn) -> Drawn:
-    """Return the world with rollouts resumed when all else is done, so that how it ends does not turn on its past."""
+    """Return the world with rollouts resumed when all else is done, so that how it ends does not turn on its past.
+
+    Dependents that are let go stay as they are at that moment: it comes when everything has ended.
+    """
     there = {one["metadata"]["name"] for one in drawn.objects if one["kind"] == "Deployment"}
     there |= {
         one["apply"]["metadata"]["name"] for one in drawn.actions if one.get("apply", {}).get("kind") == "Deployment"
     }
-    gone = {one["delete"].get("target") for one in drawn.actions if "delete" in one}
+    actions = [
+        {**one, "at": 2 * LAST + 200} if one.get("delete", {}).get("cascade") == "orphan" else one
+        for one in drawn.actions
+    ]
+    gone = {one["delete"].get("target") for one in actions if "delete" in one and one["at"] <= LAST + 20}
     resumed = [
         {"at": LAST + 20, "resume": f"deployment/{name}"} for name in sorted(there) if f"deployment/{name}" not in gone
     ]
-    return replace(drawn, actions=[*drawn.actions, *resumed])
+    return replace(drawn, actions=sorted([*actions, *resumed], key=lambda one: one["at"]))
