@@ -13,10 +13,13 @@ import numpy as np
 from kscale.engine.changes import ABSENT, CORDONED
 from kscale.kernels import hot, kernel
 from kscale.scheduler.plugins import Lanes, Plugin
-from kscale.scheduler.plugins.unschedulable import CORDON, UNSCHEDULABLE
+from kscale.scheduler.plugins.unschedulable import CORDON
 from kscale.state.building import Building
 from kscale.state.schema import Column
 from kscale.state.tables import Cluster
+
+#: The filter of a configuration that it stands for.
+_INSTEAD = "NodeUnschedulable"
 
 COLUMNS = {
     "template": (Column("passes_cordon", "uint8", "1 when cordoned nodes take its pods."),),
@@ -56,7 +59,7 @@ def keeps_lanes_out(node: int, lanes: int, node_shut: Any, lane_passes_cordon: A
 def _fill(building: Building, cluster: Cluster) -> None:
     for row, template in enumerate(building.templates):
         configuration = building.configuration(template)
-        filtered = configuration is None or UNSCHEDULABLE.name in configuration.points["filter"]
+        filtered = configuration is None or _INSTEAD in configuration.points["filter"]
         tolerated = any(toleration.tolerates(CORDON) for toleration in template.description.tolerations)
         cluster.template_passes_cordon[row] = tolerated or not filtered
 
