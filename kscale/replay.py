@@ -33,6 +33,7 @@ from kscale.state.manifests import ReadOptions
 from kscale.traces import NODE_EVENT_KINDS, PODS, SPECS, Options, Trace
 from kscale.traces.common import opening, transform
 from kscale.traces.common.node_events import read_node_events
+from kscale.traces.common.specs import conform_nodes
 from kscale.writing import Stages, Told, configuration_notes, input_of, write_run
 
 #: Pods per second of the real algorithm with its own sampling, by number of nodes (facts of v1.34.1, measured by CPU
@@ -225,8 +226,8 @@ def _with_nodes(
 ) -> tuple[Trace, pl.DataFrame]:
     """Return the trace with the node events that are to be replayed, and the nodes. Raises InputError."""
     own = read.node_events if nodes is None else None
-    if nodes is None:
-        nodes = read.nodes
+    if nodes is None and read.nodes is not None:
+        nodes = conform_nodes(read.nodes)
     if nodes is None:
         raise InputError(
             "is missing, and the trace has no nodes of its own", file=path, field="--nodes",

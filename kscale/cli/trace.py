@@ -24,6 +24,7 @@ from kscale.traces.common import opening, sampling, writing
 from kscale.traces.common.digest import gather
 from kscale.traces.common.generators import GENERATORS, generate
 from kscale.traces.common.presets import PRESETS
+from kscale.traces.common.specs import conform_nodes
 from kscale.traces.common.synth import DEFAULT_DAYS, DEFAULT_PODS
 from kscale.traces.common.synth import synth as make
 
@@ -94,7 +95,8 @@ def info(
     with Reporter(quiet=quiet) as reporter:
         meter = reporter.reading(trace)
         read = gather(opening.portions(trace, format, replace(how, told=meter.read)), meter.saw)
-    given = read.rest.nodes if given is None else given
+    if given is None and read.rest.nodes is not None:
+        given = conform_nodes(read.rest.nodes)
     tables = facts.info(read, given)
     tell_notes(read.rest)
     for note in read.notes:

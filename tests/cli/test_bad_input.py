@@ -273,7 +273,7 @@ def test_a_bad_option_is_named(refused, options, said):
         (["--verison"], "there is no option '--verison'; did you mean '--version'?"),
         (["replay"], "--out is missing; expected kscale replay --out …"),
         (["replay", "--out", "x"], "there is nothing to replay; expected a trace file, -f with Kubernetes objects"),
-        (["replay", "pods.csv", "--out", "x"], "field '--nodes': is missing; expected a node file, or shapes"),
+        (["replay", "pods.csv", "--out", "x"], "field '--nodes': is missing, and the trace has no nodes of its own"),
         (["report"], "RUN is missing; expected kscale report RUN"),
         (["report", "run", "-o", "jsn"], "field '-o': there is no 'jsn'; did you mean 'json'?"),
         (["report", "absent"], "absent: is not a run folder"),

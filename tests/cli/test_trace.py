@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from kscale.traces import NODE_EVENTS, Reader, Rest
+from kscale.traces import NODE_EVENTS, NODES, Reader, Rest
 from kscale.traces.common import opening, specs
 
 EVENTS = pl.DataFrame({"time_us": [5], "node": ["n1"], "event": ["leave"]})
@@ -14,7 +14,7 @@ EVENTS = pl.DataFrame({"time_us": [5], "node": ["n1"], "event": ["leave"]})
 def _portions(path, options):
     yield pl.DataFrame({"name": ["a"], "namespace": ["default"], "arrival_us": [1], "cpu_milli": [5]})
     nodes = pl.DataFrame({"name": ["n1"], "cpu_milli": [4000], "memory_bytes": [1 << 30]})
-    return Rest(("made: by hand.",), specs.conform_nodes(nodes), node_events=specs.conform(EVENTS, NODE_EVENTS))
+    return Rest(("made: by hand.",), specs.conform(nodes, NODES), node_events=specs.conform(EVENTS, NODE_EVENTS))
 
 
 @pytest.fixture
@@ -201,3 +201,12 @@ def test_node_events_that_cannot_be_replayed(cli, world, tmp_path, options, said
     assert done.code == 2
     assert said in done.line
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_converted_is_replayed_alike(cli, made, tmp_path):
+    assert cli("trace", "convert", made, "p.parquet", "--nodes-out", "n.csv", "--events-out", "e.parquet").code == 0
+    assert cli("replay", made, "--out", "one").code == 0
+    assert cli("replay", "p.parquet", "--nodes", "n.csv", "--node-events", "e.parquet", "--out", "two").code == 0
+    runs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
+    assert runs[0]["fingerprint"] == runs[1]["fingerprint"]
+    assert runs[0]["counts"] == runs[1]["counts"]

@@ -93,6 +93,7 @@ def _nodes(recorder: Recorder, devices: bool, story: Story) -> pl.DataFrame:
     rows = max(1, len(recorder.timeline))
     used = c.alloc - c.free
     columns: dict = {"name": c.names, "group": c.group, "joined_us": [0] * n, "left_us": [None] * n}
+    columns |= {"present_us": [story.horizon_us] * n}
     columns |= {"device_model": c.model, "devices": c.devices} if devices else {}
     columns |= {"pods_bound": recorder.bound_ever}
     columns |= {f"allocatable_{r}": c.alloc[:, k] for k, r in enumerate(RESOURCES)}
@@ -106,7 +107,8 @@ def _nodes(recorder: Recorder, devices: bool, story: Story) -> pl.DataFrame:
             "fragmented_gpu_milli_end": c.fragmented(),
         }
     columns |= {"idle_share": recorder.idle / rows}
-    types = {"name": pl.String, "left_us": pl.Int64, "joined_us": pl.Int64, "device_model": pl.String}
+    times = dict.fromkeys(("joined_us", "left_us", "present_us"), pl.Int64)
+    types = {"name": pl.String, "device_model": pl.String} | times
     return pl.DataFrame(columns, schema_overrides={k: v for k, v in types.items() if k in columns})
 
 

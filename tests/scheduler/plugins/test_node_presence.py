@@ -1,54 +1,59 @@
-"""NodePresence: who is kept out of nodes that are not there, or are cordoned, node by node and lane by lane."""
+"""NodePresence: nodes that are cordoned, and nodes that are not there."""
 
 from __future__ import annotations
 
-import numpy as np
+import polars as pl
 import pytest
 
 from kscale.engine.changes import ABSENT, CORDONED, OPEN
-from kscale.kernels import plain_form
 from kscale.scheduler.plugins.node_presence import PRESENCE, keeps_lanes_out, keeps_out, open_lane_of
-
-SHUT = np.array([OPEN, CORDONED, ABSENT, OPEN], np.uint8)
-#: Templates: one that is kept out by cordons, one that tolerates them.
-PASSES = np.array([0, 1], np.uint8)
-
-
-def verdicts(template: int, first: int, last: int, reason: int = 0) -> list[int]:
-    reject = np.zeros(len(SHUT), np.int32)
-    plain_form(keeps_out)(template, first, last, reason, PASSES, SHUT, reject)
-    return reject.tolist()
+from kscale.scheduler.profile import profile
+from kscale.settings import NodeChanges
+from kscale.simulation import Settings, Simulation
+from kscale.traces import NODE_EVENTS
+from tests.engine.columns import call, small
+from tests.worlds import MI, World
 
 
-@pytest.mark.parametrize("reason", [0, 5])
-def test_a_cordon_keeps_out_who_does_not_tolerate_it_and_absence_everybody(reason: int) -> None:
-    cordoned, absent = 1 << reason, 2 << reason
-    assert verdicts(0, 0, 4, reason) == [0, cordoned, absent, 0]
-    assert verdicts(1, 0, 4, reason) == [0, 0, absent, 0]
+@pytest.mark.parametrize(("passes", "rejected"), [(0, [0, 0b0100, 0b1000]), (1, [0, 0, 0b1000])])
+def test_nodes_keep_pods_out(passes: int, rejected: list[int]) -> None:
+    cluster = small()
+    cluster.template_passes_cordon[1] = passes
+    cluster.node_shut[:] = [OPEN, CORDONED, ABSENT]
+    call(keeps_out, cluster, 1, 0, 3, 2)
+    assert cluster.scan_reject.tolist() == rejected
 
 
-def test_only_the_nodes_that_are_asked_for_are_looked_at() -> None:
-    assert verdicts(0, 2, 4) == [0, 0, 2, 0]
-    assert verdicts(0, 0, 2) == [0, 1, 0, 0]
+@pytest.mark.parametrize(("shut", "rejected"), [(OPEN, [0, 0, 0, 1]), (CORDONED, [1, 0, 1, 1]), (ABSENT, [1, 1, 1, 1])])
+def test_lanes_of_a_node_are_kept_out_alike(shut: int, rejected: list[int]) -> None:
+    cluster = small(lane=5)
+    cluster.template_passes_cordon[:] = [0, 1, 0]
+    for lane, template in enumerate([0, 1, 2, 1]):
+        call(open_lane_of, cluster, template, lane)
+    cluster.node_shut[1] = shut
+    cluster.lane_reject[:] = [0, 0, 0, 1, 0]
+    call(keeps_lanes_out, cluster, 1, 4)
+    assert cluster.lane_reject.tolist() == [*rejected, 0]
 
 
-def test_what_others_found_stays() -> None:
-    reject = np.full(len(SHUT), 8, np.int32)
-    plain_form(keeps_out)(0, 0, 4, 0, PASSES, SHUT, reject)
-    assert reject.tolist() == [8, 9, 10, 8]
+def _simulation(tolerations: str, changes: bool) -> Simulation:
+    node = {"name": "n0", "cpu_milli": 1000, "memory_bytes": 64 * MI, "pods": 9, "gpu_count": 0}
+    spec = {"cpu_milli": 1, "gpu_count": 0, "gpu_milli": 0, "priority": 0, "tolerations": tolerations}
+    world = World([node], [spec], [])
+    events = NodeChanges(pl.DataFrame(schema=NODE_EVENTS)) if changes else None
+    return Simulation(world.trace(), world.node_frame(), Settings(), changes=events)
 
 
-@pytest.mark.parametrize("node", range(len(SHUT)))
-def test_lanes_are_kept_out_as_their_templates_are(node: int) -> None:
-    passes, reject = np.full(3, 7, np.uint8), np.zeros(3, np.int32)
-    for lane in range(2):
-        plain_form(open_lane_of)(lane, lane, PASSES, passes)
-    plain_form(keeps_lanes_out)(node, 2, SHUT, passes, reject)
-    # The third lane is not open: nothing is said of it.
-    assert [one != 0 for one in reject.tolist()] == [verdicts(0, 0, 4)[node] != 0, verdicts(1, 0, 4)[node] != 0, False]
+@pytest.mark.parametrize(
+    ("tolerations", "passes"), [("", 0), ("node.kubernetes.io/unschedulable:NoSchedule", 1), ("*", 1), ("other", 0)]
+)
+def test_templates_pass_cordons_that_they_tolerate(tolerations: str, passes: int) -> None:
+    assert _simulation(tolerations, changes=True).cluster.template_passes_cordon.tolist() == [passes]
 
 
-def test_the_reasons_are_those_of_nodeunschedulable() -> None:
-    assert PRESENCE.reasons is not None
-    assert PRESENCE.reasons([])[0] == "node(s) were unschedulable"
-    assert PRESENCE.unresolvable == (0, 1)
+def test_it_is_composed_only_where_nodes_change() -> None:
+    with_changes, without = (_simulation("", changes=changes) for changes in (True, False))
+    assert PRESENCE in with_changes.profile.filters
+    assert PRESENCE not in without.profile.filters
+    every = profile(without.configuration, without.building, devices=False, preempts=False, every=True)
+    assert PRESENCE not in every.filters
