@@ -54,7 +54,6 @@ class _Known:
 
     served: Served
     object_: int
-    selection: int = -1
     publishes: bool = False
     pending: list[tuple[int, Rows]] = field(default_factory=list)
 
@@ -77,7 +76,9 @@ class Trafficking:
                              expected="a --proxy-mode other than none")  # fmt: skip
         self._services: dict[Key, _Known] = {}
         self._by_object: dict[int, Key] = {}
+        self._by_selection: dict[int, list[Key]] = {}
         self._flows: dict[FlowKey, Any] = {}
+        self._sources: dict[Key, list[FlowKey]] = {}
         self._seen_services, self._seen_flows = -1, world.flows.version
         self._now_us = 0
         network.listeners.append(self)
@@ -92,10 +93,9 @@ class Trafficking:
         if not len(pods):
             return
         handles, place = self._world.selected.handles(pods)
-        for one in self._services.values():
-            some = np.unique(place[handles == one.selection])
-            if len(some):
-                self._tell(one, pods[some], now_us)
+        for handle in np.unique(handles).tolist():
+            for key in self._by_selection.get(handle, ()):
+                self._tell(self._services[key], pods[np.unique(place[handles == handle])], now_us)
         self._take_clients(pods, now_us)
 
     def after(self, now_us: int) -> None:
@@ -133,18 +133,20 @@ class Trafficking:
         if world.versions["Service"] == self._seen_services:
             return
         self._seen_services = world.versions["Service"]
+        self._by_selection.clear()
         for key in self._keys:
             found = world.find(*key)
             if found < 0:
                 continue
             self._by_object[found] = key
             row = world.cluster.object_row[found]
+            self._by_selection.setdefault(int(world.cluster.service_selection[row]), []).append(key)
             local = bool(world.cluster.service_internal_policy[row])
             affinity_us = int(world.cluster.service_affinity_us[row])
             if key not in self._services:
                 self._services[key] = self._begin(key, found, local, affinity_us)
             one = self._services[key]
-            one.object_, one.selection = found, int(world.cluster.service_selection[row])
+            one.object_ = found
             one.publishes = bool(world.cluster.service_publish_not_ready[row])
             if (one.served.where.local, one.served.choice.affinity_us) != (local, affinity_us):
                 one.served.behave(Where(one.served.where.zone, local), affinity_us, now_us)
@@ -221,22 +223,29 @@ class Trafficking:
             if now.get(key) != self._flows.get(key) and key[1] in self._services:
                 self._services[key[1]].served.flow(key, now.get(key), self._clients(key[0]), now_us)
         self._flows = now
+        self._sources = {}
+        for key in now:
+            if key[0] is not None:
+                self._sources.setdefault(key[0], []).append(key)
 
     def _take_clients(self, pods: Rows, now_us: int) -> None:
         """Take who connects anew, of workloads whose pods changed."""
         cluster, world = self._world.cluster, self._world
-        sources = sorted({key[0] for key in self._flows if key[0] is not None})
-        if not sources:
-            return
         owners, above = np.empty(0, np.int64), cluster.life_owner[pods]
-        while len(above := np.unique(above[above >= 0])):
+        while self._sources and len(above := np.unique(above[above >= 0])):
             owners = np.concatenate([owners, above])
             above = cluster.object_owner[above]
-        changed = {one for one in sources if world.find(*one) in owners}
-        for key, one in self._services.items():
-            clients = {flow: self._clients(flow[0]) for flow in self._flows if flow[1] == key and flow[0] in changed}
-            if clients:
-                one.served.change_clients(clients, now_us)
+        changed: set[Key] = set()
+        for one in np.unique(owners).tolist():
+            changed.add((world.kind_of(one).name, world.namespace(one), world.name(one)))
+        by_service: dict[Key, dict[FlowKey, Clients]] = {}
+        for source in sorted(changed & set(self._sources)):
+            clients = self._clients(source)
+            for flow in self._sources[source]:
+                by_service.setdefault(flow[1], {})[flow] = clients
+        for key, found in by_service.items():
+            if key in self._services:
+                self._services[key].served.change_clients(found, now_us)
 
     def _clients(self, source: Key | None) -> Clients:
         """Return the pods of a workload that run, or one client on each node."""
