@@ -25,7 +25,7 @@ test-compiled: $(READY)
 test-plain: $(READY)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not data and not browser and not slow and not compiled" \
 		tests/test_simulation.py tests/test_object_worlds.py tests/test_queue_worlds.py tests/controllers tests/living tests/node \
-		tests/scenario tests/engine tests/scheduler tests/state $(PYTEST_PLAIN)
+		tests/network tests/cli/test_proxy_fit.py tests/scenario tests/engine tests/scheduler tests/state $(PYTEST_PLAIN)
 
 lint: $(READY) ## Check style, types and the floors.
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
     python -m benchmarks.living --deployments 50000 --replicas 20 --nodes 20000
 
-Client limits are off. Seconds are of wall time, after compiling; memory is the peak of the process.
+``--services`` gives so many of the Deployments a Service each. Client limits are off. Seconds are of wall time, after
+compiling; memory is the peak of the process.
 """
 
 from __future__ import annotations
@@ -45,9 +46,22 @@ def deployment(number: int, replicas: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def staged(folder: Path, deployments: int, replicas: int, nodes: int) -> Simulation:
-    """Return the run, read from files: all Deployments at the start, all with a new image after ten minutes."""
+def service(number: int) -> dict[str, Any]:
+    """Return the Service of a Deployment."""
+    return {
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": f"web-{number}", "namespace": f"team-{number % 100}"},
+        "spec": {"selector": {"app": f"web-{number}"}, "ports": [{"port": 80}]},
+    }  # fmt: skip
+
+
+def staged(folder: Path, deployments: int, replicas: int, nodes: int, services: int = 0) -> Simulation:
+    """Return the run, read from files: all Deployments at the start, all with a new image after ten minutes.
+
+    The first ``services`` of them have a Service each.
+    """
     items = [deployment(number, replicas) for number in range(deployments)]
+    items += [service(number) for number in range(services)]
     (folder / "web.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     actions = [
         {
@@ -70,7 +84,7 @@ def staged(folder: Path, deployments: int, replicas: int, nodes: int) -> Simulat
 def main() -> None:
     """Run, and print a line for each part."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("deployments", 7500), ("replicas", 20), ("nodes", 5000)):
+    for name, default in (("deployments", 7500), ("replicas", 20), ("nodes", 5000), ("services", 0)):
         asked.add_argument(f"--{name}", type=int, default=default)
     given = asked.parse_args()
     began = time.perf_counter()
@@ -82,7 +96,7 @@ def main() -> None:
         began = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as name:
-        run = staged(Path(name), given.deployments, given.replicas, given.nodes)
+        run = staged(Path(name), given.deployments, given.replicas, given.nodes, given.services)
     tell("read")
     run.compile()
     tell("compiled")

@@ -36,6 +36,7 @@ def compose(
     if kind.devices:
         composer.define("measure_all", "", "for node in range(len(scan_total)):\n    measure(node)", entry=True)
     entries = ("run", "sample", *(("measure_all",) if kind.devices else ()), *(("carry_out",) if kind.living else ()))
+    entries += ("lose", "break_try", "wake") if kind.changes else ()
     return composer.source(), {name: composer.columns_of(name) for name in entries}
 
 

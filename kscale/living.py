@@ -319,8 +319,8 @@ def _columns(cluster: Cluster, table: str, found: list[dict[str, Any]]) -> dict[
 
 def _selected(building: Building, selector: Selector | None, namespace: str) -> Rows:
     if selector is None:
-        return np.zeros(len(building.templates), bool)
-    return building.selected(selector, (namespace,))
+        return np.empty(0, np.int64)
+    return building.selected_rows(selector, (namespace,))
 
 
 def _number(controller: tuple[str, str], name: str) -> int:

@@ -19,6 +19,7 @@ from kscale.errors import InputError, nearest
 from kscale.network import proxies
 from kscale.network.clusterports import cluster_ports, seen_on_average
 from kscale.network.parameters import Parameters
+from kscale.network.ports import Ports
 from kscale.network.programming import Changes, Cost, Known, Nodes, Proxies
 from kscale.network.programming.latencies import BOUNDS_US
 from kscale.network.programming.outcome import Outcome
@@ -30,6 +31,8 @@ Rows = np.ndarray[Any, Any]
 DEFAULT_MODE = "iptables"
 NO_MODE = "none"
 _SECOND_US = 1_000_000
+#: A watch takes no longer than a day.
+_LONGEST_S = 86_400
 _INTERVAL_US, _INTERVALS = 10 * _SECOND_US, 500
 #: Of all latencies, whose quantiles are told.
 _SHARES = [*(percent / 100 for percent in range(1, 100)), 0.995, 0.999, 0.9999, 1.0]
@@ -70,7 +73,26 @@ class Proxying:
                 f"there is no '{mode}'{nearest(mode, found)}", field="--proxy-mode",
                 expected=f"one of {', '.join((*found, NO_MODE))}",
             )  # fmt: skip
-        return cls(found[mode], found[mode].chosen(options or {}), **rest)
+        made = cls(found[mode], found[mode].chosen(options or {}), **rest)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Tell before a run what its parameters could not be worked with. Raises InputError."""
+        if self.mode is not None:
+            Cost.of(proxies.case(self.mode, Ports.uniform(1, 1), self.options, self.numbers))
+        _ = self.watch_us
+
+    @property
+    def watch_us(self) -> tuple[int, int]:
+        """The shortest and the longest time from a write to a node's kube-proxy. Raises InputError."""
+        least, most = (self.numbers[f"proxy_watch_{end}_s"] for end in ("least", "most"))
+        if not least <= most <= _LONGEST_S:
+            raise InputError(
+                f"is {least:g}, and proxy_watch_most_s {most:g}", field="proxy_watch_least_s",
+                expected=f"the first no longer than the second, and both {_LONGEST_S:,} s at most",
+            )  # fmt: skip
+        return round(least * _SECOND_US), round(most * _SECOND_US)
 
 
 class Listener(Protocol):
@@ -148,9 +170,8 @@ class Networking:
             self._begun = True
             how, compiled = self._proxying, self._compiled()
             cost = self._costs()
-            numbers, nodes = how.numbers, self._world.cluster.sizes["node"]
-            watch = tuple(round(numbers[f"proxy_watch_{end}_s"] * _SECOND_US) for end in ("least", "most"))
-            drawn = Nodes.drawn(nodes, cost, (watch[0], watch[1]), np.random.default_rng([how.seed, _STREAM]))
+            nodes = self._world.cluster.sizes["node"]
+            drawn = Nodes.drawn(nodes, cost, how.watch_us, np.random.default_rng([how.seed, _STREAM]))
             self._proxies = Proxies(drawn, cost, compiled=compiled, threads=how.threads)
             self._outcome = Outcome(self._proxies, self.interval_us, compiled=compiled, threads=how.threads)
         return self._begun

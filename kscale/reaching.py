@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +14,22 @@ import numpy.typing as npt
 from kscale.errors import InputError, nearest
 from kscale.network.calico.manifests import calico_of
 from kscale.network.calico.reach import Decided
+from kscale.network.dump import Dump, dump_of
 from kscale.network.policy.addresses import Address, network_of
 from kscale.network.policy.carried import Carried, carried
 from kscale.network.policy.ends import Outside, Pod, ends_of
 from kscale.network.policy.packet import packet_path
 from kscale.network.policy.policies import PROTOCOLS, port_name, port_number
 from kscale.network.policy.reach import Reach
-from kscale.network.policy.reading import Cluster, read_cluster
+from kscale.network.policy.reading import Cluster, cluster_of, named, read_cluster
 from kscale.network.policy.rules import Question, rules_of
 from kscale.network.policy.why import Reason, why
+from kscale.network.proxies import NODE_PORT, Mode
+from kscale.network.translation import Endpoint, Translation, translated
 from kscale.state.descriptions import Selector
 from kscale.state.manifests import ReadOptions
 from kscale.state.manifests.faults import one_of
+from kscale.state.manifests.reading import read_objects
 from kscale.state.manifests.selectors import selects
 
 #: Where pods without an address get one, where nothing else is said (kubeadm's and flannel's example; assumed).
@@ -57,6 +61,14 @@ def read(paths: Sequence[str | Path], options: ReadOptions, pod_cidr: str = POD_
     Pods that state no address get one of ``pod_cidr``, in input order. Raises InputError and MachineError.
     """
     return read_cluster(paths, options, network_of(pod_cidr, "--pod-cidr"))
+
+
+def read_both(paths: Sequence[str | Path], options: ReadOptions, pod_cidr: str = POD_CIDR) -> tuple[Cluster, Dump]:
+    """Return the same, and the service ports that kube-proxy sees. Raises InputError and MachineError."""
+    inputs: list[str] = []
+    # Standard input is read once.
+    items = list(read_objects(paths, options, inputs))
+    return named(cluster_of(items, network_of(pod_cidr, "--pod-cidr")), inputs), dump_of(items)
 
 
 def question_of(text: str, cluster: Cluster, field: str = "--port") -> Question:
@@ -124,18 +136,57 @@ class Reaching:
             if source != destination or alone
         ]  # fmt: skip
 
-    def path(self, proxy: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return what a packet from the first source to the first destination passes; ``proxy``: kube-proxy's steps.
+    def connected(self) -> bool:
+        """Return whether the first source and the first destination can have a connection, whatever policies say."""
+        return bool(self.reach.ends.addressed[self.sources[0]] and self.reach.there[self.destinations[0]])
+
+    def translated(
+        self, dump: Dump, mode: Mode, options: Mapping[str, str], packet: str | None, service: str | None
+    ) -> Translation:
+        """Return what a mode of kube-proxy does to a packet from the first source to the first destination.
+
+        ``packet`` and ``service`` are as in ``kscale.network.translation.translated``. Raises InputError where no
+        Service leads there in this way, or policies see another packet than the one that was sent.
+        """
+        ends, source, destination = self.ends, int(self.sources[0]), int(self.destinations[0])
+        pods, protocol = self.cluster.pods, self.question.protocol
+        pod = pods[destination] if destination < ends.pods else None
+        endpoint = Endpoint(
+            ends.names[destination], tuple(str(one) for one in pod.addresses) if pod else (ends.names[destination],),
+            int(self.reach.asked[destination]), protocol,
+            {one.name: one.number for one in (pod.ports if pod else ()) if one.protocol == protocol},
+        )  # fmt: skip
+        outside = bool(source >= ends.pods and ends.node[source] < 0)
+        found = translated(mode, options, dump, endpoint, packet, service, outside)
+        if found.packet == NODE_PORT and not outside:
+            raise InputError(
+                f"is {NODE_PORT}, and {ends.names[source]} is in the cluster", field="--packet",
+                expected="an address outside as --from",
+            )  # fmt: skip
+        if not found.onward:
+            raise InputError(
+                f"is {mode.name}: kube-proxy itself opens the connection to {endpoint.name}, and policies see its node",
+                field="--mode", expected="the node's address as --from",
+            )  # fmt: skip
+        return found
+
+    def path(self, translation: Translation | None = None) -> tuple[str, ...]:
+        """Return what a packet from the first source to the first destination passes, kube-proxy's part included.
 
         Empty where the two can have no connection, whatever policies say.
         """
-        source, destination = int(self.sources[0]), int(self.destinations[0])
-        if not (self.reach.ends.addressed[source] and self.reach.there[destination]):
+        if not self.connected():
             return ()
+        source, destination = int(self.sources[0]), int(self.destinations[0])
         reason = self._why(source, destination)
         dropped = next((side.direction for side in reason.sides if not side.passes), "")
         port = f"{self.reach.asked[destination]}/{self.question.protocol}"
-        return packet_path(self.ends, source, destination, port, proxy, dropped)
+        if translation is None:
+            return packet_path(self.ends, source, destination, port, dropped=dropped)
+        return packet_path(
+            self.ends, source, destination, port, translation.steps, dropped, translation.masqueraded,
+            translation.onward,
+        )  # fmt: skip
 
     def by_namespace(self) -> list[tuple[str, str, int, int]]:
         """Return (from, to, pairs that reach each other, pairs) by namespaces and by addresses; none without pairs."""
@@ -199,7 +250,7 @@ def _addressed(cluster: Cluster, whom: Whom, outside: list[Outside], version: in
     if address in cluster.services:
         raise InputError(
             f"{address} is the address of the Service {cluster.services[address]}", field=whom.option,
-            expected="a pod behind it: kube-proxy translates before policies are asked",
+            expected="a pod behind it (and --mode, --service): kube-proxy translates before policies are asked",
         )  # fmt: skip
     node = next((name for name, known in cluster.nodes.items() if address in known), "")
     for row, pod in enumerate(cluster.pods):

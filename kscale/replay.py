@@ -26,11 +26,13 @@ from kscale.report import budget
 from kscale.scenario import read as read_scenario
 from kscale.scheduler.configuration import SchedulerConfiguration, read_configuration
 from kscale.scheduler.profile import DEFAULT
+from kscale.settings import NodeChanges
 from kscale.simulation import Settings, Simulation
 from kscale.state.descriptions import DEFAULT_SCHEDULER
 from kscale.state.manifests import ReadOptions
-from kscale.traces import PODS, SPECS, Options, Trace
+from kscale.traces import NODE_EVENT_KINDS, PODS, SPECS, Options, Trace
 from kscale.traces.common import opening, transform
+from kscale.traces.common.node_events import read_node_events
 from kscale.writing import Stages, Told, configuration_notes, input_of, write_run
 
 #: Pods per second of the real algorithm with its own sampling, by number of nodes (facts of v1.34.1, measured by CPU
@@ -50,6 +52,8 @@ _PLAIN_SECONDS = 20.0
 
 #: That the work of the nodes' kube-proxies is spread over; they change no result.
 _THREADS = min(os.cpu_count() or 1, 8)
+#: What ``node_events`` says where the trace's own are not to be replayed.
+NO_EVENTS = "none"
 #: Options that stand first in a command line.
 _WRITTEN_FIRST = ("trace", "nodes", "out", "objects", "scenario", "client_limits")
 
@@ -79,6 +83,7 @@ class Plan:
     check: bool = False
     lenient: bool = False
     machine_unit: str | None = None
+    workload: str | None = None
     max_input: int = 2 << 30
     config: Path | None = None
     budget: Path | None = None
@@ -87,6 +92,8 @@ class Plan:
     proxy_mode: str | None = None
     proxy_option: tuple[str, ...] = ()
     proxy_parameters: Path | None = None
+    node_events: str | None = None
+    on_node_leave: str = "requeue"
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
@@ -144,6 +151,7 @@ class Workload:
     dropped: dict[str, int]
     configuration: SchedulerConfiguration | None = None
     staged: Staged | None = None
+    changes: NodeChanges | None = None
 
 
 def prepare(plan: Plan, scratch: Scratch) -> Workload:
@@ -151,34 +159,37 @@ def prepare(plan: Plan, scratch: Scratch) -> Workload:
 
     Pods that are replayed as the file has them stay there, if its format allows, and their numbers in ``scratch``.
     """
-    options = Options(plan.lenient, plan.max_input, plan.machine_unit)
+    options = Options(plan.lenient, plan.max_input, plan.machine_unit, plan.workload)
     inputs: list[Input] = []
     nodes = None if plan.nodes is None else opening.read_nodes(plan.nodes, options)
-    if plan.trace is not None and nodes is not None:
+    if plan.trace is not None:
         inputs.append(input_of("trace", plan.trace))
         work = _prepare_trace(plan, plan.trace, nodes, options, scratch)
     else:
         work = Workload(_NOTHING, nodes if nodes is not None else _NOTHING.pods, _NOTHING, [], [], {})
     if plan.nodes is not None and Path(plan.nodes).is_file():
         inputs.append(input_of("nodes", Path(plan.nodes)))
+    if plan.node_events not in (None, NO_EVENTS):
+        inputs.append(input_of("node_events", Path(str(plan.node_events))))
     work.inputs[:0] = inputs
     if plan.config is not None:
         work.inputs.append(input_of("config", plan.config))
         work.configuration = _configuration(plan.config)
         work.notes += configuration_notes(work.configuration)
     if plan.lives:
-        _bring_objects(plan, work, given=nodes is not None)
+        _bring_objects(plan, work, given=nodes is not None or plan.trace is not None)
     if work.trace.specs["priority"].n_unique() > 1:
         work.notes.append(_about_priorities(plan, work.configuration))
     work.notes += NOT_MODELLED_LIVING if plan.lives else NOT_MODELLED
     return work
 
 
-def _prepare_trace(plan: Plan, path: Path, nodes: pl.DataFrame, options: Options, scratch: Scratch) -> Workload:
-    """Read the trace, and change its order and load as the plan says."""
+def _prepare_trace(plan: Plan, path: Path, nodes: pl.DataFrame | None, options: Options, scratch: Scratch) -> Workload:
+    """Read the trace, and change its order and load as the plan says; its own nodes serve where none are given."""
     inputs: list[Input] = []
     as_it_is = plan.pod_order is None and plan.load == plan.compress == 1.0 and not (plan.inflate or plan.lives)
     read = opening.open_trace(path, plan.format, options, scratch if as_it_is else None)
+    read, nodes = _with_nodes(plan, path, read, nodes, options)
     read = opening.check_models(read, nodes, path, options)
     notes = [*read.notes]
     read, nodes = _without_unstated_storage(read, nodes, notes)
@@ -205,7 +216,44 @@ def _prepare_trace(plan: Plan, path: Path, nodes: pl.DataFrame, options: Options
         raise InputError(
             "has no times, so it cannot be replayed in time", file=path, expected="--inflate for this trace"
         )
-    return Workload(trace, nodes, read, inputs, notes, dict(read.dropped))
+    changes = _changes(plan, trace, nodes, notes)
+    return Workload(trace, nodes, read, inputs, notes, dict(read.dropped), changes=changes)
+
+
+def _with_nodes(
+    plan: Plan, path: Path, read: Trace, nodes: pl.DataFrame | None, options: Options
+) -> tuple[Trace, pl.DataFrame]:
+    """Return the trace with the node events that are to be replayed, and the nodes. Raises InputError."""
+    own = read.node_events if nodes is None else None
+    if nodes is None:
+        nodes = read.nodes
+    if nodes is None:
+        raise InputError(
+            "is missing, and the trace has no nodes of its own", file=path, field="--nodes",
+            expected="a node file, or shapes such as 96cpu,512Gi:40",
+        )  # fmt: skip
+    if plan.node_events is not None:
+        own = None if plan.node_events == NO_EVENTS else read_node_events(Path(plan.node_events), options)
+    return replace(read, node_events=own), nodes
+
+
+def _changes(plan: Plan, trace: Trace, nodes: pl.DataFrame, notes: list[str]) -> NodeChanges | None:
+    """Return what happens to nodes in the run, and note it."""
+    events = trace.node_events
+    if events is None or not events.height:
+        return None
+    if plan.inflate or plan.lives:
+        notes.append("What happens to the trace's nodes is not replayed with --inflate, -f or --scenario.")
+        return None
+    if plan.node_order is not None:
+        events = events.filter(pl.col("node").is_in(nodes["name"].implode()))
+    counts = dict(events["event"].value_counts().iter_rows())
+    told = [f"{counts[kind]:,} {kind}" for kind in NODE_EVENT_KINDS if kind in counts]
+    notes.append(f"Node events: {', '.join(told)}.")
+    if "leave" in counts:
+        again = " and others like them are tried in their place, from their start" * (plan.on_node_leave == "requeue")
+        notes.append(f"When a node leaves, the pods on it are lost{again} (--on-node-leave).")
+    return NodeChanges(events, plan.on_node_leave)
 
 
 #: What is replayed where there is no trace.
@@ -345,7 +393,7 @@ def replay(
             staged = work.staged
             simulation = Simulation(
                 work.trace, work.nodes, settings, work.typical, scratch=scratch,
-                objects=staged.objects if staged else None, cast=staged.cast if staged else None,
+                objects=staged.objects if staged else None, cast=staged.cast if staged else None, changes=work.changes,
             )  # fmt: skip
         if staged and casting.plain_seconds(staged) < _PLAIN_SECONDS and not simulation.is_compiled():
             simulation.settings = replace(simulation.settings, compiled=False)

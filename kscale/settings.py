@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from kscale.scheduler.configuration import SchedulerConfiguration
 from kscale.scheduler.profile import DEFAULT
@@ -49,6 +50,20 @@ class Settings:
     configuration: SchedulerConfiguration | None = None
     detailed: bool = False
     every: bool = False
+
+
+@dataclass(frozen=True)
+class NodeChanges:
+    """What happens to nodes in a run.
+
+    Attributes:
+        events: columns of ``kscale.traces.NODE_EVENTS``, in the order of time.
+        leaving: what becomes of pods whose node leaves: ``requeue`` (another like it is tried, from its start) or
+            ``fail`` (it is gone).
+    """
+
+    events: pl.DataFrame
+    leaving: str = "requeue"
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from kscale.composition import compose, compose_detail, compose_explain, compose
 from kscale.engine import loop
 from kscale.engine.arrivals import Arrivals
 from kscale.engine.clock import NEVER
-from kscale.engine.growing import GrowingPods, Told
+from kscale.engine.growing import GrowingPods, ReturningPods, Told
 from kscale.engine.invariants import violations
-from kscale.engine.ledger import Fields, Ledger, PodTable
-from kscale.engine.recording import NodeTimeline
+from kscale.engine.ledger import Fields, Ledger, PodTable, Supply
+from kscale.engine.recording import NodeTimeline, Presence
 from kscale.engine.scratch import Scratch, stretches
 from kscale.errors import GateError, InputError
 from kscale.living import Cast, Living
@@ -26,10 +26,11 @@ from kscale.scheduler import arguments, cohorts, kinds, planes, plugins
 from kscale.scheduler.configuration import default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
 from kscale.scheduler.profile import Profile, profile
-from kscale.settings import Objects, Settings
+from kscale.settings import NodeChanges, Objects, Settings
 from kscale.state.building import Building
 from kscale.state.intake import Intake, Sizes, gather, grow_pods, model_mask, take_in
 from kscale.traces import Trace
+from kscale.turnover import Turnover, without_cordons
 
 #: A call of the loop is to last about this long (seconds); it returns after at most twice that.
 _CALL_SECONDS = 0.05
@@ -50,8 +51,8 @@ class Simulation:
     """A run over a trace and nodes (a frame with the columns of ``kscale.traces.NODES``).
 
     ``typical`` is the trace as it was read, before any change of load or order: the typical pods come from it.
-    ``objects`` say what the frames cannot. ``scratch`` keeps pods that are done. Raises InputError for input that no
-    run can start from.
+    ``objects`` say what the frames cannot. ``scratch`` keeps pods that are done. ``changes`` is what happens to nodes;
+    not beside ``objects``, a ``cast``, or ``inflate``. Raises InputError for input that no run can start from.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class Simulation:
         objects: Objects | None = None,
         scratch: Scratch | None = None,
         cast: Cast | None = None,
+        changes: NodeChanges | None = None,
     ) -> None:
         if nodes.height == 0:
             raise InputError("there are no nodes", expected="a node list of at least one node")
         self.trace, self.settings, self.objects, self.cast = trace, settings, objects, cast
+        listed, nodes = nodes, nodes if changes is None else without_cordons(nodes)
         self.configuration = settings.configuration or default_configuration()
         self.devices = int(nodes["gpu_count"].fill_null(0).sum()) if "gpu_count" in nodes.columns else 0
         asked = int(trace.specs["gpu_count"].fill_null(0).sum()) if "gpu_count" in trace.specs.columns else 0
@@ -76,6 +79,7 @@ class Simulation:
             nodes, trace.specs, objects.nodes if objects else None, objects.templates if objects else None,
             {configuration.name: configuration for configuration in self.configuration.profiles},
         )  # fmt: skip
+        self.building.changes = changes is not None
         self._pods: Told = trace.rows
         self.building.pods_of = self._expected_pods()
         self._arrivals = Arrivals(
@@ -102,6 +106,9 @@ class Simulation:
             self.profile = replace(self.profile, flat=not self.cluster.description_uneven.any())
         self._fill_typical(weighted, levels)
         self._fill_settings()
+        self.turnover = None if changes is None else Turnover(
+            changes, listed, self.intake, self.building, self.profile, self._call
+        )  # fmt: skip
         self.indexed = settings.index and settings.memo and (settings.every or kinds.serves(self.profile, self.cluster))
         if self.indexed:
             bounds = sizes or Sizes()
@@ -111,7 +118,8 @@ class Simulation:
             self.cluster.resize("line", _LINES)
             self.cluster.cluster_next_flush_us[0] = NEVER
         self.horizon_us = self._arrivals.last_us() if settings.until_us is None else settings.until_us
-        self.ledger = Ledger(self._pods.height, self.tell, scratch)
+        told = self.tell if self.turnover is None else self.turnover.tell_and_keep
+        self.ledger = Ledger(self._pods.height, told, scratch)
         self.living: Living | None = None
         if cast is not None:
             self._bring_to_life(cast)
@@ -176,6 +184,7 @@ class Simulation:
             self.objects is not None,
             self._by_class,
             self.living is not None,
+            self.turnover is not None,
         )
 
     def _waits_by_class(self) -> bool:
@@ -186,6 +195,7 @@ class Simulation:
         return (
             not any(one.kind == "DaemonSet" for one in made)
             and not self.settings.inflate
+            and self.turnover is None
             and cluster.cluster_scheduler_us[0] == 0
             and not (profile.preempts or profile.samples or profile.draws)
             and not any(plugin.hint or plugin.late for plugin in profile.filters)
@@ -299,6 +309,9 @@ class Simulation:
         self._samples = self._sample_times()
         self.node_timeline = NodeTimeline(self.intake, self.with_devices)
         self._fed, self._budget, self._next_sample = 0, 1 << 16, next(self._samples)
+        if self.turnover is not None:
+            self._pods = pods = ReturningPods(self._pods)
+            self.turnover.begin(self.verdicts, pods, lambda: self.ledger.drain(self.cluster))
         self._feed()
 
     def advance(self, until: int, progress: Callable[[int, int], None] | None = None) -> None:
@@ -323,6 +336,8 @@ class Simulation:
                 kinds.grow_lanes(cluster)
             elif code == loop.CONTROL and self.living is not None:
                 self.living.look()
+            elif code == loop.CHANGE and self.turnover is not None:
+                self.turnover.happen()
             elif code == loop.DUES and self.living is not None:
                 self.living.make_room()
             elif code == loop.DONE or (code == loop.REACHED and target == until):
@@ -344,6 +359,17 @@ class Simulation:
         cohorts.settle(cluster)
         self.ledger.close(cluster)
         self.ledger.pods = self._pods.height
+
+    def supply(self) -> Supply:
+        """Return what all nodes offered over the run."""
+        if self.turnover is not None:
+            return self.turnover.supply()
+        total = self.cluster.resource_allocatable[None]
+        return Supply(np.zeros(1, np.int64), total, np.array([self.devices], np.int64))
+
+    def presence(self) -> Presence | None:
+        """Return when nodes were there; None where all were throughout."""
+        return None if self.turnover is None else self.turnover.presence(self.ended_us)
 
     def _control(self, progress: Callable[[int, int], None] | None) -> None:
         self.control_points += 1
@@ -389,6 +415,8 @@ class Simulation:
 
     def tell(self, counts: dict[int, int], description: int) -> str:
         """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and of the description."""
+        if self.turnover is not None:
+            return self.turnover.tell(counts, description)
         texts = self.profile.reasons(self.intake.resources)
         if description < -1:
             return self._tell_pinned([texts[reason] for reason in counts], -2 - description)

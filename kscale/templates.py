@@ -93,10 +93,11 @@ def spec_text(simulation: Simulation, template: int, kept: list[int]) -> str:
 def nearest_fit(simulation: Simulation, template: int, totals: np.ndarray[Any, Any]) -> tuple[str | None, str | None]:
     """Return the node that lacks least for the template, relative to what it has, and what it lacks.
 
-    Nodes that its description rejects are not looked at; (None, None) when it rejects all.
+    Nodes that its description rejects are not looked at, nor those that are cordoned or not there; (None, None) when
+    none is left.
     """
     cluster, intake = simulation.cluster, simulation.intake
-    allowed = totals < -1
+    allowed = (totals < -1) & (cluster.node_shut == 0)
     if not allowed.any():
         return None, None
     request = cluster.template_request[template]

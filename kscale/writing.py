@@ -107,7 +107,8 @@ def summarize_run(folder: Path, simulation: Simulation, told: Told, stages: Stag
 def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[str, dict[str, int], list[str]]:
     """Write every table of the run folder; return the fingerprint, the counts, and the names of the resources."""
     cluster, intake = simulation.cluster, simulation.intake
-    asked, offered = cluster.template_request.max(axis=0, initial=0), cluster.resource_allocatable
+    asked, supply = cluster.template_request.max(axis=0, initial=0), simulation.supply()
+    offered = supply.allocatable.max(axis=0)
     kept = [
         row for row, name in enumerate(intake.resources)
         if name in ("cpu", "memory", "pods") or asked[row] > 0 or offered[row] > 0
@@ -115,16 +116,18 @@ def write_tables(folder: Path, simulation: Simulation, told: Told) -> tuple[str,
     names = [intake.resources[row] for row in kept]
     pods, coded = _Pods(simulation, told, kept), {"node": ledger.node_type(intake.nodes.names)}
     runfolder.write_table(folder, "pods", ledger.dtypes("pods"), pods.frames(), coded)
+    if simulation.turnover is not None:
+        pods.events.add_nodes(simulation.turnover.happened())
     runfolder.write_table(folder, "events", ledger.dtypes("events"), pods.events.frames(), coded)
     simulation.ledger.scratch.clear()
-    devices = simulation.devices if simulation.with_devices else None
-    timeline = simulation.ledger.timeline_frame(intake.resources, offered.tolist(), devices)
+    timeline = simulation.ledger.timeline_frame(intake.resources, supply, devices=simulation.with_devices)
     unused = [name for name in intake.resources if name not in names]
     tables = {
         "timeline": timeline.drop(
             [f"{kind}_{ledger.column_name(n)}" for n in unused for kind in ("allocatable", "requested")]
         ),
-        "nodes": pods.stays.frame(simulation.node_timeline), "node_timeline": simulation.node_timeline.frame(kept),
+        "nodes": pods.stays.frame(simulation.node_timeline, simulation.presence()),
+        "node_timeline": simulation.node_timeline.frame(kept),
         "templates": described_templates(simulation, simulation.trace.specs, pods.asked, pods.placed, kept),
     }  # fmt: skip
     if simulation.living is not None:

@@ -28,15 +28,21 @@ LONGEST = (
     "test_budget.py", "test_classes.py", "test_invariants.py", "test_cohorts.py",
 )  # fmt: skip
 TESTS = Path(__file__).parent
-#: Folders whose tests look at columns and call kernels as plain Python: compiling them would prove nothing more.
-PLAIN = ("controllers", "living", "node", "scenario")
+#: Folders whose tests look at columns and call kernels as plain Python: compiling them would prove nothing more. Those
+#: that hold both forms against each other are marked.
+PLAIN = ("controllers", "living", "network", "node", "scenario", "state")
+#: Marks of what the plain run leaves out: the compiled one has it.
+LEFT_OUT = ("browser", "compiled", "data", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0] if TESTS in item.path.parents else ""
-        if folder in PLAIN and not item.get_closest_marker("compiled"):
+        left_out = any(item.get_closest_marker(name) for name in LEFT_OUT)
+        if folder in PLAIN and not left_out:
             item.add_marker(pytest.mark.plain)
+        elif left_out and item.get_closest_marker("plain"):
+            raise pytest.UsageError(f"{item.nodeid} is marked for no run: plain, and what the plain run leaves out")
     if not os.environ.get("KSCALE_DATA"):
         # Small cases made by hand stand beside each of these, and always run.
         absent = pytest.mark.skip(reason="KSCALE_DATA does not name the folder of foreign data, which is not kept here")

@@ -553,6 +553,8 @@ def message(states: Sequence[NodeState], spec: Spec) -> str:
 
 def told(rejections: Sequence[tuple[str, list[str]] | None]) -> str:
     """What is said of all nodes, from why each rejects the pod."""
+    if not rejections:
+        return "no nodes available to schedule pods"
     reasons = Counter(reason for found in rejections if found for reason in found[1])
     parts = sorted(f"{count} {reason}" for reason, count in reasons.items())
     return f"0/{len(rejections)} nodes are available:" + (f" {', '.join(parts)}." if parts else "")
@@ -572,6 +574,7 @@ class Entry:
     failed_us: int = 0
     backoff_us: int = 0  # end of the back-off, in whole seconds
     cured_by_an_end: bool = False
+    rejected_by: frozenset[str] = frozenset()  # the plug-ins that turned it away
 
 
 class Queue:
@@ -686,7 +689,9 @@ class Try:
     place: tuple[int, tuple[int, ...]] | None
     reason: str
     cured_by_an_end: bool
+    rejected_by: frozenset[str] = frozenset()
     pod_ended: bool = False
+    node_helps: bool = False
     left: bool = False
 
 
@@ -710,6 +715,7 @@ class Simulation:
         self.now = 0
         self.preempts = not inflate and len({pod.spec.priority for pod in pods}) > 1
         self.nominated: dict[int, int] = {}  # pods that wait for a node that was cleared for them
+        self.there = [True] * len(nodes)
 
     def next_time(self) -> int | None:
         """The time of the next event, None when all is over; those who rest do not keep the run going."""
@@ -717,6 +723,7 @@ class Simulation:
         times += [end for end, _, _ in self.ends]
         times += [end for entry in self.waiting() if (end := self.recorded_end(entry)) is not None]
         times += [self.trying.done_us] if self.trying else []
+        times += self.node_times()
         if not times:
             return None
         return max(self.now, min(times + self.queue.timers(self.now)))
@@ -725,6 +732,7 @@ class Simulation:
         """One instant, phase by phase."""
         self.now = now
         self.end_pods()
+        self.change_nodes()
         self.admit_pods()
         self.queue.flush(now)
         if self.trying and self.trying.done_us <= now:
@@ -753,6 +761,13 @@ class Simulation:
                 if self.trying and self.trying.entry is entry:
                     self.trying.left = True
 
+    def node_times(self) -> list[int]:
+        """When nodes change; see tests.turning."""
+        return []
+
+    def change_nodes(self) -> None:
+        """Nodes change."""
+
     def waiting(self) -> list[Entry]:
         """Pods that wait, the one whose try fails included."""
         hopeless = self.trying and self.trying.place is None and not self.trying.left
@@ -775,19 +790,20 @@ class Simulation:
         """Try a pod; the result counts when the scheduler is done with it."""
         spec = self.pods[entry.index].spec
         self.results[entry.index].attempts += 1
-        rejections = [self.rejects(node, entry.index) for node in range(len(self.states))]
-        fits = [node for node, found in enumerate(rejections) if not found]
+        rejections = {node: self.rejects(node, entry.index) for node, there in enumerate(self.there) if there}
+        fits = [node for node, found in rejections.items() if not found]
         if self.nominated.get(entry.index) in fits:  # whatever others score
             fits = [self.nominated[entry.index]]
         found = place([self.states[node] for node in fits], spec, self.profile, self.typical)
         where = (fits[found[0]], found[1]) if found else None
-        curable = any(r[0] in CURED_BY_AN_END for r in rejections if r)
+        rejected_by = frozenset(found[0] for found in rejections.values() if found)
+        curable = bool(rejected_by & CURED_BY_AN_END)
         if where:
             self.states[where[0]].take(spec, where[1])
         elif self.preempts:
             self.preempt(entry.index, rejections)
-        reason = "" if where else told(rejections)
-        self.trying = Try(entry, self.now + self.cost, where, reason, curable)
+        reason = "" if where else told(list(rejections.values()))
+        self.trying = Try(entry, self.now + self.cost, where, reason, curable, rejected_by)
         if self.cost == 0:
             self.finish(self.trying)
 
@@ -808,7 +824,7 @@ class Simulation:
             state.give(other)
         return found or rejection(state, spec)
 
-    def preempt(self, index: int, rejections: Sequence[tuple[str, list[str]] | None]) -> None:
+    def preempt(self, index: int, rejections: Mapping[int, tuple[str, list[str]] | None]) -> None:
         """Evict others for the pod, on the node where that costs least, and let it wait for that node."""
         spec = self.pods[index].spec
         self.nominated.pop(index, None)
@@ -820,7 +836,7 @@ class Simulation:
                     Resident(other, self.pods[other].spec, result.devices, result.bound_us, result.decision)
                 )
         found = {}
-        for node, rejected in enumerate(rejections):
+        for node, rejected in rejections.items():
             if rejected and not helpless(self.states[node], spec, *rejected):
                 victims = victims_on(self.states[node], spec, residents[node], lambda n=node: self.rejects(n, index))
                 if victims:
@@ -857,6 +873,8 @@ class Simulation:
                 result.status = "refused"
             else:
                 cured = (tried.cured_by_an_end and tried.pod_ended) or tried.entry.index in self.nominated
+                cured = cured or tried.node_helps
+                tried.entry.rejected_by = tried.rejected_by
                 self.queue.fail(tried.entry, self.now, tried.cured_by_an_end, cured)
 
     def bind(self, index: int, where: tuple[int, tuple[int, ...]]) -> None:

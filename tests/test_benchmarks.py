@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import floor, gate, growth, placements
+from benchmarks import floor, gate, growth, placements, reading
 from benchmarks.gate import Measured, judge, ratio
 from benchmarks.kinds import KINDS
 from benchmarks.measuring import Place, Sample
@@ -284,3 +284,12 @@ def test_the_floor_falls_with_the_nodes_that_a_pod_looks_at() -> None:
     known = floor.Floor(far=1e10, near=4.8e10, divisions=1e9)
     assert known.pods_per_second(1) == pytest.approx(1 / (1e-9 + 4e-9))
     assert known.pods_per_second(5_000) == pytest.approx(known.pods_per_second(1) / 5_000)
+
+
+@pytest.mark.parametrize("name", reading.MAKERS)
+def test_made_tables_are_of_their_format(name: str, tmp_path: Path) -> None:
+    rows = reading.MAKERS[name](tmp_path, 60, 20)
+    assert rows >= 63
+    trace = opening.open_trace(tmp_path)
+    assert (trace.format, trace.pods.height) == (name, 60)
+    assert trace.specs["cpu_milli"].null_count() == 0

@@ -47,7 +47,7 @@ def filled(name: str, seed: int, policy: str) -> Simulation:
 
 def curves(run: Simulation) -> dict[str, list[float]]:
     """Return the three curves at 0 to 130 % of arrived GPU requests, rounded as the published ones are."""
-    line = run.ledger.timeline_frame(run.intake.resources, run.cluster.resource_allocatable.tolist(), run.devices)
+    line = run.ledger.timeline_frame(run.intake.resources, run.supply(), devices=True)
     arrived, used, idle, fragmented = (
         line[f"{name}_gpu_milli"].to_numpy() for name in ("arrived", "used", "idle", "fragmented")
     )

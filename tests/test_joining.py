@@ -57,7 +57,7 @@ def test_budgets_are_mirrored_and_costs_of_clearing_forgotten_only_where_one_cha
     budgets = [DisruptionBudget(name, "default", selector, 0) for name, selector in told]
     cluster.resize("budget", 4)
     cluster.resize("clearing", 2)
-    world.selections = [np.zeros(cluster.sizes["template"], bool)] * 2
+    world.selections = [np.empty(0, np.int64)] * 2
     mirrored = Budgets(world, budgets, [web, api])
     first = hand.make("PodDisruptionBudget", "web", selection=0, least=1)
     second = hand.make("PodDisruptionBudget", "api", selection=1, least=1)

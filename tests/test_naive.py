@@ -358,7 +358,7 @@ def test_message_counts_reasons_and_sorts_them_as_text():
 
 def test_no_nodes():
     (pod,) = run([], pods((Spec(), 0, None)))
-    assert (pod.status, pod.reason) == ("waiting", "0/0 nodes are available:")
+    assert (pod.status, pod.reason) == ("waiting", "no nodes available to schedule pods")
 
 
 def test_a_pod_that_lasts_no_time_ends_before_the_next_instant_but_after_the_tries_of_its_own():

@@ -15,12 +15,13 @@ import pytest
 from benchmarks import netpol as made
 from kscale import reference
 from kscale.errors import InputError
+from kscale.network import proxies
 from kscale.network.policy.bits import has
 from kscale.network.policy.ends import ends_of
 from kscale.network.policy.reach import Reach
 from kscale.network.policy.reading import Cluster
 from kscale.network.policy.rules import Question, rules_of
-from kscale.reaching import Reaching, Whom, question_of, read
+from kscale.reaching import Reaching, Whom, question_of, read, read_both
 from kscale.state.manifests import ReadOptions
 from tests.network.policy.making import Object, namespace, pod, policy, three
 
@@ -90,12 +91,32 @@ def test_the_ip_version(tmp_path: Path) -> None:
 def test_what_a_packet_passes(tmp_path: Path) -> None:
     found = cluster(tmp_path, [*three(), policy("x", "p", podSelector=A, ingress=[FROM_Y])])
     a, b, y = (Whom("--to", namespace=ns, name=name) for ns, name in (("x", "a"), ("x", "b"), ("y", "a")))
-    steps = Reaching(found, Question("TCP", "serve-81-tcp"), y, a).path(("DNAT to 10.1.0.1:81",))
-    assert steps[2] == "kube-proxy, nat PREROUTING: DNAT to 10.1.0.1:81"
-    assert steps[-1] == "x/a receives" and steps[3] == "routing: to x/a, port 81/TCP"
+    steps = Reaching(found, Question("TCP", "serve-81-tcp"), y, a).path()
+    assert steps[-1] == "x/a receives" and steps[2] == "routing: to x/a, port 81/TCP"
     assert Reaching(found, Question(), b, a).path()[-1] == "dropped"
     bare = cluster(tmp_path, [*three(), pod("x", "bare", ips=["10.1.0.9"])])
     assert Reaching(bare, Question("TCP", "serve-80-tcp"), a, Whom("--to", namespace="x", name="bare")).path() == ()
+
+
+def test_what_kube_proxy_does_stands_before_the_policies(tmp_path: Path) -> None:
+    spec = {"clusterIP": "10.96.0.9", "selector": {"pod": "a"}, "ports": [{"port": 9, "targetPort": "serve-81-tcp"}]}
+    web = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "x"}, "spec": spec}
+    cluster(tmp_path, [*three(), policy("x", "p", podSelector=A, ingress=[FROM_Y]), web])
+    found, dump = read_both([tmp_path], ReadOptions())
+    a, b, y = (Whom("--to", namespace=ns, name=name) for ns, name in (("x", "a"), ("x", "b"), ("y", "a")))
+    reaching = Reaching(found, Question("TCP", "serve-81-tcp"), y, a)
+    translation = reaching.translated(dump, proxies.found()["nftables"], {}, None, None)
+    assert (translation.service, translation.packet) == ("x/web:9/TCP", "hit")
+    steps = reaching.path(translation)
+    assert steps[2] == f"kube-proxy, nat PREROUTING: {translation.steps[0][1]}"
+    assert steps[2 + len(translation.steps)] == "routing: to x/a, port 81/TCP" and steps[-1] == "x/a receives"
+    # What another one sends is dropped behind the same steps.
+    other = Reaching(found, Question("TCP", 81), b, a)
+    assert other.path(other.translated(dump, proxies.found()["nftables"], {}, None, None))[-1] == "dropped"
+    with pytest.raises(InputError, match="field '--mode': is userspace"):
+        reaching.translated(dump, proxies.found()["userspace"], {}, None, None)
+    with pytest.raises(InputError, match="field '--packet': is node-port"):
+        reaching.translated(dump, proxies.found()["iptables"], {}, "node-port", None)
 
 
 def test_pods_are_given_addresses_where_it_is_said(tmp_path: Path) -> None:

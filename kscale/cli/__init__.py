@@ -152,6 +152,15 @@ COMMANDS = (
         ),
     ),
     Command(
+        "trace sample",
+        "kscale.cli.trace:sample",
+        "Write a seeded share of a trace: whole owners, machines, or a window of time.",
+        (
+            "kscale trace sample google.parquet tenth.parquet --share 0.1 --by owner --seed 1",
+            "kscale trace sample pods.csv day.csv --by time --from 2d --until 3d",
+        ),
+    ),
+    Command(
         "trace synth",
         "kscale.cli.trace:synth",
         "Make a seeded workload with a published shape.",

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from kscale.cli.options import Form, Objects, Output, Quiet
+from kscale.cli.proxy import Choices, modes_named, options_given
 from kscale.cli.schedule import tell_notes
 from kscale.cli.terminal import tell
 from kscale.errors import InputError
 
 if TYPE_CHECKING:
+    from kscale.network.dump import Dump
     from kscale.network.policy.reading import Cluster
     from kscale.network.policy.why import Side
+    from kscale.network.proxies import Mode
+    from kscale.network.translation import Translation
     from kscale.reaching import Reaching, Whom
 
 #: Pairs that are told one by one: without ``--from`` and ``--to``, and with one of them; of more, counts are told.
@@ -35,6 +39,12 @@ def reach(
     namespace: Annotated[str | None, Parameter(name=["-n", "--namespace"])] = None,
     family: _Family | None = None,
     pod_cidr: str = "10.244.0.0/16",
+    mode: str | None = None,
+    service: str | None = None,
+    packet: str | None = None,
+    backend: str | None = None,
+    cache: str | None = None,
+    option: Choices = (),
     output: Output = "table",
     max_input: str = "2Gi",
     quiet: Quiet = False,
@@ -62,6 +72,22 @@ def reach(
         IP family of the connections; without it that of an address that is named, else IPv4 where there is one.
     pod_cidr
         Where pods that state no address are given one, for ipBlock.
+    mode
+        Mode of kube-proxy. Of one source and one destination its part in a packet's way is told too, by the Services of
+        the input.
+    service
+        Service that the packet is sent to (NAMESPACE/NAME), and that led to the destination; with --mode. The first
+        one that leads there without it.
+    packet
+        First packet to the Service (hit), to its node port (node-port), of a client with session affinity
+        (affinity-new, affinity-stuck), or to the destination's own address (other); with --mode. Without it hit or
+        affinity-new, as the Service has it, or other where no Service leads there.
+    backend
+        Of the mode iptables: legacy or nft.
+    cache
+        What a rule or an entry costs: typical, warm or cold.
+    option
+        Another option of the mode, as NAME=CHOICE. May be given several times.
     output
         Form of the output.
     max_input
@@ -71,14 +97,20 @@ def reach(
     """
     from kscale.reaching import Reaching, question_of
 
-    cluster = _read(filename, pod_cidr, max_input, quiet)
+    proxy = _proxy(mode, {"--service": service, "--packet": packet, "--backend": backend, "--cache": cache}, option)
+    cluster, dump = _read(filename, pod_cidr, max_input, quiet, services=proxy is not None)
     question = question_of(port, cluster)
     source, destination = _whom(from_, "--from", namespace), _whom(to, "--to", namespace)
     found = Reaching(cluster, question, source, destination, None if family is None else int(family[-1]))
     if not quiet:
         tell_notes([*_notes(cluster, bool(found.calico)), *(f"left out: {what}" for what in found.calico.left_out)])
     if source is not None and destination is not None and len(found.sources) == len(found.destinations) == 1:
-        _one(found, output)
+        translation = None
+        if dump is not None and proxy is not None and found.connected():
+            translation = found.translated(dump, *proxy, packet, service)
+        _one(found, output, translation)
+    elif proxy is not None:
+        raise InputError("is of one packet", field="--mode", expected="one source and one destination, --from and --to")
     elif found.pairs <= (_FEW if source is destination else _MANY) and (source or destination or not namespace):
         _pairs(found, output)
     else:
@@ -116,7 +148,7 @@ def rules(
 
     from kscale.reaching import POD_CIDR, Question, Reaching
 
-    cluster = _read(filename, POD_CIDR, max_input, quiet)
+    cluster, _ = _read(filename, POD_CIDR, max_input, quiet)
     found = Reaching(cluster, Question())
     if not quiet:
         tell_notes(_notes(cluster))
@@ -125,17 +157,33 @@ def rules(
     _show("nodes", pl.DataFrame({"node": pl.Series(found.ends.nodes, dtype=pl.String), **columns}), output)
 
 
-def _read(paths: tuple[str, ...], pod_cidr: str, max_input: str, quiet: bool) -> Cluster:
+def _proxy(
+    mode: str | None, given: dict[str, str | None], others: tuple[str, ...]
+) -> tuple[Mode, dict[str, str]] | None:
+    """Return the mode of kube-proxy that is asked for, with its options. Raises InputError."""
+    if mode is None:
+        stray = next((name for name, value in (given | {"--option": " ".join(others) or None}).items() if value), None)
+        if stray is not None:
+            raise InputError("is about kube-proxy", field=stray, expected="--mode as well")
+        return None
+    chosen = modes_named((mode,))[0]
+    return chosen, chosen.chosen(options_given(given["--backend"], given["--cache"], others))
+
+
+def _read(
+    paths: tuple[str, ...], pod_cidr: str, max_input: str, quiet: bool, *, services: bool = False
+) -> tuple[Cluster, Dump | None]:
+    """Return a cluster, and with ``services`` what kube-proxy sees of it."""
     from kscale.cli.progress import Reporter
     from kscale.cli.replay import parsed
-    from kscale.reaching import read
+    from kscale.reaching import read, read_both
     from kscale.state.manifests import ReadOptions
     from kscale.state.quantities import parse_quantity
 
     options = ReadOptions(parsed("--max-input", parse_quantity, max_input) or 0)
     with Reporter(quiet=quiet) as reporter:
         reporter.stage(f"reading {', '.join(paths)[:200]}")
-        return read(paths, options, pod_cidr)
+        return read_both(paths, options, pod_cidr) if services else (read(paths, options, pod_cidr), None)
 
 
 def _whom(text: str | None, option: str, namespace: str | None) -> Whom | None:
@@ -184,9 +232,9 @@ def _head(found: Reaching) -> str:
     return f"on port {found.question} over IPv{found.version}"
 
 
-def _one(found: Reaching, form: Form) -> None:
+def _one(found: Reaching, form: Form, translation: Translation | None) -> None:
     reason = found.reasons()[0]
-    path = found.path()
+    path = found.path(translation)
     if form in ("csv", "markdown"):
         _pairs(found, form)
         return
@@ -197,6 +245,11 @@ def _one(found: Reaching, form: Form) -> None:
             "family": f"IPv{found.version}", "reaches": reason.reached, "why": reason.text,
             "egress": sides.get("egress"), "ingress": sides.get("ingress"), "packet": list(path),
         }  # fmt: skip
+        if translation is not None:
+            data["proxy"] = {
+                "mode": translation.mode, "packet": translation.packet, "service": translation.service or None,
+                "mean_us": round(translation.mean_us, 3), "proxy_us": round(translation.proxy_us, 3),
+            }  # fmt: skip
         if form == "json":
             sys.stdout.write(json.dumps(data, indent=2) + "\n")
         else:
@@ -221,6 +274,12 @@ def _one(found: Reaching, form: Form) -> None:
         tell("  a packet, in order:")
     for number, step in enumerate(path, 1):
         tell(f"    {number}. {step}")
+    if path and translation is not None:
+        sent = translation.service or "its own address"
+        tell(
+            f"  kube-proxy {translation.mode}, a packet ({translation.packet}) to {sent}: {translation.mean_us:.2f} us "
+            f"through the node on average, {translation.proxy_us:.2f} us of it kube-proxy's"
+        )
 
 
 def _side(side: Side) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def replay(
     filename: Annotated[Objects, Parameter(show_default=False)] = (),
     scenario: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     nodes: str | None = None,
+    node_events: str | None = None,
+    on_node_leave: Literal["requeue", "fail"] = "requeue",
     client_limits: Annotated[bool, Parameter(show_default=False)] = True,
     service_cluster_ip_range: str = "10.96.0.0/12",
     service_node_port_range: str = "30000-32767",
@@ -50,6 +52,7 @@ def replay(
     budget: Path | None = None,
     lenient: Flag = False,
     machine_unit: str | None = None,
+    workload: str | None = None,
     max_input: str = "2Gi",
     quiet: Quiet = False,
 ) -> int:
@@ -71,7 +74,14 @@ def replay(
         Scenario file: timed or random actions on the objects (apply, scale, image, pause, rollback, delete, evict,
         crash, registry, load …); see docs/scenarios.md. May be given several times.
     nodes
-        Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``.
+        Node file, or shapes: ``96cpu,512Gi[,8xA100][,label=value]:4000``, several separated by ``;``. The trace's own
+        nodes where it has some and none are given.
+    node_events
+        File of what happens to the nodes: they join, leave, change what they offer, are cordoned. ``none`` leaves out
+        those that the trace has of its own nodes.
+    on_node_leave
+        What becomes of pods whose node leaves: others like them are tried in their place (requeue), or they are gone
+        (fail).
     client_limits
         With -f: controllers have the workers and the client rate limits of kube-controller-manager. Without, they do
         all that is to be done at once.
@@ -124,6 +134,8 @@ def replay(
         Leave bad rows out and count them instead of stopping at the first.
     machine_unit
         What 1.0 of a machine is, as a shape, where the trace gives fractions.
+    workload
+        Which workload of a trace file that holds several, such as ``SchedulingBasic/500Nodes``.
     max_input
         Most bytes that a whole-document reader may produce.
     quiet
@@ -136,11 +148,12 @@ def replay(
         trace=trace, nodes=nodes, out=out, format=format, policy=policy, inflate=inflate, ends=ends, load=load,
         compress=compress, seed=seed, until_us=parsed("--until", parse_duration, until),
         sample_us=parsed("--sample", parse_duration, sample), scheduler_rate=scheduler_rate, pod_order=pod_order,
-        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit,
+        node_order=node_order, check=check, lenient=lenient, machine_unit=machine_unit, workload=workload,
         max_input=parsed("--max-input", parse_quantity, max_input) or 0, config=config,
         budget=budget, service_cluster_ip_range=service_cluster_ip_range,
         service_node_port_range=service_node_port_range, proxy_mode=proxy_mode, proxy_option=proxy_option,
         proxy_parameters=proxy_parameters,
+        node_events=node_events, on_node_leave=on_node_leave,
     )  # fmt: skip
     return run(plan, quiet=quiet)
 
@@ -200,17 +213,23 @@ def _check(plan: Plan) -> None:
         plan.config,
         plan.budget,
         plan.proxy_parameters,
+        Path(plan.node_events) if plan.node_events is not None else None,
     )
 
 
 def _check_objects(plan: Plan) -> None:
     """Refuse what does not go together with objects, or needs them. Raises InputError."""
+    from kscale.replay import NO_EVENTS
+
     if plan.trace is None and not plan.lives:
         raise InputError(
             "there is nothing to replay", expected="a trace file, -f with Kubernetes objects, or --scenario"
         )
-    if plan.trace is not None and plan.nodes is None:
-        raise InputError("is missing", field="--nodes", expected="a node file, or shapes such as 96cpu,512Gi:40")
+    events = plan.node_events not in (None, NO_EVENTS)
+    if events and (plan.lives or plan.inflate or plan.trace is None):
+        raise InputError(
+            "--node-events is for a trace in time, without -f, --scenario and --inflate", expected="one of the two"
+        )
     alone = {"--inflate": plan.inflate, "--ends recorded": plan.ends == "recorded",
              "--node-order": plan.node_order is not None}  # fmt: skip
     clash = next((name for name, there in alone.items() if there), None)

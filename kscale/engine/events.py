@@ -20,9 +20,14 @@ from kscale.engine.scratch import Scratch
 WINDOW = 1 << 21
 #: The kinds of events in the order in which they come within an instant, as in the loop: ends before arrivals.
 _ORDER = (
-    "Succeeded", "Failed", "Deleted", "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted",
+    "Succeeded", "Failed", "Deleted", "NodeJoined", "NodeLeft", "NodeUpdated", "NodeCordoned", "NodeUncordoned", "Lost",
+    "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Evicted",
 )  # fmt: skip
-_CONCERN_A_NODE = ("Scheduled", "Started", "Succeeded", "Failed", "Evicted")
+_NODE_EVENTS = {
+    "join": "NodeJoined", "leave": "NodeLeft", "update": "NodeUpdated", "cordon": "NodeCordoned",
+    "uncordon": "NodeUncordoned",
+}  # fmt: skip
+_CONCERN_A_NODE = ("Scheduled", "Started", "Succeeded", "Failed", "Evicted", "Lost", *_NODE_EVENTS.values())
 _HAVE_A_REASON = ("FailedScheduling", "Refused", "Deleted")
 #: A time and a kind are one number: the time in the bits above these, the kind's place in ``_ORDER`` in them.
 _KIND_BITS = 4
@@ -31,7 +36,7 @@ _TEXTS: Any = {"object": pl.String, "node": pl.UInt32, "reason": pl.Categorical}
 #: What each time of a pod is the time of: by the status that it has at last, or of all others. What has failed ran; of
 #: what was never bound, the recorded end came while it waited (``_happened``).
 _STAMPS = {
-    "ended_us": {"failed": "Failed", "deleted": "Deleted", "evicted": "Evicted", "": "Succeeded"},
+    "ended_us": {"failed": "Failed", "deleted": "Deleted", "evicted": "Evicted", "lost": "Lost", "": "Succeeded"},
     "arrived_us": {"": "Arrived"},
     "first_failed_us": {"refused": "Refused", "": "FailedScheduling"}, "bound_us": {"": "Scheduled"},
     "started_us": {"": "Started"},
@@ -60,6 +65,17 @@ class Events:
         object_ = pl.concat_str("namespace", pl.lit("/"), "name").alias("object")
         texts = pods.select(object_, node.alias("node"), pl.col("reason").cast(pl.Categorical))
         self._runs.append(_Run(self._scratch, len(self._runs), *_sorted(*_happened(pods)), texts))
+
+    def add_nodes(self, changes: pl.DataFrame) -> None:
+        """Take what happened to nodes: columns ``time_us``, ``node`` (its row) and ``event`` (as node events say)."""
+        kind = changes["event"].replace_strict({event: _ORDER.index(kind) for event, kind in _NODE_EVENTS.items()})
+        keys = changes["time_us"].to_numpy() << _KIND_BITS | kind.cast(pl.Int64).to_numpy()
+        texts = changes.select(
+            object=self._nodes.gather(changes["node"]).cast(pl.String), node=pl.col("node").cast(pl.UInt32),
+            reason=pl.lit(None, pl.String).cast(pl.Categorical),
+        )  # fmt: skip
+        rows = np.arange(changes.height, dtype=np.uint32)
+        self._runs.append(_Run(self._scratch, len(self._runs), *_sorted(keys, rows), texts))
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Yield the table in portions, nodes as codes; at least one, also without rows."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kscale.engine.changes import ABSENT
 from kscale.engine.clock import ACTIVE, BACKOFF, CALENDAR, FREE, RESTING
 from kscale.engine.index_invariants import index_violations
 from kscale.engine.living_invariants import living_violations
@@ -54,6 +55,7 @@ def violations(cluster: Cluster) -> list[str]:
         np.array_equal(np.bincount(nodes, minlength=cluster.sizes["node"]), cluster.node_bound_pods),
         "node_bound_pods is off",
     )
+    expect(not (cluster.node_shut[nodes] == ABSENT).any(), "a pod is on a node that is not there")
     _devices(cluster, pods, nodes, expect)
     _counters(cluster, pods, nodes, expect)
     _ports(cluster, pods, nodes, expect)
@@ -90,8 +92,8 @@ def _states(cluster: Cluster, expect: Expect) -> None:
         cluster.cluster_arrived_pods[0]
         == cluster.cluster_running_pods[0] + cluster.cluster_waiting_pods[0] + cluster.cluster_ended_pods[0]
         + cluster.cluster_failed_pods[0] + cluster.cluster_refused_pods[0] + cluster.cluster_evicted_pods[0]
-        + cluster.cluster_deleted_pods[0],
-        "arrivals are not running + waiting + ended + failed + refused + evicted + deleted",
+        + cluster.cluster_deleted_pods[0] + cluster.cluster_lost_pods[0],
+        "arrivals are not running + waiting + ended + failed + refused + evicted + deleted + lost",
     )  # fmt: skip
 
 
@@ -99,11 +101,12 @@ def _over(cluster: Cluster, pods: Array, nodes: Array) -> Array:
     """Return where more is requested than there is, by resource and node.
 
     A node that pods were bound to before the run may be too full, and a resource that the scheduler is told to ignore
-    may be given out without end.
+    may be given out without end. Pods stay on a node that has come to offer less than they have requested.
     """
     over: Array = cluster.node_requested > cluster.node_allocatable
     over[:, nodes[(cluster.pod_decision[pods] < 0) & (cluster.pod_state[pods] == RUNNING)]] = False
     over[(cluster.template_fit_request != cluster.template_request).any(axis=0)] = False
+    over[:, cluster.node_lowered != 0] = False
     return over
 
 

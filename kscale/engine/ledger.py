@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,21 @@ FINGERPRINTED = (
 )  # fmt: skip
 
 Fields = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What all nodes that are there offer, from each of the times on; the first is not after the start of the run.
+
+    Attributes:
+        time_us: int64 (change,), ascending.
+        allocatable: int64 (change, resource).
+        devices: int64 (change,).
+    """
+
+    time_us: np.ndarray[Any, Any]
+    allocatable: np.ndarray[Any, Any]
+    devices: np.ndarray[Any, Any]
 
 
 class Ledger:
@@ -108,19 +124,20 @@ class Ledger:
         found = np.unique(np.concatenate(parts))
         return found[found >= 0]
 
-    def timeline_frame(self, resources: list[str], allocatable: list[int], devices: int | None) -> pl.DataFrame:
-        """Return the table ``timeline``; ``allocatable`` per resource, ``devices`` of all nodes, None without GPUs."""
+    def timeline_frame(self, resources: list[str], supply: Supply, *, devices: bool) -> pl.DataFrame:
+        """Return the table ``timeline``; ``supply`` is what all nodes offered, ``devices`` whether there are GPUs."""
         names = ("time_us", "arrived_pods", "running_pods", "waiting_pods")
         joined = {name: np.concatenate([part[name] for part in self.timeline]) for name in self.timeline[0]}
         frame = {name: joined[name] for name in names}
+        offered = np.searchsorted(supply.time_us, joined["time_us"], side="right") - 1
         for row, resource in enumerate(resources):
             key = column_name(resource)
-            frame[f"allocatable_{key}"] = np.full(len(joined["time_us"]), allocatable[row], np.int64)
+            frame[f"allocatable_{key}"] = supply.allocatable[offered, row]
             frame[f"requested_{key}"] = joined["requested"][:, row]
-        if devices is not None:
+        if devices:
             frame["arrived_gpu_milli"] = joined["arrived_gpu_milli"]
             frame["used_gpu_milli"] = joined["used_gpu_milli"]
-            frame["idle_gpu_milli"] = devices * 1000 - joined["used_gpu_milli"]
+            frame["idle_gpu_milli"] = 1000 * supply.devices[offered] - joined["used_gpu_milli"]
             frame["fragmented_gpu_milli"] = joined["fragmented_gpu_milli"]
         return pl.DataFrame(frame)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kscale.composer import Composer
-from kscale.engine import living, objects, pods, tries
+from kscale.engine import changes, living, objects, pods, tries
 from kscale.engine.clock import (
     ACTIVE,
     BACKOFF,
@@ -40,7 +40,7 @@ from kscale.engine.pods import (
 from kscale.vectors import natural
 
 #: What ``run`` returns: why it came back.
-DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES, LINES, CONTROL, DUES = range(10)
+DONE, BUDGET, FULL, REACHED, ARRIVALS, ROWS, LANES, LINES, CONTROL, DUES, CHANGE = range(11)
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Kind:
         objects: pods may be bound before the run, or held outside the queue.
         cohorts: pods wait by whole classes (kscale.scheduler.cohorts); else each by itself (kscale.scheduler.queue).
         living: controllers and kubelets are at work (kscale.engine.living).
+        changes: nodes join, leave and change; not with ``living``, ``inflate`` or ``cohorts``.
     """
 
     inflate: bool = False
@@ -62,6 +63,12 @@ class Kind:
     objects: bool = False
     cohorts: bool = False
     living: bool = False
+    changes: bool = False
+
+    @property
+    def removes(self) -> bool:
+        """Whether pods may go before the end that the calendar has of them."""
+        return self.preempts or self.changes
 
 
 def define(composer: Composer, kind: Kind) -> None:
@@ -80,7 +87,7 @@ def define(composer: Composer, kind: Kind) -> None:
         living.define(composer)
     else:
         composer.define("free_left", "pod", "free_row(pod)")
-    end = _END.replace("EVICTED_FIRST", _END_EVICTED if kind.preempts else "")
+    end = _END.replace("EVICTED_FIRST", _END_EVICTED if kind.removes else "")
     end = end.replace("LEAVE", _LEAVE_NOMINATED if kind.preempts else "pass")
     composer.define("end", "pod, now_us", end)
     succeed = living.SUCCEED if kind.living else _SUCCEED
@@ -113,8 +120,12 @@ def define(composer: Composer, kind: Kind) -> None:
     text = text.replace("TAKE", line if kind.cohorts else _TAKE).replace(
         "LINES_WANTED", _LINES_WANTED if kind.cohorts else "pass"
     )
-    text = text.replace("DROP_EVICTED", _DROP_EVICTED if waits and kind.preempts else "pass")
+    text = text.replace("DROP_EVICTED", _DROP_EVICTED if waits and kind.removes else "pass")
+    text = text.replace("CHANGE_DUE", changes.DUE if kind.changes else "pass")
+    text = text.replace("CHANGES", changes.LOOK.replace("CHANGE_CODE", str(CHANGE)) if kind.changes else "pass")
     composer.define("run", "until_us, budget", text, entry=True)
+    if kind.changes:
+        changes.define(composer)
     composer.define("record_now", "now_us", f"record(now_us, {int(kind.devices)})")
     composer.define("sample", "now_us", "record_now(now_us)", entry=True)
 
@@ -371,6 +382,7 @@ while True:
         DROP_EVICTED
         due = next_due()
         NEXT_LIVING
+        CHANGE_DUE
         if due >= {NEVER}:
             return {DONE}
         if due > until_us:
@@ -381,6 +393,7 @@ while True:
         if cluster_events[0] > 0:
             continue
     now_us = cluster_now_us[0]
+    CHANGES
     if cluster_phase[0] == 1:
         while cluster_arrivals_cursor[0] < cluster_arrivals[0]:
             if arrival_time_us[cluster_arrivals_cursor[0]] > now_us:

@@ -25,15 +25,20 @@ class Output:
 
 
 #: Words that ``pods.status`` may hold, in the order of their codes.
-STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted")
+STATUSES = ("running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted", "lost")
 #: Words that ``events.kind`` may hold, in the order of their codes.
 EVENT_KINDS = (
     "Arrived", "FailedScheduling", "Refused", "Scheduled", "Started", "Succeeded", "Deleted", "Evicted", "Failed",
+    "Lost", "NodeJoined", "NodeLeft", "NodeUpdated", "NodeCordoned", "NodeUncordoned",
 )  # fmt: skip
 
 OUTPUTS: dict[str, tuple[Output, ...]] = {
     "pods": (
-        Output("name", pl.String, "Name of the pod; clones end in ~1, ~2 …"),
+        Output(
+            "name",
+            pl.String,
+            "Name of the pod; clones end in ~1, ~2 …, those in the place of a lost one in ~r1 …",
+        ),
         Output("namespace", pl.String, "Namespace of the pod."),
         Output(
             "status",
@@ -41,7 +46,8 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
             "State at the end of the run. failed: its recorded end came while it waited, or a container of it ended "
             "badly and was not to be restarted. deleted: it was asked to go. "
             "refused: dropped for good since it did not fit (--inflate). "
-            "evicted: it ran, and was removed to make room for a pod of higher priority.",
+            "evicted: it ran, and was removed to make room for a pod of higher priority. "
+            "lost: its node left while it ran.",
         ),
         Output("node", pl.String, "Node it was bound to; null if never."),
         Output("devices", pl.List(pl.UInt8), "Devices (GPUs) it held on its node, by index."),
@@ -54,7 +60,7 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         ),
         Output("bound_us", pl.Int64, "When it was bound; null if never.", "us of virtual time"),
         Output("started_us", pl.Int64, "When it started; null if never.", "us of virtual time"),
-        Output("ended_us", pl.Int64, "When it ended or was evicted; null if it did not.", "us of virtual time"),
+        Output("ended_us", pl.Int64, "When it ended, was evicted or lost; null if it did not.", "us of virtual time"),
         Output("attempts", pl.Int64, "Times the scheduler tried it."),
         Output("reason", pl.String, "Why it did not fit when it was last found not to; null if it never failed."),
         Output("first_failed_us", pl.Int64, "When it was first found not to fit; null if never.", "us of virtual time"),
@@ -72,7 +78,7 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("arrived_pods", pl.Int64, "Pods that had arrived.", "pods"),
         Output("running_pods", pl.Int64, "Pods bound and not ended.", "pods"),
         Output("waiting_pods", pl.Int64, "Pods arrived and not bound, refused, evicted or gone.", "pods"),
-        Output("allocatable_*", pl.Int64, "Allocatable over all nodes.", "milli for cpu, bytes, else counts"),
+        Output("allocatable_*", pl.Int64, "Allocatable over all nodes there.", "milli for cpu, bytes, else counts"),
         Output("requested_*", pl.Int64, "Requested by bound pods over all nodes.", "milli for cpu, bytes, else counts"),
         Output(
             "arrived_gpu_milli", pl.Int64, "Device share that arrived pods have asked for, refused ones too.", "milli"
@@ -89,8 +95,9 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
     "nodes": (
         Output("name", pl.String, "Name of the node."),
         Output("group", pl.Int32, "Row group of node_timeline."),
-        Output("joined_us", pl.Int64, "When its stay began.", "us"),
-        Output("left_us", pl.Int64, "When its stay ended; null at the end of the run.", "us"),
+        Output("joined_us", pl.Int64, "When its stay began; null if it never joined.", "us"),
+        Output("left_us", pl.Int64, "When its stay ended; null if it is there at the end of the run.", "us"),
+        Output("present_us", pl.Int64, "How long it was there: its stay may have gaps.", "us"),
         Output("device_model", pl.String, "Model of its devices; null where it has none."),
         Output("devices", pl.Int64, "Devices on it.", "devices"),
         Output("pods_bound", pl.Int64, "Pods bound to it over its stay.", "pods"),
@@ -119,7 +126,7 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output("time_us", pl.Int64, "Virtual time of the sample.", "us"),
         Output("group", pl.Int32, "Group of nodes: nodes of one pool, in the order of the node list."),
         Output("pool", pl.String, "What the nodes of the group have in common: their shape."),
-        Output("nodes", pl.Int32, "Nodes in the group.", "nodes"),
+        Output("nodes", pl.Int32, "Nodes of the group that are there.", "nodes"),
         Output("bound_pods", pl.Int64, "Pods bound to them.", "pods"),
         Output("allocatable_*", pl.Int64, "Allocatable over the group.", "milli for cpu, bytes, else counts"),
         Output("requested_*", pl.Int64, "Requested over the group.", "milli for cpu, bytes, else counts"),
@@ -131,10 +138,10 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
         Output(
             "kind",
             pl.Enum(EVENT_KINDS),
-            "What happened: a change of state of a pod. Failed: a container of it ended badly and was not to be "
-            "restarted. Deleted: it was asked to go, or its recorded end came while it waited.",
+            "What happened: a change of state of a pod or a node. Failed: a container of it ended badly and was not to "
+            "be restarted. Deleted: it was asked to go, or its recorded end came while it waited. Lost: its node left.",
         ),
-        Output("object", pl.String, "The pod, as namespace/name."),
+        Output("object", pl.String, "The pod, as namespace/name; the node's name where a node changes."),
         Output("node", pl.String, "The node; null where none is concerned."),
         Output("reason", pl.String, "Why a pod did not fit; null for other kinds."),
     ),

@@ -26,9 +26,10 @@ from kscale.kernels import hot, inlined, kernel, plain
 from kscale.vectors import natural
 
 UNUSED, QUEUED, IN_FLIGHT, RESTING_STATE, RUNNING, GONE, EVICTED, HELD, REMOVED, FINISHED = range(10)
-STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED, STATUS_DELETED = range(
-    len(STATUSES)
-)
+(
+    STATUS_RUNNING, STATUS_SUCCEEDED, STATUS_FAILED, STATUS_WAITING, STATUS_REFUSED, STATUS_EVICTED, STATUS_DELETED,
+    STATUS_LOST,
+) = range(len(STATUSES))  # fmt: skip
 #: A start time that is not known.
 UNKNOWN_START = 1 << 62
 
@@ -51,6 +52,20 @@ def admit(
     pod_duration_us[pod] = arrival_duration_us[arrival]
     pod_end_us[pod] = arrival_end_us[arrival]
     pod_begun_us[pod] = arrival_begun_us[arrival]
+    return pod
+
+
+@kernel
+def renew(
+    lost: int, trace_row: int, now_us: int, pod_trace_row: Any, pod_template: Any, pod_arrived_us: Any,
+    pod_duration_us: Any, pod_end_us: Any, pod_begun_us: Any, queue_free: Any, queue_size: Any,
+) -> int:  # fmt: skip
+    """Give a row to the pod that takes the place of ``lost``, and return it; it may be the row of the lost one."""
+    queue_size[FREE] -= 1
+    pod = natural(queue_free[natural(queue_size[FREE])])
+    pod_trace_row[pod], pod_arrived_us[pod] = trace_row, now_us
+    pod_template[pod], pod_begun_us[pod] = pod_template[lost], pod_begun_us[lost]
+    pod_duration_us[pod], pod_end_us[pod] = pod_duration_us[lost], pod_end_us[lost]
     return pod
 
 
@@ -266,6 +281,6 @@ def define(composer: Composer) -> None:
     """Add the kernels of a pod's life."""
     for function in (
         admit, reset, count_arrival, take_resources, take_devices, log_change, join_node, leave_node, bind,
-        start_bound, to_ledger, free_row, record,
+        start_bound, to_ledger, free_row, record, renew,
     ):  # fmt: skip
         composer.use(plain(function).__name__, function)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from kscale.engine.changes import ABSENT
 from kscale.engine.ledger import Fields, column_name
 from kscale.state.alike import alike
 from kscale.state.intake import Intake
@@ -72,8 +74,6 @@ class NodeTimeline:
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         firsts = order[self._starts]
         self.group_pools = [self.pool_names[pool[node]] for node in firsts]
-        self.group_sizes = np.diff(np.r_[self._starts, len(ordered)])
-        self._offered = self._sums(1000 * intake.cluster.node_device_count)
         self._samples: list[tuple[int, np.ndarray[Any, Any]]] = []
         self._every, self._seen = 1, 0
 
@@ -86,8 +86,13 @@ class NodeTimeline:
             self._samples.pop()
             self._seen -= 1
         if self._seen % self._every == 0:
-            used = self._offered - self._sums(cluster.node_device_free_total) if self._devices else self._offered
-            rows = [*map(self._sums, cluster.node_requested), self._sums(cluster.node_bound_pods), used]
+            there = cluster.node_shut != ABSENT
+            offered = 1000 * cluster.node_device_count
+            rows = [
+                *map(self._sums, cluster.node_requested), *map(self._sums, cluster.node_allocatable * there),
+                self._sums(cluster.node_bound_pods), self._sums(there.astype(np.int64)), self._sums(offered * there),
+                self._sums(offered - cluster.node_device_free_total),
+            ]  # fmt: skip
             self._samples.append((now_us, np.stack(rows)))
             if len(self._samples) >= MOST_SAMPLES:
                 self._samples = self._samples[::2]
@@ -96,26 +101,40 @@ class NodeTimeline:
 
     def frame(self, kept: list[int]) -> pl.DataFrame:
         """Return the table ``node_timeline`` for the resources of these rows."""
-        cluster, count = self._intake.cluster, len(self._starts)
+        count = len(self._starts)
         times = np.array([time for time, _ in self._samples], np.int64)
         resources = len(self._intake.resources)
-        empty = np.zeros((0, resources + 2, count), np.int64)
+        empty = np.zeros((0, 2 * resources + 4, count), np.int64)
         data = np.stack([rows for _, rows in self._samples]) if self._samples else empty
         frame: dict[str, Any] = {
             "time_us": np.repeat(times, count),
             "group": np.tile(np.arange(count, dtype=np.int32), len(times)),
             "pool": pl.Series(self.group_pools * len(times), dtype=pl.String),
-            "nodes": np.tile(self.group_sizes.astype(np.int32), len(times)),
-            "bound_pods": data[:, resources].reshape(-1),
+            "nodes": data[:, 2 * resources + 1].reshape(-1).astype(np.int32),
+            "bound_pods": data[:, 2 * resources].reshape(-1),
         }
         for row in kept:
             key = column_name(self._intake.resources[row])
-            frame[f"allocatable_{key}"] = np.tile(self._sums(cluster.node_allocatable[row]), len(times))
+            frame[f"allocatable_{key}"] = data[:, resources + row].reshape(-1)
             frame[f"requested_{key}"] = data[:, row].reshape(-1)
         if self._devices:
-            frame["allocatable_gpu_milli"] = np.tile(self._offered, len(times))
-            frame["used_gpu_milli"] = data[:, resources + 1].reshape(-1)
+            frame["allocatable_gpu_milli"] = data[:, 2 * resources + 2].reshape(-1)
+            frame["used_gpu_milli"] = data[:, 2 * resources + 3].reshape(-1)
         return pl.DataFrame(frame)
+
+
+@dataclass(frozen=True)
+class Presence:
+    """When nodes were there, int64 by node: when they joined first and left for good (-1: not), and how long in all."""
+
+    joined_us: np.ndarray[Any, Any]
+    left_us: np.ndarray[Any, Any]
+    present_us: np.ndarray[Any, Any]
+
+    @classmethod
+    def throughout(cls, nodes: int, ended_us: int) -> Presence:
+        """Return that of nodes that were there from the start to the end."""
+        return cls(np.zeros(nodes, np.int64), np.full(nodes, -1, np.int64), np.full(nodes, ended_us, np.int64))
 
 
 class Stays:
@@ -145,18 +164,20 @@ class Stays:
         if self._milli.any():
             np.add.at(self._held_milli, node, self._milli[template] * held_us)
 
-    def frame(self, timeline: NodeTimeline) -> pl.DataFrame:
-        """Return the table ``nodes``."""
+    def frame(self, timeline: NodeTimeline, presence: Presence | None = None) -> pl.DataFrame:
+        """Return the table ``nodes``; without ``presence``, all were there all the time."""
         intake, cluster, ended_us = self._intake, self._intake.cluster, self._ended_us
-        count, stay = len(intake.nodes), max(float(ended_us), 1.0)
+        presence = presence or Presence.throughout(len(intake.nodes), ended_us)
+        stay = np.maximum(presence.present_us.astype(np.float64), 1.0)
         since = cluster.node_idle_since_us
         idle_us = cluster.node_idle_us + np.where(since >= 0, ended_us - since, 0)
         models = [intake.models[code] if code >= 0 else None for code in cluster.node_device_model.tolist()]
         frame: dict[str, Any] = {
             "name": pl.Series(intake.nodes.names, dtype=pl.String),
             "group": timeline.group.astype(np.int32),
-            "joined_us": np.zeros(count, np.int64),
-            "left_us": pl.Series([None] * count, dtype=pl.Int64),
+            "joined_us": _known(presence.joined_us),
+            "left_us": _known(presence.left_us),
+            "present_us": presence.present_us,
             "device_model": pl.Series(models, dtype=pl.String),
             "devices": cluster.node_device_count,
             "pods_bound": self._bound,
@@ -173,3 +194,8 @@ class Stays:
             frame["fragmented_gpu_milli_end"] = cluster.node_fragmented_gpu_milli
         frame["idle_share"] = idle_us / stay if ended_us > 0 else (cluster.node_bound_pods == 0).astype(np.float64)
         return pl.DataFrame(frame)
+
+
+def _known(times: np.ndarray[Any, Any]) -> pl.Series:
+    """Return times; -1 is null."""
+    return pl.Series(times).replace(-1, None)

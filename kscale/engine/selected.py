@@ -101,9 +101,8 @@ class Selected:
         if len(selections) == self._selections:
             return
         self._selections = len(selections)
-        chosen = [np.flatnonzero(one) for one in selections]
-        counts = np.array([len(one) for one in chosen], np.int64)
-        templates = np.concatenate([_NONE, *chosen])
+        counts = np.array([len(one) for one in selections], np.int64)
+        templates = np.concatenate([_NONE, *selections])
         self._of_handle = (_bounds(counts), templates)
         handle = np.repeat(np.arange(len(counts)), counts)
         order = np.argsort(templates, kind="stable")

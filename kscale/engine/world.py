@@ -37,7 +37,7 @@ class World:
     Attributes:
         kinds: by name; their codes are the places in the order of names.
         names, namespaces: of every object that ever was, by ``object_uid``.
-        selections: bool (template,) by handle: which templates' pods a selector selects.
+        selections: int64, ascending, by handle: the templates whose pods a selector selects.
         references: (kind, namespace, name) by handle.
         texts: by handle; what is read of them is kept as a text.
         epoch_us: microseconds since 1970 (UTC) at virtual time 0.

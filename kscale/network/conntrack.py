@@ -20,25 +20,25 @@ from kscale.errors import InputError
 from kscale.kernels import kernel
 from kscale.network.balancing.common.heaps import push
 from kscale.network.balancing.common.inputs import ascending, column
-from kscale.network.balancing.common.parameters import Parameter
 from kscale.network.balancing.common.serving import forget_ended
+from kscale.network.parameters import STRUCTURAL, Parameter
 
 _KUBE_PROXY = "kube-proxy's defaults (KubeProxyConfiguration conntrack)"
 _KERNEL = "Linux Documentation/networking/nf_conntrack-sysctl.rst"
-PER_CORE = Parameter("max_per_core", 32_768, "entries", "structural", f"{_KUBE_PROXY}: maxPerCore")
-LEAST = Parameter("min", 131_072, "entries", "structural", f"{_KUBE_PROXY}: min")
+PER_CORE = Parameter("max_per_core", 32_768, "entries", STRUCTURAL, f"{_KUBE_PROXY}: maxPerCore")
+LEAST = Parameter("min", 131_072, "entries", STRUCTURAL, f"{_KUBE_PROXY}: min")
 #: Bytes of an entry: a slab object of 256 and its extensions.
 ENTRY_BYTES = (
-    Parameter("entry_bytes_low", 320, "bytes", "structural", "nf_conntrack object 256 B and the fewest extensions"),
-    Parameter("entry_bytes_high", 400, "bytes", "structural", "nf_conntrack object 256 B and the usual extensions"),
+    Parameter("entry_bytes_low", 320, "bytes", STRUCTURAL, "nf_conntrack object 256 B and the fewest extensions"),
+    Parameter("entry_bytes_high", 400, "bytes", STRUCTURAL, "nf_conntrack object 256 B and the usual extensions"),
 )
 #: How long an entry is kept after the last packet, by how the flow ended; ``Flows.ending`` is a row of this table.
 ENDINGS = (
-    Parameter("tcp_closed", 120_000_000, "us", "structural", f"{_KERNEL}: tcp_timeout_time_wait"),
-    Parameter("tcp_silent", 86_400_000_000, "us", "structural", f"{_KUBE_PROXY}: tcpEstablishedTimeout 24 h"),
-    Parameter("tcp_half_closed", 3_600_000_000, "us", "structural", f"{_KUBE_PROXY}: tcpCloseWaitTimeout 1 h"),
-    Parameter("udp", 30_000_000, "us", "structural", f"{_KERNEL}: udp_timeout"),
-    Parameter("udp_stream", 120_000_000, "us", "structural", f"{_KERNEL}: udp_timeout_stream"),
+    Parameter("tcp_closed", 120_000_000, "us", STRUCTURAL, f"{_KERNEL}: tcp_timeout_time_wait"),
+    Parameter("tcp_silent", 86_400_000_000, "us", STRUCTURAL, f"{_KUBE_PROXY}: tcpEstablishedTimeout 24 h"),
+    Parameter("tcp_half_closed", 3_600_000_000, "us", STRUCTURAL, f"{_KUBE_PROXY}: tcpCloseWaitTimeout 1 h"),
+    Parameter("udp", 30_000_000, "us", STRUCTURAL, f"{_KERNEL}: udp_timeout"),
+    Parameter("udp_stream", 120_000_000, "us", STRUCTURAL, f"{_KERNEL}: udp_timeout_stream"),
 )
 _UDP = np.array([row.name.startswith("udp") for row in ENDINGS])
 _MOST_US = 1 << 60
@@ -57,12 +57,12 @@ def table_size(cores: int) -> int:
     """Return the entries that kube-proxy lets a node of so many cores track (nf_conntrack_max). Raises InputError."""
     if cores < 1:
         raise InputError(f"a node has no {cores} cores", field="cores", expected="1 or more")
-    return max(PER_CORE.value * cores, LEAST.value)
+    return max(PER_CORE.whole * cores, LEAST.whole)
 
 
 def memory_bytes(entries: int) -> tuple[int, int]:
     """Return the memory of so many entries, bytes: the least and the most."""
-    low, high = (row.value for row in ENTRY_BYTES)
+    low, high = (row.whole for row in ENTRY_BYTES)
     return entries * low, entries * high
 
 
@@ -156,7 +156,7 @@ def track(
     duration = column(flows.duration_us, "duration_us", len(arrival), 0, _MOST_US)
     endings = np.zeros(len(arrival), np.int64) if flows.ending is None else flows.ending
     how = column(endings, "ending", len(arrival), 0, len(ENDINGS) - 1)
-    end = arrival + duration + np.array([row.value for row in ENDINGS])[how]
+    end = arrival + duration + np.array([row.whole for row in ENDINGS])[how]
     removed = _removed_us(flows, arrival, how, removals or Removals())
     cut = removed < end
     end = np.where(cut, removed, end)

@@ -43,6 +43,28 @@ _MOST_REPLICAS = 1_000_000
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A service port by its names: a row of ``Dump.ports``.
+
+    Attributes:
+        service: ``namespace/name``.
+        port: its number.
+        protocol: one of ``PROTOCOLS``.
+        target: the endpoints' port, a number, or a name that each pod has a number for.
+        backends: what is behind it.
+    """
+
+    service: str
+    port: int
+    protocol: str
+    target: int | str
+    backends: Backends
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.port}/{self.protocol}"
+
+
+@dataclass(frozen=True)
 class Dump:
     """What kube-proxy sees of a dump.
 
@@ -53,6 +75,7 @@ class Dump:
         origins: Services by where their endpoints are from: slices, pods, workloads, nowhere.
         nodes: how many there are.
         kernel, kubernetes: the oldest among the nodes that state it; None where none does.
+        listed: the rows of ``ports`` by their names.
     """
 
     ports: Ports
@@ -62,6 +85,7 @@ class Dump:
     nodes: int
     kernel: Version | None
     kubernetes: Version | None
+    listed: tuple[Listed, ...] = ()
 
 
 @dataclass
@@ -137,7 +161,7 @@ def _take(found: _Found, item: Item, one: Any, namespace: str, name: str) -> Non
 
 def _dump(found: _Found) -> Dump:
     rows: list[dict[str, int]] = []
-    backends: list[Backends] = []
+    listed: list[Listed] = []
     left_out, origins = Counter[str](), Counter[str]()
     for number, ((namespace, name), (item, service)) in enumerate(found.services.items()):
         spec = service.spec or objects.ServiceSpec()
@@ -159,15 +183,22 @@ def _dump(found: _Found) -> Dump:
         except InputError as error:
             item.refuse(error, full_name(namespace, name))
         origins[origin] += 1
-        backends += mine
+        listed += [_named(f"{namespace}/{name}", *pair) for pair in zip(ports, mine, strict=True)]
         rows += [known | _port_columns(port, type_, spec) | {"service": number} for port in ports]
+    backends = [one.backends for one in listed]
     node, local = _busiest(backends)
     columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
     counts = [one.count for one in backends]
     return Dump(
         Ports.of(counts, local_endpoints=local, **columns) if rows else Ports.uniform(0, 0), node, dict(left_out),
         dict(origins), found.nodes, min(found.kernels, default=None), min(found.versions, default=None),
+        tuple(listed),
     )  # fmt: skip
+
+
+def _named(service: str, port: objects.ServicePort, backends: Backends) -> Listed:
+    number = port.port or 0
+    return Listed(service, number, port.protocol or "TCP", port.target_port or number, backends)
 
 
 def _busiest(backends: list[Backends]) -> tuple[str, list[int]]:

@@ -13,6 +13,7 @@ class ServicePort(Part, frozen=True):
     name: str | None = None
     protocol: str | None = None
     port: int | None = None
+    target_port: int | str | None = None
     node_port: int | None = None
 
 
@@ -80,6 +81,7 @@ class EndpointPort(Part, frozen=True):
     """discovery.k8s.io/v1 EndpointPort."""
 
     name: str | None = None
+    port: int | None = None
 
 
 class EndpointSlice(Part, frozen=True):

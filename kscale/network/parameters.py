@@ -41,6 +41,13 @@ class Parameter:
     source: str
     note: str = ""
 
+    @property
+    def whole(self) -> int:
+        """The value of what is counted, or of a time in whole us. Raises ValueError where it is no whole number."""
+        if self.value != int(self.value):
+            raise ValueError(f"the parameter '{self.name}' is {self.value}, which is no whole number")
+        return int(self.value)
+
 
 class Parameters:
     """Parameters by name: ``parameters["userspace_relay_us"]`` is a value; iterating gives the rows."""
@@ -72,7 +79,8 @@ class Parameters:
     def row(self, name: str) -> Parameter:
         """Return the row of a name. Raises InputError where there is none."""
         if name not in self._rows:
-            raise InputError(f"there is no parameter '{name}'{nearest(name, self._rows)}", expected="a known name")
+            short = name[:80]
+            raise InputError(f"is no parameter{nearest(short, self._rows)}", field=short, expected="a known name")
         return self._rows[name]
 
     def replaced(self, values: Mapping[str, float], source: str = "given", kind: str = GIVEN) -> Parameters:
@@ -84,6 +92,17 @@ class Parameters:
         for name, value in values.items():
             rows[name] = replace(self.row(name), value=_checked(value, name), kind=kind, source=source)
         return Parameters(rows.values())
+
+    def wholes(self, values: Mapping[str, int]) -> dict[str, int]:
+        """Return the value of every parameter by name, some of them others: for a model without fractions.
+
+        Raises InputError where a name is unknown, or a value is no whole number of at least 0.
+        """
+        for name, value in values.items():
+            unit = self.row(name).unit
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise InputError(f"is {str(value)[:40]}", field=name, expected=f"a whole number of {unit}, 0 or more")
+        return {name: row.whole for name, row in self._rows.items()} | dict(values)
 
 
 def _checked(value: object, name: str) -> float:

@@ -18,10 +18,19 @@ Labels = Mapping[str, str]
 
 @dataclass
 class Backends:
-    """The endpoints of a service port that are used: how many, and how many on each node that is named."""
+    """The endpoints of a service port that are used.
+
+    Attributes:
+        count: how many there are.
+        nodes: how many are on each node that is named.
+        members: addresses that slices list, or ``namespace/name`` of pods; none of those that are yet to come.
+        targets: numbers of their ports that slices state.
+    """
 
     count: int = 0
     nodes: Counter[str] = field(default_factory=Counter)
+    members: list[str] = field(default_factory=list)
+    targets: set[int] = field(default_factory=set)
 
     def add(self, count: int, node: str | None) -> None:
         """Count some more, all on one node; None is not known."""
@@ -37,9 +46,12 @@ def of_endpoints(slices: Iterable[objects.EndpointSlice], port: str, family: str
     """
     ready: dict[str, str | None] = {}
     draining: dict[str, str | None] = {}
+    targets: set[int] = set()
     for one in slices:
-        if (one.address_type or "IPv4") != family or port not in {listed.name or "" for listed in one.ports or ()}:
+        listed = [known for known in one.ports or () if (known.name or "") == port]
+        if (one.address_type or "IPv4") != family or not listed:
             continue
+        targets |= {known.port for known in listed if known.port is not None}
         for endpoint in one.endpoints or ():
             state = endpoint.conditions or objects.EndpointConditions()
             address = next(iter(endpoint.addresses or ()), None)
@@ -49,19 +61,24 @@ def of_endpoints(slices: Iterable[objects.EndpointSlice], port: str, family: str
                 ready[address] = endpoint.node_name
             elif state.terminating and state.serving is not False:
                 draining[address] = endpoint.node_name
-    found = Backends()
-    for node in (ready or draining).values():
+    used = ready or draining
+    found = Backends(members=list(used), targets=targets)
+    for node in used.values():
         found.add(1, node)
     return found
 
 
 class _One(NamedTuple):
-    """What may be behind a Service: a pod, or a workload that makes ``replicas`` of them (-1: one on each node)."""
+    """What may be behind a Service: a pod, or a workload that makes ``replicas`` of them (-1: one on each node).
+
+    ``name`` is a pod's ``namespace/name``; a workload has none.
+    """
 
     labels: Labels
     replicas: int
     node: str | None
     ready: bool
+    name: str = ""
 
 
 class _Index:
@@ -96,7 +113,8 @@ class Selected:
         # A pod of a manifest says nothing of itself yet, and is taken as it is going to be.
         ready = told == "True" if told is not None else phase in (None, "Running")
         node = pod.spec.node_name if pod.spec else None
-        self._pods.add(namespace, _One((meta.labels if meta else None) or {}, 1, node, ready))
+        labels = (meta.labels if meta else None) or {}
+        self._pods.add(namespace, _One(labels, 1, node, ready, f"{namespace}/{meta.name if meta else ''}"))
 
     def add_workload(self, workload: objects.Workload, namespace: str, count: int) -> None:
         """Take what makes pods, unless another one controls it. Raises InputError."""
@@ -123,4 +141,6 @@ class Selected:
         for one in pods or workloads:
             if one.ready or everyone:
                 found.add(nodes if one.replicas < 0 else one.replicas, one.node)
+                if one.name:
+                    found.members.append(one.name)
         return ("pods" if pods else "workloads" if workloads else "nowhere"), found

@@ -101,8 +101,12 @@ def measure(folder: Path, run: Run, found: tuple[Resource, ...], templates: pl.D
     idle = pl.when(pl.col("pods_bound") > 0).then(0.0).otherwise(1.0) if inflate else pl.col("idle_share")
     weight = pl.lit(1.0) if inflate else pl.col("stay_us") / HOUR_US
     held = "end" if inflate else "mean"
+    longest = float(nodes["stay_us"].max() or 0)  # type: ignore[arg-type]
     nodes = nodes.with_columns(
-        weight.cast(pl.Float64).alias("weight"), idle.alias("idle"), _fullest(found, held).alias("fullest")
+        pl.col("stay_us") / longest if longest else pl.lit(1.0).alias("stay_us"),
+        weight.cast(pl.Float64).alias("weight"),
+        idle.alias("idle"),
+        _fullest(found, held).alias("fullest"),
     )
     total = float(nodes["weight"].sum())
     several = nodes["pool"].n_unique() > 1
@@ -138,12 +142,13 @@ def _headroom(nodes: pl.DataFrame, groups: pl.DataFrame, found: tuple[Resource, 
     rows = []
     for r in found:
         allocatable, end = pl.col(f"allocatable:{r.key}"), pl.col(f"end:{r.key}")
+        there, stay = pl.col("there"), pl.col("stay_us")
         base = nodes.group_by("pool").agg(
-            pl.len().alias("nodes"),
-            allocatable.sum().alias("allocatable"),
-            allocatable.max().alias("largest"),
-            _share(end.sum(), allocatable.sum()).alias("end"),
-            _share(pl.col(f"mean:{r.key}").sum(), allocatable.sum()).alias("mean"),
+            there.sum().alias("nodes"),
+            allocatable.filter(there).sum().alias("allocatable"),
+            allocatable.filter(there).max().alias("largest"),
+            _share(end.sum(), allocatable.filter(there).sum()).alias("end"),
+            _share((pl.col(f"mean:{r.key}") * stay).sum(), (allocatable * stay).sum()).alias("mean"),
         )
         share = _share(pl.col(f"used:{r.key}"), allocatable)
         over = sums.group_by("pool").agg(share.max().alias("seen"))

@@ -105,7 +105,10 @@ def groups(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
 
 
 def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
-    """Return nodes with ``pool``, ``allocatable:*``, ``mean:*`` and ``end:*``; GPUs have no peak of their own."""
+    """Return nodes with ``pool``, ``allocatable:*``, ``mean:*`` and ``end:*``; GPUs have no peak of their own.
+
+    ``stay_us`` is how long a node was there, ``there`` whether it is so at the end of the run.
+    """
     devices = {"mean": pl.col("used_gpu_milli_mean"), "end": pl.col("used_gpu_milli_end")} if run.devices else {}
     if run.devices:
         devices["allocatable"] = pl.col("devices") * 1000
@@ -113,6 +116,8 @@ def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
         found, run, devices, {"allocatable": "allocatable", "mean": "requested_mean", "end": "requested_end"}
     )
     pools = runfolder.table(folder, "node_timeline").select("group", "pool").unique(subset=["group"], keep="first")
+    known = runfolder.table(folder, "nodes").collect_schema().names()
+    stay = pl.col("present_us") if "present_us" in known else pl.lit(run.horizon_us)
     return (
         runfolder.table(folder, "nodes")
         .join(pools, on="group", how="left", maintain_order="left")
@@ -122,7 +127,8 @@ def nodes(folder: Path, run: Run, found: tuple[Resource, ...]) -> pl.LazyFrame:
             pl.col("pool").fill_null("nodes"),
             "pods_bound",
             "idle_share",
-            (pl.col("left_us").fill_null(run.horizon_us) - pl.col("joined_us")).alias("stay_us"),
+            stay.alias("stay_us"),
+            (pl.col("joined_us").is_not_null() & pl.col("left_us").is_null()).alias("there"),
             *columns,
         )
     )

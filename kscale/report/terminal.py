@@ -52,6 +52,9 @@ def _numbers(summary: Summary) -> list[str]:
         ("pods", pods),
         ("nodes", f"{text.number(pools.nodes_used)} of {text.number(pools.nodes)} used, {idle} idle"),
     ]
+    gone = summary.run.counts.get("lost", 0)
+    if gone:
+        rows.append(("lost", f"{text.plural(gone, 'pod')} when a node left"))
     for resource in summary.resources[:6]:
         peak = summary.supply.peaks.get(resource.key)
         if peak is not None:

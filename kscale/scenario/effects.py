@@ -124,7 +124,7 @@ class DeletePods:
         """Ask for the deletion of those that are there, the oldest first."""
         cluster = world.cluster
         there = _pods_there(world)
-        pods = there[world.selections[self.selection][cluster.pod_template[there]]]
+        pods = there[np.isin(cluster.pod_template[there], world.selections[self.selection])]
         pods = pods[(cluster.life_deleted_us[pods] < 0) | (cluster.life_phase[pods] >= SUCCEEDED)]
         pods = pods[np.argsort(cluster.pod_trace_row[pods])]
         columns = {
@@ -146,7 +146,7 @@ class Evict:
         """Ask for the eviction of those that are there, the oldest first."""
         if self.key is None:
             pods = _pods_there(world)
-            pods = pods[world.selections[self.selection][world.cluster.pod_template[pods]]]
+            pods = pods[np.isin(world.cluster.pod_template[pods], world.selections[self.selection])]
         else:
             pods = _pods_below(world, _row(world, self.key, "evict"))
         pods = pods[world.cluster.life_deleted_us[pods] < 0]

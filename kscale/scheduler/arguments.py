@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from kscale.scheduler.preemption import STRETCH
@@ -38,7 +40,7 @@ def plan_budgets(building: Building) -> None:
     for row, budget in enumerate(budgets):
         if budget.selector is None or not budget.selector.requirements:
             continue
-        for index in np.flatnonzero(building.selected(budget.selector, (budget.namespace,))).tolist():
+        for index in building.selected_rows(budget.selector, (budget.namespace,)).tolist():
             if building.templates[index].labels:
                 building.append("budget_of", index, budget=row)
 
@@ -67,6 +69,7 @@ def fill(intake: Intake, building: Building, profile: Profile) -> None:
             cluster.template_domains[bounds[0] < bounds[1]] = 1
     if profile.samples:
         cluster.node_search[:] = search_order(building)
+        cluster.cluster_nodes[0] = len(building.nodes)
     if profile.preempts:
         _fill_preemption(intake, profile)
 
@@ -138,17 +141,21 @@ def _fill_template(intake: Intake, building: Building, index: int, template: Pod
             cluster.template_scored_request[index, place] = amounts.get(name, 0)
 
 
-def search_order(building: Building) -> list[int]:
-    """Return the nodes in kube-scheduler's search order: zone after zone in turn, one node of each."""
+def search_order(building: Building, there: np.ndarray[Any, Any] | None = None) -> list[int]:
+    """Return the nodes in kube-scheduler's search order: zone after zone in turn, one node of each.
+
+    With ``there`` (bool by node), the nodes that are not there come last.
+    """
     labels = building.nodes.labels
     zones: dict[tuple[int, int], list[int]] = {}
     columns = [
         labels.columns[labels.keys[key]] if key in labels.keys else np.full(len(building.nodes), -1)
         for key in (_REGION, _ZONE)
     ]
-    for node in range(len(building.nodes)):
+    nodes = range(len(building.nodes)) if there is None else np.flatnonzero(there).tolist()
+    for node in nodes:
         zones.setdefault((int(columns[0][node]), int(columns[1][node])), []).append(node)
     order: list[int] = []
-    for turn in range(max(len(nodes) for nodes in zones.values())):
+    for turn in range(max((len(nodes) for nodes in zones.values()), default=0)):
         order += [nodes[turn] for nodes in zones.values() if turn < len(nodes)]
-    return order
+    return order if there is None else order + np.flatnonzero(~there).tolist()

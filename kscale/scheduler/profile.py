@@ -109,8 +109,8 @@ class Profile:
 
     @staticmethod
     def enabled(plugin: Plugin, configuration: ProfileConfiguration) -> bool:
-        """Tell whether a profile filters with the plug-in; those for devices are kscale's own and always on."""
-        return plugin.needs_devices or plugin.name in configuration.points["filter"]
+        """Tell whether a profile filters with the plug-in; those for devices and innate ones are always on."""
+        return plugin.needs_devices or plugin.innate or plugin.name in configuration.points["filter"]
 
     @cached_property
     def reason_order(self) -> list[Plugin]:
@@ -172,7 +172,11 @@ def profile(
     unknown name, or a policy for devices on a cluster without.
     """
     shelf = sorted(plugins.found().values(), key=lambda plugin: plugin.rank)
-    useful = [p for p in shelf if (devices or not p.needs_devices) and (every or p.used is None or p.used(building))]
+    useful = [
+        plugin for plugin in shelf
+        if (devices or not plugin.needs_devices)
+        and ((every and not plugin.innate) or plugin.used is None or plugin.used(building))
+    ]  # fmt: skip
     profiles = configuration.profiles
     scores = _policy_scores(policy, devices, profiles) or _scores(useful, profiles, every)
     filters = [

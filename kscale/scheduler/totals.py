@@ -239,16 +239,21 @@ def add_points(weight: int, sums: Any, scan_wide: Any) -> None:
 def look_no_further(
     template: int, sums: Any,
     template_profile: Any, template_description: Any, description_verdict: Any, description_left_out: Any,
-    profile_percentage: Any, node_search: Any, cluster_start_node: Any,
+    profile_percentage: Any, node_search: Any, cluster_start_node: Any, cluster_nodes: Any,
 ) -> None:  # fmt: skip
     """End the search where kube-scheduler would: enough nodes found, from where the last search ended.
 
-    Nodes that the pod's own terms leave out (verdict 1) are no part of the search.
+    Nodes that the pod's own terms leave out (verdict 1) are no part of the search. Only the first ``cluster_nodes`` of
+    the search order are there.
     """
     percentage = profile_percentage[template_profile[template]]
     description = template_description[template]
     verdict = description_verdict[description]
-    nodes = len(sums) - description_left_out[description]
+    there = cluster_nodes[0]
+    nodes = there
+    if description_left_out[description] > 0:
+        for place in range(there):
+            nodes -= verdict[node_search[place]] == 1
     if nodes < _FEWEST or percentage >= 100:
         wanted = nodes
     else:
@@ -256,15 +261,15 @@ def look_no_further(
             percentage = max(50 - nodes // 125, _LEAST_PERCENTAGE)
         wanted = max(nodes * percentage // 100, _FEWEST)
     start, found, looked_at = cluster_start_node[0], 0, 0
-    for place in range(len(sums)):
-        node = node_search[(start + place) % len(sums)]
+    for place in range(there):
+        node = node_search[(start + place) % there]
         if verdict[node] != 1:
             if found >= wanted:
                 sums[node] = np.int32(NOT_LOOKED_AT)
             else:
                 looked_at += 1
                 found += sums[node] >= 0
-    cluster_start_node[0] = (start + looked_at) % len(sums)
+    cluster_start_node[0] = (start + looked_at) % max(there, 1)
 
 
 @kernel

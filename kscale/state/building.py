@@ -27,7 +27,8 @@ class Building:
     """Topologies, sets of nodes, counters and lists, each row made once.
 
     ``templates`` are the rows of the table ``template`` in order; ``pods_of`` tells how many pods each has in all,
-    where that is known. ``kept`` is what a plug-in's plan keeps for its ``fill``, by the plug-in's name.
+    where that is known. ``kept`` is what a plug-in's plan keeps for its ``fill``, by the plug-in's name. ``changes``
+    tells whether nodes come and go.
     """
 
     def __init__(self, nodes: NodeDescriptions, templates: list[PodTemplate], resources: list[str]) -> None:
@@ -38,6 +39,7 @@ class Building:
         self.terminating = np.array([template.terminating for template in templates], dtype=bool)
         self.pods_of: npt.NDArray[np.int64] | None = None
         self.kept: dict[str, Any] = {}
+        self.changes = False
         count = len(nodes)
         self._domains: list[npt.NDArray[np.int32]] = [np.zeros(count, np.int32), np.arange(count, dtype=np.int32)]
         self._topologies: dict[str, int] = {}
@@ -114,11 +116,14 @@ class Building:
         """Return which templates a selector selects in these namespaces (None is all of them)."""
         found = np.zeros(len(self.templates), bool)
         if selector is not None:
-            found[self._rows(selector, namespaces)] = True
+            found[self.selected_rows(selector, namespaces)] = True
         return found
 
-    def _rows(self, selector: Selector, namespaces: Collection[str] | None) -> npt.NDArray[np.int64]:
-        # Kept as rows: of 100,000 selectors and as many templates, masks would take 10 GB.
+    def selected_rows(self, selector: Selector, namespaces: Collection[str] | None) -> npt.NDArray[np.int64]:
+        """Return the same templates as rows (int64, ascending); they are kept, and nobody may write to them.
+
+        Of 100,000 selectors and as many templates, masks would take 10 GB.
+        """
         key = (selector, None if namespaces is None else tuple(sorted(namespaces)))
         found = self._selected.get(key)
         if found is None:
@@ -127,6 +132,7 @@ class Building:
             if namespaces is not None:
                 codes = [self._codes[name] for name in namespaces if name in self._codes]
                 found = found[np.isin(self.namespace[found], codes)]
+            found.setflags(write=False)
             self._selected[key] = found
         return found
 

@@ -275,19 +275,26 @@ def _fill_nodes(intake: Intake, nodes: pl.DataFrame) -> None:
     cluster.node_idle_since_us[:] = 0
 
 
-def derive(cluster: Cluster) -> None:
-    """Work out the columns that stand for others in another form, from the int64 ones."""
+def derive(cluster: Cluster, offered: npt.NDArray[np.int64] | None = None) -> None:
+    """Work out the columns that stand for others in another form, from the int64 ones.
+
+    ``offered`` (resource, any) is what nodes will have allocatable later.
+    """
     for name in ("allocatable", "requested", "nonzero_requested"):
         cluster.columns[f"node_{name}_double"][:] = cluster.columns[f"node_{name}"]
     cluster.node_left[:] = cluster.node_allocatable - cluster.node_requested
-    most = cluster.node_allocatable.max(axis=1, initial=0)
+    allocatable = cluster.node_allocatable
+    if offered is not None:
+        allocatable = np.concatenate([allocatable, offered], axis=1)
+    most = allocatable.max(axis=1, initial=0)
     # What is a multiple of 2^k has k zero bits less to carry: mebibytes stay exact far beyond 2^46 bytes.
-    of_nodes = cluster.node_allocatable | cluster.node_requested | cluster.node_nonzero_requested
+    requested = cluster.node_requested | cluster.node_nonzero_requested
     of_pods = cluster.template_request | cluster.template_nonzero_request | cluster.template_scored_request
-    bits = np.bitwise_or.reduce(of_nodes, axis=1) | np.bitwise_or.reduce(of_pods, axis=0)
+    bits = np.bitwise_or.reduce(allocatable, axis=1) | np.bitwise_or.reduce(requested, axis=1)
+    bits |= np.bitwise_or.reduce(of_pods, axis=0)
     most = most // np.maximum(bits & -bits, 1)
     cluster.resource_wide[:] = (most >= WIDE).astype(np.uint8) + (most >= VERY_WIDE)
-    cluster.resource_everywhere[:] = cluster.node_allocatable.min(axis=1, initial=1) > 0
+    cluster.resource_everywhere[:] = allocatable.min(axis=1, initial=1) > 0
 
 
 def _fill_templates(intake: Intake, specs: pl.DataFrame, templates: list[PodTemplate], descriptions: list[int]) -> None:

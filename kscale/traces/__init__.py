@@ -27,6 +27,9 @@ PODS = {
     "spec": pl.UInt32,  # row of Trace.specs
 }
 
+#: The columns of times among them.
+TIMES = ("arrival_us", "duration_us", "end_us")
+
 #: Columns of ``Trace.specs``, one row a distinct spec; besides, ``resource.<name>`` (Int64) per extended resource.
 #: An amount that is null is not stated (kube-scheduler's scoring defaults apply); 0 is stated as 0.
 SPECS = {
@@ -81,11 +84,15 @@ class Options:
         lenient: drop bad rows and count them per reason instead of stopping at the first.
         max_input: most bytes that a whole-document reader may produce.
         machine_unit: what 1.0 of a machine is, as a shape ("96cpu,512Gi"); None takes the reader's default.
+        workload: which workload of a file that holds several; None takes the only one.
+        told: is told of bytes of the file as they are read, so many at a time; for progress.
     """
 
     lenient: bool = False
     max_input: int = 2 << 30
     machine_unit: str | None = None
+    workload: str | None = None
+    told: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,7 @@ class Rest:
 
 
 #: Pods in portions: flat frames, all of the same columns (those of ``PODS`` without ``spec``, of ``SPECS``, resources).
+#: A trace without times has no columns of times.
 Portions = Generator[pl.DataFrame, None, Rest]
 
 

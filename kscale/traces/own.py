@@ -8,86 +8,73 @@ Large files are read in batches.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from kscale.engine.scratch import Scratch
-from kscale.errors import InputError, nearest
-from kscale.state.labels import parse_labels, parse_preferred_terms, parse_taints, parse_terms, parse_tolerations
-from kscale.state.quantities import parse_quantity
-from kscale.traces import DEFAULT_PODS_PER_NODE, PODS, Options, Reader, Trace
+from kscale.errors import InputError
+from kscale.traces import DEFAULT_PODS_PER_NODE, PODS, TIMES, Options, Portions, Reader, Rest, Trace
 from kscale.traces.common import files, specs
-from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, microseconds, share_rules
+from kscale.traces.common.checks import LARGEST_SECONDS, LONGEST_NAME, Checker, Field, Rule, share_rules
+from kscale.traces.common.columns import batches, long_names, optional
 from kscale.traces.common.pods import Stream
+from kscale.traces.common.repeats import Repeats
 from kscale.traces.common.shapes import MAX_DEVICES
 
 _LOWEST_PRIORITY, _HIGHEST_PRIORITY = -(1 << 31), (1 << 31) - 1
 
 
-def _optional(name: str, dtype: type[pl.DataType], doc: str, **bounds: float) -> Field:
-    return Field(name, dtype, required=False, nullable=True, doc=doc, **bounds)
-
-
 #: Columns of the pod file, each with its meaning; an alternative stands behind the column that it replaces.
 POD_FIELDS = (
     Field("name", pl.String, high=LONGEST_NAME, doc="Name; occurs once in its namespace."),
-    _optional("namespace", pl.String, "Namespace; empty is default.", high=LONGEST_NAME),
-    _optional("owner", pl.String, "What the pod belongs to; empty: it stands alone.", high=LONGEST_NAME),
-    _optional("arrival_us", pl.Int64, "Arrival in microseconds; without the column, pods arrive in order of rows."),
-    _optional("arrival", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
-    _optional(
+    optional("namespace", pl.String, "Namespace; empty is default.", high=LONGEST_NAME),
+    optional("owner", pl.String, "What the pod belongs to; empty: it stands alone.", high=LONGEST_NAME),
+    optional("arrival_us", pl.Int64, "Arrival in microseconds; without the column, pods arrive in order of rows."),
+    optional("arrival", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
+    optional(
         "duration_us", pl.Int64, "Time from start to end in microseconds; empty never ends, unless there is an end."
     ),
-    _optional("duration", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
-    _optional("end_us", pl.Int64, "The recorded end in microseconds; empty: not known."),
-    _optional("end", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
-    _optional("cpu_milli", pl.Int64, "Requested cpu in milli; empty: not stated."),
-    _optional("cpu", pl.String, "The same as a quantity: 500m, 2."),
-    _optional("memory_bytes", pl.Int64, "Requested memory in bytes; empty: not stated."),
-    _optional("memory", pl.String, "The same as a quantity: 512Mi, 16Gi."),
-    _optional("ephemeral_storage_bytes", pl.Int64, "Requested ephemeral storage in bytes; empty: not stated."),
-    _optional("ephemeral_storage", pl.String, "The same as a quantity."),
-    _optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=1024),
-    _optional("gpu_milli", pl.Int64, "Share of a single GPU, 1 to 1000; empty is 1000 (whole GPUs).", high=1000),
-    _optional("gpu_models", pl.String, "Allowed models, A|B; empty allows all."),
-    _optional("priority", pl.Int64, "Priority; empty is 0.", low=_LOWEST_PRIORITY, high=_HIGHEST_PRIORITY),
-    _optional("node_selector", pl.String, "Labels that a node must have: key=value,key=value."),
-    _optional("node_affinity", pl.String, "Required terms joined by |, each a selector: zone in (a,b),!gpu | big=yes."),
-    _optional("preferred_node_affinity", pl.String, "Preferred terms with weights 1 to 100: 10: zone=a | 5: disk=ssd."),
-    _optional("tolerations", pl.String, "key=value:Effect,key:Effect,key,*."),
-    _optional("node_name", pl.String, "The node it must run on.", high=LONGEST_NAME),
+    optional("duration", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
+    optional("end_us", pl.Int64, "The recorded end in microseconds; empty: not known."),
+    optional("end", pl.Float64, "The same in seconds.", high=LARGEST_SECONDS),
+    optional("cpu_milli", pl.Int64, "Requested cpu in milli; empty: not stated."),
+    optional("cpu", pl.String, "The same as a quantity: 500m, 2."),
+    optional("memory_bytes", pl.Int64, "Requested memory in bytes; empty: not stated."),
+    optional("memory", pl.String, "The same as a quantity: 512Mi, 16Gi."),
+    optional("ephemeral_storage_bytes", pl.Int64, "Requested ephemeral storage in bytes; empty: not stated."),
+    optional("ephemeral_storage", pl.String, "The same as a quantity."),
+    optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=1024),
+    optional("gpu_milli", pl.Int64, "Share of a single GPU, 1 to 1000; empty is 1000 (whole GPUs).", high=1000),
+    optional("gpu_models", pl.String, "Allowed models, A|B; empty allows all."),
+    optional("priority", pl.Int64, "Priority; empty is 0.", low=_LOWEST_PRIORITY, high=_HIGHEST_PRIORITY),
+    optional("node_selector", pl.String, "Labels that a node must have: key=value,key=value."),
+    optional("node_affinity", pl.String, "Required terms joined by |, each a selector: zone in (a,b),!gpu | big=yes."),
+    optional("preferred_node_affinity", pl.String, "Preferred terms with weights 1 to 100: 10: zone=a | 5: disk=ssd."),
+    optional("tolerations", pl.String, "key=value:Effect,key:Effect,key,*."),
+    optional("node_name", pl.String, "The node it must run on.", high=LONGEST_NAME),
 )
 #: Columns of the node file.
 NODE_FIELDS = (
     Field("name", pl.String, high=LONGEST_NAME, doc="Name; occurs once."),
-    _optional("cpu_milli", pl.Int64, "Allocatable cpu in milli."),
-    _optional("cpu", pl.String, "The same as a quantity: 96."),
-    _optional("memory_bytes", pl.Int64, "Allocatable memory in bytes."),
-    _optional("memory", pl.String, "The same as a quantity: 512Gi."),
-    _optional("ephemeral_storage_bytes", pl.Int64, "Allocatable ephemeral storage in bytes; empty: not stated."),
-    _optional("ephemeral_storage", pl.String, "The same as a quantity."),
-    _optional("pods", pl.Int64, f"Most pods on it; empty is {DEFAULT_PODS_PER_NODE}."),
-    _optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=MAX_DEVICES),
-    _optional("gpu_model", pl.String, "Model of its GPUs.", high=LONGEST_NAME),
-    _optional("labels", pl.String, "key=value,key=value."),
-    _optional("taints", pl.String, "key=value:Effect,key:Effect."),
-    _optional("unschedulable", pl.Boolean, "true when cordoned; empty is false."),
+    optional("cpu_milli", pl.Int64, "Allocatable cpu in milli."),
+    optional("cpu", pl.String, "The same as a quantity: 96."),
+    optional("memory_bytes", pl.Int64, "Allocatable memory in bytes."),
+    optional("memory", pl.String, "The same as a quantity: 512Gi."),
+    optional("ephemeral_storage_bytes", pl.Int64, "Allocatable ephemeral storage in bytes; empty: not stated."),
+    optional("ephemeral_storage", pl.String, "The same as a quantity."),
+    optional("pods", pl.Int64, f"Most pods on it; empty is {DEFAULT_PODS_PER_NODE}."),
+    optional("gpu_count", pl.Int64, "GPUs; empty is 0.", high=MAX_DEVICES),
+    optional("gpu_model", pl.String, "Model of its GPUs.", high=LONGEST_NAME),
+    optional("labels", pl.String, "key=value,key=value."),
+    optional("taints", pl.String, "key=value:Effect,key:Effect."),
+    optional("unschedulable", pl.Boolean, "true when cordoned; empty is false."),
 )
-_QUANTITIES = {"cpu": "cpu_milli", "memory": "memory_bytes", "ephemeral_storage": "ephemeral_storage_bytes"}
-_SECONDS = {"arrival": "arrival_us", "duration": "duration_us", "end": "end_us"}
-_WRITTEN = {
-    "node_selector": parse_labels,
-    "node_affinity": parse_terms,
-    "preferred_node_affinity": parse_preferred_terms,
-    "tolerations": parse_tolerations,
-    "labels": parse_labels,
-    "taints": parse_taints,
-}
+_UNTIMED = "own: the file has no arrivals; pods arrive in the order of their rows and none ends."
 _NOTE = "own: empty amounts are not stated, and count 100m cpu and 200Mi memory in scores, as in kube-scheduler."
 #: Columns that say that a file is of another format.
-_FOREIGN = {"sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
+_FOREIGN = {"vmid", "sn", "memory_mib", "num_gpu", "instance_sn", "instances_num"}
 
 
 def _columns(path: Path, head: bytes) -> set[str]:
@@ -111,55 +98,6 @@ def _detects_nodes(path: Path, head: bytes) -> bool:
     only_pods = {f.name for f in POD_FIELDS} - {f.name for f in NODE_FIELDS}
     known = {f.name for f in NODE_FIELDS} & columns
     return len(known) >= 2 and not columns & _FOREIGN and not columns & only_pods
-
-
-def _fields(columns: list[str], fields: tuple[Field, ...], check: Checker) -> list[Field]:
-    """Return the fields that the file has; a column that is none is an error, or left out under ``lenient``."""
-    known = {f.name: f for f in fields}
-    present = [known[name] for name in columns if name in known]
-    for name in columns:
-        if name in known or name == files.ROW:
-            continue
-        if name.startswith(specs.RESOURCE) and len(name) > len(specs.RESOURCE):
-            present.append(Field(name, pl.Int64, nullable=True))
-        elif not check.options.lenient:
-            close = nearest(name, known)
-            raise InputError(
-                f"is not a column of the format{close}", file=check.path, field=name, expected=", ".join(known)
-            )
-    names = {f.name for f in present}
-    for short, long in (_QUANTITIES | _SECONDS).items():
-        if {short, long} <= names:
-            raise InputError(f"stands beside '{long}'", file=check.path, field=short, expected="one of the two")
-    check.columns(columns, fields)
-    return present
-
-
-def _batches(path: Path, fields: tuple[Field, ...], check: Checker) -> Iterator[pl.DataFrame]:
-    """Yield the file in batches of typed columns under their long names, with ``ROW``."""
-    if files.head(path).startswith(b"PAR1"):
-        present = _fields(list(files.parquet_schema(path)), fields, check)
-        batches = files.parquet_batches(path, [f.name for f in present], check.options)
-    else:
-        batches = files.csv_batches(path, check.options, check.dropped)
-    for raw in batches:
-        present = _fields(raw.columns, fields, check)
-        yield _long_names(check.typed(raw, present), check)
-
-
-def _long_names(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
-    for name in [n for n in _QUANTITIES if n in frame.columns]:
-        resource = "cpu" if name == "cpu" else "memory"
-        frame = check.parsed(frame, name, partial(parse_quantity, resource=resource))
-        texts = frame[name].unique(maintain_order=True).drop_nulls()
-        amounts = pl.Series([parse_quantity(text, resource) for text in texts], dtype=pl.Int64)
-        column = frame[name].replace_strict(texts, amounts, default=None, return_dtype=pl.Int64)
-        frame = frame.with_columns(column.alias(_QUANTITIES[name])).drop(name)
-    for name in [n for n in _SECONDS if n in frame.columns]:
-        frame = frame.with_columns(microseconds(pl.col(name)).alias(_SECONDS[name])).drop(name)
-    for name in [n for n in _WRITTEN if n in frame.columns]:
-        frame = check.parsed(frame, name, _WRITTEN[name])
-    return frame.with_columns(pl.col(pl.String).replace("", None))
 
 
 def _checked_pods(frame: pl.DataFrame, check: Checker) -> pl.DataFrame:
@@ -188,33 +126,60 @@ def _named(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(namespace=known)
 
 
+def _checked(path: Path, check: Checker) -> Iterator[tuple[pl.DataFrame, bool]]:
+    """Yield the pods in batches, flat and checked, with ``ROW``, and whether they have times."""
+    for batch in batches(path, POD_FIELDS, check):
+        yield _checked_pods(batch, check), "arrival_us" in batch.columns
+
+
 def _pods(path: Path, check: Checker, table: specs.SpecTable) -> Iterator[tuple[pl.DataFrame, bool]]:
-    """Yield the pods in batches, checked, with ``ROW``, and whether they have times; their specs go to ``table``."""
+    """Yield the pods in batches as ``_checked`` does, with the columns of ``PODS``; their specs go to ``table``."""
     limit = specs.MAX_PODS
-    for batch in _batches(path, POD_FIELDS, check):
-        pods = _checked_pods(batch, check)
-        pods = specs.conform(pods.with_columns(table.add(pods)), {files.ROW: pl.Int64} | PODS)
+    for batch, timed in _checked(path, check):
+        pods = specs.conform(batch.with_columns(table.add(batch)), {files.ROW: pl.Int64} | PODS)
         limit -= pods.height
         if limit < 0:
-            raise InputError("is too long", file=path, expected=f"at most {specs.MAX_PODS:,} pods")
-        yield pods.select(files.ROW, *PODS), "arrival_us" in batch.columns
+            raise InputError("is too long", file=path, expected=f"at most {specs.MAX_PODS:,} pods; kscale trace sample")
+        yield pods.select(files.ROW, *PODS), timed
 
 
-def _read(path: Path, options: Options) -> Trace:
-    check = Checker(path, options)
-    table = specs.SpecTable()
-    batches = list(_pods(path, check, table))
-    pods = check.unique(pl.concat([frame for frame, _ in batches]), ["namespace", "name"]).drop(files.ROW)
-    timed = batches[-1][1]
-    notes = [_NOTE]
-    if not timed:
-        pods = pods.with_columns(
-            arrival_us=pl.int_range(pl.len(), dtype=pl.Int64),
-            duration_us=pl.lit(None, pl.Int64),
-            end_us=pl.lit(None, pl.Int64),
-        )
-        notes.append("own: the file has no arrivals; pods arrive in the order of their rows and none ends.")
-    return Trace("own", pods, table.frame(), None, tuple(notes), check.dropped, timed)
+def _portions(path: Path, options: Options) -> Portions:
+    """Give the pods batch by batch. That a name comes twice is told at the end, since memory holds no names.
+
+    Under ``lenient``, where such a row is left out, the names are looked at in a pass of their own.
+    """
+    check, names = Checker(path, options), Repeats()
+    late = _named_before(path, options) if options.lenient else None
+    timed = True
+    for batch, timed in _checked(path, check):
+        if late is None:
+            names.add(batch[files.ROW], batch.select("namespace", "name"))
+        else:
+            twice = Rule(pl.col(files.ROW).is_in(late), "name", "'{value}' occurs twice", "a name that occurs once")
+            batch = check.drop(batch, [twice])
+        yield batch.drop(files.ROW, *(() if timed else TIMES))
+    if late is None:
+        check.unique(_suspected(path, options, names.suspects()), ["namespace", "name"])
+    return Rest((_NOTE,) if timed else (_NOTE, _UNTIMED), dropped=check.dropped, timed=timed)
+
+
+def _named_before(path: Path, options: Options) -> list[int]:
+    """Return the good rows whose name an earlier good row has."""
+    names = Repeats()
+    for batch, _ in _checked(path, Checker(path, replace(options, told=None))):
+        names.add(batch[files.ROW], batch.select("namespace", "name"))
+    suspected = _suspected(path, options, names.suspects())
+    return suspected.filter(~pl.struct("namespace", "name").is_first_distinct())[files.ROW].to_list()
+
+
+def _suspected(path: Path, options: Options, rows: pl.Series) -> pl.DataFrame:
+    """Return these rows with the columns of their names."""
+    found = pl.DataFrame(schema={files.ROW: pl.Int64, "namespace": pl.String, "name": pl.String})
+    if not len(rows):
+        return found
+    again = _checked(path, Checker(path, replace(options, told=None)))
+    wanted = [batch.select(found.columns).filter(pl.col(files.ROW).is_in(rows.implode())) for batch, _ in again]
+    return pl.concat([found, *wanted])
 
 
 def _stream(path: Path, options: Options, scratch: Scratch) -> Trace | None:
@@ -264,12 +229,12 @@ class _Names:
         there = files.parquet_schema(self._path)
         fields = [f for f in POD_FIELDS if f.name in ("name", "namespace") and f.name in there]
         raw = files.parquet_rows(self._path, [f.name for f in fields], start)
-        return _named(_long_names(self._check.typed(raw, fields), self._check)).select("name", "namespace")
+        return _named(long_names(self._check.typed(raw, fields), self._check)).select("name", "namespace")
 
 
 def _read_nodes(path: Path, options: Options) -> pl.DataFrame:
     check = Checker(path, options)
-    nodes = pl.concat(list(_batches(path, NODE_FIELDS, check)))
+    nodes = pl.concat(list(batches(path, NODE_FIELDS, check)))
     required = ("cpu_milli", "memory_bytes")
     for name, short in zip(required, ("cpu", "memory"), strict=True):
         if name not in nodes.columns:
@@ -290,7 +255,8 @@ READER = Reader(
     name="own",
     doc="kscale's own format: Parquet or CSV, a row a pod with its spec; and node files.",
     detects=_detects,
-    read=_read,
+    read=specs.reading("own", _portions),
+    portions=_portions,
     stream=_stream,
     read_nodes=_read_nodes,
     detects_nodes=_detects_nodes,

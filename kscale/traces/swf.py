@@ -10,11 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from kscale.errors import InputError
 from kscale.traces import Options, Reader, Trace
-from kscale.traces.common import files, specs
+from kscale.traces.common import files, gangs, specs
 from kscale.traces.common.checks import LARGEST_SECONDS, Checker, Field, Rule, microseconds
-from kscale.traces.common.shapes import parse_unit
 
 _COUNT = 18
 _LARGEST_KB = (1 << 59) >> 10
@@ -84,9 +82,7 @@ def _fields(text: str, check: Checker) -> pl.DataFrame:
 def _cores_per_pod(text: str, options: Options) -> tuple[int | None, str]:
     """Return how many processors a pod holds at most, and the sentence that says why."""
     if options.machine_unit:
-        cores = (parse_unit(options.machine_unit, "cpu_milli").cpu_milli or 0) // 1000
-        if cores < 1:
-            raise InputError("is less than one processor", field="--machine-unit", expected="such as 16cpu")
+        cores = gangs.processors_of(options.machine_unit)
         return cores, f"a pod holds at most {cores} processors of 1 cpu, as --machine-unit says"
     header = {name: int(value) for name, value in _HEADER.findall(text)}
     nodes, procs = header.get("MaxNodes", 0), header.get("MaxProcs", 0)
@@ -100,26 +96,20 @@ def _pods(
     jobs: pl.DataFrame, per_pod: int | None, path: Path, options: Options
 ) -> tuple[specs.SpecTable, pl.DataFrame]:
     """Return the pods of the jobs: full ones of ``per_pod`` processors, then one with the rest."""
-    size = pl.lit(per_pod, pl.Int64) if per_pod else pl.col("procs")
-    jobs = jobs.with_columns(size=size, count=(pl.col("procs") + size - 1) // size)
-    try:
-        pods, index = specs.repeated(jobs, jobs["count"], options.max_input // specs.POD_BYTES)
-    except InputError as error:
-        raise InputError(error.problem, file=path, field="requested_procs", expected=error.expected) from None
-    cores = pl.min_horizontal("size", pl.col("procs") - pl.col("size") * index)
+    pods = gangs.split(jobs, per_pod, path, "requested_procs", options)
     known = pl.when(pl.col("requested_memory_kb") >= 0).then(pl.col("requested_memory_kb"))
     arrival = microseconds(pl.col("submit"))
     end = arrival + microseconds(pl.col("wait")) + microseconds(pl.col("run"))
     job = pl.lit("job-") + pl.col("job").cast(pl.String)
     pods = pods.select(
-        name=pl.concat_str(job, pl.lit("-"), index),
+        name=pl.concat_str(job, pl.lit("-"), "index"),
         namespace=pl.lit("default"),
         owner=job,
         arrival_us=arrival,
         duration_us=microseconds(pl.col("run")),
         end_us=pl.when(pl.col("wait") >= 0).then(end),
-        cpu_milli=cores * 1000,
-        memory_bytes=known * 1024 * cores,
+        cpu_milli=pl.col("cores") * 1000,
+        memory_bytes=known * 1024 * pl.col("cores"),
     )
     table = specs.SpecTable()
     return table, specs.conform(pods.with_columns(table.add(pods)), specs.PODS)

@@ -185,3 +185,55 @@ def test_policies_without_pods(cli: Cli, tmp_path: Path) -> None:
     assert reach(cli) == {"pairs": []} and len(reach(cli, "--from", "192.0.2.7", "--to", "192.0.2.8")["packet"]) == 5
     assert cli("netpol", "rules", "-f", "dump.json", "-o", "csv").out.count("\n") == 1
     assert cli("netpol", "reach", "-f", "dump.json", "-o", "table").out.startswith("0 of 0 pairs reach each other")
+
+
+WEB: Object = {
+    "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "x"},
+    "spec": {"clusterIP": "10.96.0.2", "selector": {"pod": "a"}, "ports": [{"port": 8080, "targetPort": 80}]},
+}  # fmt: skip
+
+
+def test_what_a_packet_passes_with_kube_proxy(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, [*three(), FROM_B, WEB])
+    found = reach(cli, "--from", "x/b", "--to", "x/a", "--mode", "iptables", "--cache", "cold")
+    assert found["proxy"] == {
+        "mode": "iptables cold", "packet": "hit", "service": "x/web:8080/TCP",
+        "mean_us": found["proxy"]["mean_us"], "proxy_us": found["proxy"]["proxy_us"],
+    }  # fmt: skip
+    assert 0 < found["proxy"]["proxy_us"] < found["proxy"]["mean_us"]
+    steps = [step.partition(": ")[0] for step in found["packet"]]
+    assert steps[2:7] == [*["kube-proxy, nat PREROUTING"] * 2, "kube-proxy, nat PREROUTING, at its end", "routing",
+                          "policies, filter FORWARD"]  # fmt: skip
+    assert "proxy" not in reach(cli, "--from", "x/b", "--to", "x/a")
+    other = reach(cli, "--from", "x/b", "--to", "y/a", "--mode", "ipvs")["proxy"]
+    assert (other["packet"], other["service"]) == ("other", None)
+    text = io.TextIOWrapper(io.BytesIO((tmp_path / "dump.json").read_bytes()))
+    monkeypatch.setattr("sys.stdin", text)
+    done = cli("netpol", "reach", "-f", "-", "--from", "x/b", "--to", "x/a", "--mode", "nftables", "--service", "x/web")
+    assert done.code == 0, done.err
+    assert "kube-proxy nftables, a packet (hit) to x/web:8080/TCP: " in done.out
+    page = (Path(__file__).parents[2] / "docs" / "network-policy.md").read_text()
+    lines = page.partition("--mode iptables\nx/b reaches")[2].partition("```")[0].splitlines()[2:]
+    told = cli("netpol", "reach", "-f", "dump.json", "--from", "x/b", "--to", "x/a", "--mode", "iptables").out
+    assert len(lines) == 13 and told.splitlines()[-13:] == lines
+    blocked = reach(cli, "--from", "192.0.2.7", "--to", "x/a", "--mode", "nftables")
+    assert blocked["packet"][-1] == "dropped" and blocked["packet"][1] == "the network between them"
+
+
+def test_what_is_wrong_about_kube_proxy_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    write(tmp_path, [*three(), FROM_B, WEB])
+    one = ("--from", "x/b", "--to", "x/a")
+    for words, expected in (
+        ((*one, "--packet", "hit"), "field '--packet': is about kube-proxy; expected --mode as well"),
+        ((*one, "--option", "a=b"), "field '--option': is about kube-proxy"),
+        ((*one, "--mode", "iptable"), "field '--mode': there is no 'iptable'; did you mean 'iptables'?"),
+        (("--mode", "ipvs"), "field '--mode': is of one packet; expected one source and one destination"),
+        ((*one, "--mode", "userspace"), "field '--mode': is userspace: kube-proxy itself opens the connection to x/a"),
+        (
+            (*one, "--mode", "ipvs", "--packet", "hit", "--port", "81"),
+            "field '--packet': is hit, and no Service leads to x/a on 81/TCP; expected other",
+        ),
+    ):
+        done = cli("netpol", "reach", "-q", "-f", "dump.json", *words)
+        assert done.code == 2 and done.out == "" and done.err.count("\n") == 1, done.err
+        assert done.err.startswith(f"kscale: {expected}"), done.err

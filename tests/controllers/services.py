@@ -16,8 +16,7 @@ def one(value: int) -> Any:
 
 def selecting(hand: Hand, *chosen: tuple[int, ...]) -> None:
     """Make selectors: handle by handle, the templates that each selects."""
-    size = hand.cluster.sizes["template"]
-    hand.world.selections = [np.isin(np.arange(size), templates) for templates in chosen]
+    hand.world.selections = [np.array(sorted(templates), np.int64) for templates in chosen]
 
 
 def pods_made(hand: Hand, count: int, template: int = 0, *, running: bool = True, node: int = 0) -> list[int]:

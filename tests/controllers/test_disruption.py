@@ -32,7 +32,7 @@ class Budgeted(Hand):
 
     def __init__(self, *, limited: bool = False, **spec: Any) -> None:
         super().__init__("disruption", limited=limited)
-        self.world.selections.append(np.arange(self.cluster.sizes["template"]) < COVERED)
+        self.world.selections.append(np.arange(COVERED))
         self.budget = self.make("PodDisruptionBudget", "budget", selection=0, **spec)
 
     def set_of(self, replicas: int, pods: int, ready: int, template: int = 0, owner: int = -1) -> int:

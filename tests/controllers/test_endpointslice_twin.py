@@ -119,7 +119,7 @@ def expected(hand: Hand, service: int) -> list[tuple[int, bool, bool]]:
     return [
         (int(cluster.pod_trace_row[pod]), bool(cluster.life_ready[pod]), bool(cluster.life_deleted_us[pod] >= 0))
         for pod in hand.pods()
-        if selection >= 0 and hand.world.selections[selection][cluster.pod_template[pod]]
+        if selection >= 0 and cluster.pod_template[pod] in hand.world.selections[selection]
         and cluster.life_phase[pod] in (PENDING, RUNNING_PHASE) and cluster.life_addressed[pod]
     ]  # fmt: skip
 

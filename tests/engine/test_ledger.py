@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.engine.events import Events, _sorted
-from kscale.engine.ledger import FINGERPRINTED, Fingerprint, Ledger, PodTable, column_name, dtypes, fingerprint
+from kscale.engine.ledger import FINGERPRINTED, Fingerprint, Ledger, PodTable, Supply, column_name, dtypes, fingerprint
 from kscale.engine.outputs import EVENT_KINDS, OUTPUTS, STATUSES
 from kscale.engine.pods import EVICTED, GONE, HELD, IN_FLIGHT, QUEUED, RESTING_STATE, RUNNING
 from kscale.engine.scratch import Scratch
@@ -28,6 +28,10 @@ TRACE = pl.DataFrame(
         "spec": pl.Series([0, 1, 1, 0], dtype=pl.UInt32),
     }
 )
+
+
+#: A node with a device leaves before the second sample.
+SUPPLY = Supply(np.array([-5, 50]), np.array([[10, 20, 30, 40, 50], [9, 18, 27, 36, 45]]), np.array([3, 2]))
 
 
 def tell(counts: dict[int, int], description: int) -> str:
@@ -246,7 +250,7 @@ def test_the_timeline_as_a_table() -> None:
         cluster.timeline_rows[0] = 1
         ledger.drain(cluster)
     resources = ["cpu", "memory", "ephemeral-storage", "pods", "example.com/x-y"]
-    table = ledger.timeline_frame(resources, [10, 20, 30, 40, 50], 3)
+    table = ledger.timeline_frame(resources, SUPPLY, devices=True)
     assert table.columns == [
         "time_us",
         "arrived_pods",
@@ -269,12 +273,12 @@ def test_the_timeline_as_a_table() -> None:
     ]
     assert table["time_us"].to_list() == [0, 50]
     assert table["requested_example_com_x_y"].to_list() == [0, 50]
-    assert table["allocatable_memory"].to_list() == [20, 20]
-    assert table["idle_gpu_milli"].to_list() == [3000, 2950]
+    assert table["allocatable_memory"].to_list() == [20, 18]
+    assert table["idle_gpu_milli"].to_list() == [3000, 1950]
     assert table["fragmented_gpu_milli"].to_list() == [0.1, 0.1]
     for name, dtype in dtypes("timeline").items():
         assert table.schema[name] == dtype
-    without = ledger.timeline_frame(resources, [10, 20, 30, 40, 50], None)
+    without = ledger.timeline_frame(resources, SUPPLY, devices=False)
     assert without.columns == [name for name in table.columns if "gpu" not in name]
 
 

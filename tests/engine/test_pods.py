@@ -25,8 +25,8 @@ def test_states_and_statuses_are_told_apart() -> None:
     ]) == list(range(10))  # fmt: skip
     assert [STATUSES[code] for code in (
         pods.STATUS_RUNNING, pods.STATUS_SUCCEEDED, pods.STATUS_FAILED, pods.STATUS_WAITING, pods.STATUS_REFUSED,
-        pods.STATUS_EVICTED, pods.STATUS_DELETED,
-    )] == ["running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted"]  # fmt: skip
+        pods.STATUS_EVICTED, pods.STATUS_DELETED, pods.STATUS_LOST,
+    )] == ["running", "succeeded", "failed", "waiting", "refused", "evicted", "deleted", "lost"]  # fmt: skip
 
 
 def test_an_arrival_takes_the_row_on_top_of_the_free_ones(compiled: bool) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.engine.ledger import dtypes
-from kscale.engine.recording import MOST_GROUPS, MOST_SAMPLES, NodeTimeline, Stays, groups, pools
+from kscale.engine.recording import MOST_GROUPS, MOST_SAMPLES, NodeTimeline, Presence, Stays, groups, pools
 from kscale.scheduler import plugins
 from kscale.state.intake import Intake, Sizes, take_in
 from kscale.traces import NODES, SPECS
@@ -119,6 +119,31 @@ def test_samples_are_sums_by_group() -> None:
     assert not any("gpu" in name for name in without.frame([0]).columns)
 
 
+def test_samples_leave_out_nodes_that_are_not_there() -> None:
+    taken = intake([SHAPES[0], SHAPES[1], SHAPES[0]])
+    timeline = NodeTimeline(taken, devices=True)
+    for time_us, shut in enumerate(([0, 0, 0], [0, 2, 1], [2, 0, 2])):
+        taken.cluster.node_shut[:] = shut
+        timeline.sample(taken.cluster, time_us)
+    columns = ("time_us", "nodes", "allocatable_cpu", "allocatable_gpu_milli", "used_gpu_milli")
+    sums = timeline.frame([0]).group_by("time_us", maintain_order=True).agg(pl.col(columns[1:]).sum()).select(columns)
+    assert sums.rows() == [(0, 3, 12_000, 2000, 0), (1, 2, 8000, 0, 0), (2, 1, 4000, 2000, 0)]
+
+
+def test_a_stay_with_gaps() -> None:
+    taken = intake([SHAPES[0]] * 3)
+    taken.cluster.node_idle_us[:], taken.cluster.node_idle_since_us[:] = [30, 0, 0], [-1, -1, 90]
+    stays = Stays(taken, 100, [0])
+    stays.add({"node": np.array([0]), "bound_us": np.array([10]), "ended_us": np.array([20])}, np.array([0]))
+    presence = Presence(np.array([0, -1, 90]), np.array([60, -1, -1]), np.array([40, 0, 10]))
+    frame = stays.frame(NodeTimeline(taken, devices=False), presence)
+    assert frame.select("joined_us", "left_us", "present_us", "idle_share").rows() == [
+        (0, 60, 40, 0.75), (None, None, 0, 0.0), (90, None, 10, 1.0),
+    ]  # fmt: skip
+    request = int(taken.cluster.template_request[0, 0])
+    assert frame["requested_mean_cpu"].to_list() == [request * 10 / 40, 0.0, 0.0]
+
+
 def test_no_sample_is_an_empty_table() -> None:
     frame = NodeTimeline(intake([SHAPES[1]]), devices=True).frame([0, 1])
     assert frame.height == 0
@@ -171,6 +196,7 @@ def test_stays_are_means_over_what_pods_held_and_for_how_long() -> None:
             "group": 0,
             "joined_us": 0,
             "left_us": None,
+            "present_us": 100,
             "device_model": None,
             "devices": 0,
             "pods_bound": 1,
@@ -188,6 +214,7 @@ def test_stays_are_means_over_what_pods_held_and_for_how_long() -> None:
             "group": 1,
             "joined_us": 0,
             "left_us": None,
+            "present_us": 100,
             "device_model": "T4",
             "devices": 2,
             "pods_bound": 2,

@@ -130,7 +130,7 @@ def _check_endpoints(world: World) -> None:
         slices = [one for one in objects(world, "EndpointSlice") if cluster.object_owner[one] == service]
         held, _ = world.members.of("endpointslice", cluster.object_row[slices])
         found = {(cluster.endpoint_pod[row].item(), cluster.endpoint_ready[row].item()) for row in held}
-        selected = world.selections[columns(world, service, "selection")[0]][cluster.pod_template[pods]]
+        selected = np.isin(cluster.pod_template[pods], world.selections[columns(world, service, "selection")[0]])
         wanted = {(pod, cluster.life_ready[pod].item()) for pod in pods[selected].tolist()}
         assert found == wanted, "the endpoints of a Service are not its pods"
 

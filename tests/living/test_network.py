@@ -19,7 +19,7 @@ SECOND = 1_000_000
 ROLL = {"at": "5m", "image": {"target": "deployment/web", "containers": {"web": "web:2"}}}
 #: Every sync takes half a second, whatever it writes.
 FIXED = {
-    "iptables_legacy_partial_s": 0.5, "iptables_legacy_partial_rule_s": 0, "iptables_legacy_partial_service_s": 0,
+    "iptables_legacy_partial_s": 0.5, "iptables_legacy_partial_search_s": 0, "iptables_legacy_partial_service_s": 0,
     "iptables_legacy_full_rule_s": 0, "iptables_legacy_full_chain2_s": 0, "build_rule_s": 0,
 }  # fmt: skip
 
@@ -188,4 +188,13 @@ def test_faults() -> None:
         Proxying.of("nftables", {"scheduler": "rr"})
     with pytest.raises(InputError, match="says nothing without kube-proxies"):
         Proxying.of("none", {"cache": "warm"})
+    for names, said in (
+        ({"proxy_watch_least_s": 1}, "field 'proxy_watch_least_s': is 1, and proxy_watch_most_s 0.11"),
+        ({"proxy_watch_most_s": 1e9}, "both 86,400 s at most"),
+        ({"iptables_min_sync_s": 1e300}, "field 'iptables_min_sync_s': is longer than 30 years"),
+        ({"iptables_legacy_partial_s": 1e300}, "field 'a sync of iptables': is longer than 30 years"),
+        ({"burst_syncs": 1e9}, "field 'burst_syncs': is 1e\\+09; expected 1000 at most"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Proxying.of(numbers=proxies.parameters().replaced(names))
     assert replace(Proxying.of(), threads=2).mode.name == "iptables"  # type: ignore[union-attr]

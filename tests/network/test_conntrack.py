@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from random import Random
 from typing import Any
 
@@ -15,7 +14,6 @@ from kscale.errors import InputError
 from kscale.network import conntrack
 from kscale.network.conntrack import ENDINGS, Flows, Removals, ending, little, memory_bytes, table_size, track
 
-COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 TIMEOUTS = {"tcp_closed": 120, "tcp_silent": 86_400, "tcp_half_closed": 3_600, "udp": 30, "udp_stream": 120}
 SECOND = 1_000_000
 
@@ -70,7 +68,7 @@ def some_flows(rng: Random) -> tuple[Flows, Removals]:
 @given(seed=st.integers(0, 1 << 32), size=st.integers(1, 40))
 def test_a_table_is_its_plain_twin(seed: int, size: int) -> None:
     flows, removals = some_flows(Random(seed))
-    result = track(flows, size, removals=removals, compiled=COMPILED)
+    result = track(flows, size, removals=removals, compiled=False)
     admitted, entries, deleted = twin(flows, size, removals)
     assert result.admitted.tolist() == admitted
     assert result.entries.tolist() == entries
@@ -78,7 +76,7 @@ def test_a_table_is_its_plain_twin(seed: int, size: int) -> None:
     assert result.deleted == deleted
 
 
-@pytest.mark.skipif(not COMPILED, reason="there is one form")
+@pytest.mark.compiled
 def test_compiled_and_plain_are_equal() -> None:
     full = 0
     for seed in range(30):
@@ -103,7 +101,7 @@ def test_the_timeouts_are_those_of_kube_proxy_and_the_kernel() -> None:
 
 
 def test_a_full_table_drops_new_flows_and_keeps_the_old_ones() -> None:
-    result = track(Flows([0, 1, 2, 120 * SECOND + 1], [0, 10, 0, 0]), 2, compiled=COMPILED)
+    result = track(Flows([0, 1, 2, 120 * SECOND + 1], [0, 10, 0, 0]), 2, compiled=False)
     assert result.admitted.tolist() == [True, True, False, True]  # the first has gone, the second has not
     assert (result.dropped, result.most) == (1, 2)
 
@@ -136,7 +134,7 @@ def test_a_rate_beyond_the_size_drops_what_is_too_much() -> None:
     life = 130 * SECOND
     rate = 2 * conntrack.most_flows_per_second(1_000, life)
     arrival = np.arange(20_000, dtype=np.int64) * int(SECOND / rate)
-    result = track(Flows(arrival, np.full(20_000, 10 * SECOND)), 1_000, compiled=COMPILED)
+    result = track(Flows(arrival, np.full(20_000, 10 * SECOND)), 1_000, compiled=False)
     assert result.most == 1_000
     steady = result.admitted[2_000:]
     assert 1 - steady.mean() == pytest.approx(0.5, abs=0.01)

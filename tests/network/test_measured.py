@@ -58,7 +58,7 @@ def test_full_syncs_take_what_they_did() -> None:
             for (s, e), known in figures.items()
         ]
         known, said = zip(*series, strict=True)
-        assert Series(backend, "", "s", known, said, 0.46, 0.15).held
+        assert Series(backend, "", "s", known, said, 0.45, 0.15).held
     for (s, e), known in FULL_NFTABLES.items():
         of = case("nftables", s, e)
         assert of.mode.programming(of, Change()).full_s == pytest.approx(known, rel=0.52)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from kscale.errors import InputError
-from kscale.network import parameters, proxies
+from kscale.network import advice, conntrack, parameters, proxies
+from kscale.network.balancing.common import parameters as balancing
+from kscale.network.calico import parameters as calico
 from kscale.network.parameters import GIVEN, KINDS, MEASURED, Parameter, Parameters, read, text
+from kscale.network.policy import carried
 
 SMALL = Parameters([
     Parameter("one_us", 1.0, "us", MEASURED, "a bench"), Parameter("two_s", 2.0, "s", "assumed", "nobody", "note"),
@@ -28,6 +32,46 @@ def test_every_row_says_what_it_is_and_where_it_is_from() -> None:
     for mode in proxies.found().values():
         assert mode.parameters
         assert {mode.min_sync, mode.resync} <= {row.name for row in rows}
+
+
+def rows_of(module: ModuleType) -> list[Parameter]:
+    """All rows that a module declares: alone, or in a table or tuple of them."""
+    found: list[Parameter] = []
+    for value in vars(module).values():
+        if isinstance(value, Parameter):
+            found.append(value)
+        elif isinstance(value, Parameters | tuple):
+            found += [row for row in value if isinstance(row, Parameter)]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(
+    ("module", "least"),
+    [(advice, 6), (balancing, 16), (calico, 40), (carried, 7), (conntrack, 9)],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_every_other_model_declares_its_numbers_in_the_same_rows(module: ModuleType, least: int) -> None:
+    rows = rows_of(module)
+    assert len({row.name for row in rows}) == len(rows) >= least
+    for row in rows:
+        assert row.kind in KINDS and row.kind != GIVEN
+        assert row.source and row.unit and row.value >= 0
+
+
+def test_whole_numbers() -> None:
+    assert SMALL.wholes({"two_s": 7}) == {"one_us": 1, "two_s": 7}
+    assert all(isinstance(value, int) for value in SMALL.wholes({}).values())
+    for given, field, line in (
+        ({"one_s": 1}, "one_s", "is no parameter; did you mean 'one_us'?"),
+        ({"one_us": 1.5}, "one_us", "is 1.5; expected a whole number of us, 0 or more"),
+        ({"one_us": True}, "one_us", "is True"),
+        ({"one_us": -1}, "one_us", "is -1"),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            SMALL.wholes(given)
+        assert caught.value.field == field and line in str(caught.value)
+    with pytest.raises(ValueError, match=r"'half_us' is 0\.5"):
+        Parameters([Parameter("half_us", 0.5, "us", MEASURED, "a bench")]).wholes({})
 
 
 def test_a_name_that_is_there_twice_is_a_fault_of_the_program() -> None:
@@ -67,7 +111,7 @@ def test_a_few_values_are_enough(tmp_path: Path, written: str) -> None:
         ("\xff", "few.json: is not JSON"),
         ("3", "few.json: is no mapping of names"),
         ('{"parameters": 3}', "few.json: is no mapping of names"),
-        ('{"one": 3}', "there is no parameter 'one'; did you mean 'one_us'?"),
+        ('{"one": 3}', "field 'one': is no parameter; did you mean 'one_us'?"),
         ('{"one_us": -1}', "field 'one_us': is -1; expected a number of 0 or more"),
         ('{"one_us": true}', "field 'one_us': is True"),
         ('{"one_us": "much"}', "field 'one_us': is 'much'"),

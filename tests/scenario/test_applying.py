@@ -157,7 +157,7 @@ def test_with_the_replicaset_controller(tmp_path: Path) -> None:
     inventory = gathering.inventory()
     hand = Hand("replicaset")
     hand.world.selections = [
-        np.array([("app", "web") in one.labels for one in inventory.templates] + [False] * 60)
+        np.flatnonzero([("app", "web") in one.labels for one in inventory.templates])
         for _ in gathering.workloads.selections
     ]
     (made,) = gathering.workloads.made
@@ -237,7 +237,7 @@ def test_with_all_controllers(tmp_path: Path) -> None:
     gathering = gathered(kinds=kinds)
     actions = plan(read([written(tmp_path, text)]), gathering, kinds, 0)
     inventory, hand = gathering.inventory(), Hand()
-    hand.world.selections = [np.zeros(64, bool) for _ in gathering.workloads.selections]
+    hand.world.selections = [np.empty(0, np.int64) for _ in gathering.workloads.selections]
     script = Script(actions, inventory.wanted)
     for seconds in range(8):
         hand.now = seconds * 1_000_000
@@ -261,7 +261,7 @@ def evicting(folder: Path, evict: Any) -> tuple[Hand, int, Script]:
     gathering = gathered(workload("ReplicaSet", "web", 4))
     actions = plan(read([written(folder, yaml({"at": 1, "evict": evict}))]), gathering, KINDS, 0)
     inventory, hand = gathering.inventory(), Hand("replicaset", "disruption")
-    selected = np.array([("app", "web") in one.labels for one in inventory.templates] + [False] * 60)
+    selected = np.flatnonzero([("app", "web") in one.labels for one in inventory.templates])
     hand.world.selections = [selected] * max(len(gathering.workloads.selections), 1)
     (made,) = gathering.workloads.made
     columns = {**made.columns, "template": int(inventory.wanted[made.columns["template"]])}
@@ -327,7 +327,7 @@ def test_a_workloads_eviction_reaches_the_pods_of_what_it_controls(tmp_path: Pat
     gathering = gathered(WEB, kinds=controllers.kinds())
     actions = plan(read([written(tmp_path, yaml({"at": 1, "evict": "deploy/web"}))]), gathering, controllers.kinds(), 0)
     hand = Hand("deployment", "replicaset")
-    hand.world.selections = [np.zeros(64, bool) for _ in gathering.workloads.selections]
+    hand.world.selections = [np.empty(0, np.int64) for _ in gathering.workloads.selections]
     hand.make("Deployment", "web", **{**gathering.workloads.made[0].columns, "template": 0})
     other = hand.make("ReplicaSet", "other", replicas=2, template=1)
     for _ in range(5):

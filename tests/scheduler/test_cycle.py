@@ -26,7 +26,7 @@ def test_totals_are_weighted_sums_or_tell_why_a_node_does_not_fit() -> None:
     rows = [{"name": f"n{i}", **row} for i, row in enumerate(nodes)]
     simulation = Simulation(
         Trace("test", pl.DataFrame(schema=PODS), pl.DataFrame([spec], schema=SPECS)),
-        pl.DataFrame(rows, schema=NODES), Settings(), sizes=SIZES,
+        pl.DataFrame(rows, schema=NODES), Settings(compiled=False), sizes=SIZES,
     )  # fmt: skip
     simulation.compile()
     # Left of cpu 50, of memory 75: (50 + 75) // 2 = 62; shares taken 0.5 and 0.25, (1 - 0.125) * 100 = 87.

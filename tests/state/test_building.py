@@ -206,6 +206,10 @@ def test_templates_are_selected_by_labels_and_namespace(
     building = made()
     for _ in range(2):
         assert np.flatnonzero(building.selected(selector, namespaces)).tolist() == selected
+        if selector is not None:
+            rows = building.selected_rows(selector, namespaces)
+            assert rows.tolist() == selected and not rows.flags.writeable
+            assert building.selected_rows(selector, namespaces) is rows, "kept once, however often it is asked"
 
 
 def test_namespaces_are_selected_by_their_labels() -> None:

@@ -37,7 +37,7 @@ class Covering:
 
     Attributes:
         budgets: object rows; ``uids``: theirs.
-        selected: bool (budget, template).
+        selected: (budget, template) pairs, as one number each, ascending.
         first, of: budgets (places) of each template, one list after the other.
         known: (budget, controller) pairs, as one number each, ascending.
         template, mixed, uid: of each controller (object row): the template of its pods, whether it has others, and
@@ -104,7 +104,7 @@ class Covering:
         owners = self.known[at] & 0xFFFFFFFF
         current = self.uid[owners] == cluster.object_uid[owners]
         whole = current & ~self.mixed[owners]
-        whole[whole] = self.selected[budgets[place[whole]], self.template[owners[whole]]]
+        whole[whole] = self._covers(budgets[place[whole]], self.template[owners[whole]])
         none = np.zeros(len(budgets), np.int64)
         counts = Counts(none, none.copy(), _NOTHING, _NOTHING)
         np.add.at(counts.pods, place[whole], cluster.object_pods[owners[whole]])
@@ -115,10 +115,15 @@ class Covering:
         self._count_loose(world, budgets, counts)
         return counts
 
+    def _covers(self, budgets: Rows, templates: Rows) -> Rows:
+        """Tell for each budget (place) and template whether the one covers pods of the other."""
+        pairs = (budgets << 32) | templates
+        return np.searchsorted(self.selected, pairs, "right") > np.searchsorted(self.selected, pairs)
+
     def _walk(self, world: World, budgets: Rows, owners: Rows, place: Rows, counts: Counts) -> None:
         """Count the pods of controllers that have several templates, one by one."""
         pods, of = pods_of(world.cluster, owners)
-        covered = self.selected[budgets[place[of]], world.cluster.pod_template[pods]]
+        covered = self._covers(budgets[place[of]], world.cluster.pod_template[pods])
         pods, of = pods[covered], of[covered]
         self._add(world, pods, place[of], counts)
         found = np.unique(of)
@@ -174,13 +179,13 @@ def _make(world: World) -> Covering:
     budgets = world.all_of(KIND)
     budgets = budgets[cluster.object_live[budgets] == THERE]
     handles = cluster.columns[f"{TABLE}_selection"][cluster.object_row[budgets]]
-    selected = np.zeros((len(budgets), cluster.sizes["template"]), bool)
-    for place in np.flatnonzero(handles >= 0).tolist():
-        selection = world.selections[int(handles[place])]
-        selected[place, : len(selection)] = selection
-    template, of = np.nonzero(selected.T)
-    first = np.searchsorted(template, np.arange(selected.shape[1] + 1))
-    found = Covering(world.versions[KIND], budgets, selected, first, of)
+    chosen = [world.selections[handle] if handle >= 0 else _NOTHING for handle in handles.tolist()]
+    place = np.repeat(np.arange(len(budgets)), [len(one) for one in chosen])
+    template = np.concatenate([_NOTHING, *chosen])
+    selected = (place << 32) | template
+    order = np.argsort(template, kind="stable")
+    first = np.searchsorted(template[order], np.arange(cluster.sizes["template"] + 1))
+    found = Covering(world.versions[KIND], budgets, selected, first, place[order])
     found.note(world, np.flatnonzero(there_are(world, np.arange(cluster.sizes["life"]))))
     found.serial = int(cluster.cluster_serial[0])
     world.derived[KIND] = found

@@ -16,7 +16,7 @@ from kscale.network.balancing import Algorithm, Column
 from kscale.network.balancing.common.hashing import bucket
 from kscale.network.balancing.common.parameters import HASH_BITS
 
-_BITS = HASH_BITS.value
+_BITS = HASH_BITS.whole
 _SLOT = Column("slot_endpoint", "int32", (1 << _BITS,), "the endpoint of a slot; -1: none")
 
 

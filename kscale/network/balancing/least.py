@@ -12,7 +12,7 @@ from kscale.kernels import inlined, kernel
 from kscale.network.balancing import Algorithm
 from kscale.network.balancing.common.parameters import ACTIVE_OVERHEAD
 
-_ACTIVE = ACTIVE_OVERHEAD.value
+_ACTIVE = ACTIVE_OVERHEAD.whole
 
 
 @kernel

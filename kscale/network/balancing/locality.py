@@ -24,8 +24,8 @@ from kscale.network.balancing.common.parameters import (
 )
 from kscale.network.balancing.least import kept
 
-_CHECK_US, _FULL_CHECK, _MOST = CACHE_CHECK.value, CACHE_FULL_CHECK.value, CACHE_MOST.value
-_EXPIRATION_US, _IDLE_US = CACHE_EXPIRATION.value, CACHE_IDLE.value
+_CHECK_US, _FULL_CHECK, _MOST = CACHE_CHECK.whole, CACHE_FULL_CHECK.whole, CACHE_MOST.whole
+_EXPIRATION_US, _IDLE_US = CACHE_EXPIRATION.whole, CACHE_IDLE.whole
 
 
 @kernel

@@ -23,8 +23,8 @@ from kscale.network.balancing.common.parameters import (
     MAGLEV_SLOTS,
 )
 
-_SLOTS, _BITS = MAGLEV_SLOTS.value, MAGLEV_BITS.value
-_OFFSET_SEED, _SKIP_SEED = MAGLEV_OFFSET_SEED.value, MAGLEV_SKIP_SEED.value
+_SLOTS, _BITS = MAGLEV_SLOTS.whole, MAGLEV_BITS.whole
+_OFFSET_SEED, _SKIP_SEED = MAGLEV_OFFSET_SEED.whole, MAGLEV_SKIP_SEED.whole
 
 
 @kernel

@@ -250,14 +250,18 @@ def _iptables_load(backend: str) -> list[Series]:
     def held(sizes: Sizes, numbers: Parameters) -> Any:
         return numbers[f"{name}_service_bytes"] * sizes.services + numbers[f"{name}_endpoint_bytes"] * sizes.endpoints
 
+    swapped = _of("a rule", "rules", f"{name}_partial_rule_s")
+    if backend == "legacy":
+        swapped = Term(
+            "a search among the rules", lambda s, n: s.rules * np.log2(s.rules), (f"{name}_partial_search_s",)
+        )
     return [
         Series("load", "full", f"iptables-{backend}", "warm", (
             _of("a rule", "rules", f"{name}_full_rule_s"),
             Term("a square of chains", lambda s, n: s.chains**2, (f"{name}_full_chain2_s",)), _START,
         )),
         Series("load", "change", f"iptables-{backend}", "warm", (
-            _of("a rule", "rules", f"{name}_partial_rule_s"), _of("a Service", "services", f"{name}_partial_service_s"),
-            _base(f"{name}_partial_s"),
+            swapped, _of("a Service", "services", f"{name}_partial_service_s"), _base(f"{name}_partial_s"),
         ), changed),
         Series("memory", "kernel", f"iptables-{backend}", "warm", (
             _of("a Service", "services", f"{name}_service_bytes"),
@@ -282,6 +286,7 @@ _NFTABLES_LOAD = (
         _base("nftables_partial_s"), _of("a Service", "services", "nftables_partial_service_s"),
         _of("an endpoint", "endpoints", "nftables_partial_endpoint_s"),
         Term("a square of Services", lambda s, n: s.services**2, ("nftables_partial_service2_s",)),
+        Term("Services times endpoints", lambda s, n: s.services * s.endpoints, ("nftables_partial_product_s",)),
     )),
     Series("load", "list-table", "nftables", "warm", (
         _of("a Service", "services", "nftables_list_table_service_s"),

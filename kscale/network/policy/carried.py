@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kscale.network.parameters import ASSUMED, STRUCTURAL, Parameter, Parameters
 from kscale.network.policy.bits import packed, stripes, unpacked
 from kscale.network.policy.ends import Ends
 from kscale.network.policy.policies import Peer, Policy, Ports, Rule
@@ -24,29 +25,17 @@ from kscale.network.policy.rules import EGRESS, INGRESS, Rules
 Counts = npt.NDArray[np.int64]
 _ENDPOINTS, _POLICY = "projectcalico/calico, felix/rules/endpoints.go", "projectcalico/calico, felix/rules/policy.go"
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """A number that the count rests on; ``kind`` is how it is known: structural (read in source) or assumed."""
-
-    name: str
-    value: int
-    unit: str
-    kind: str
-    source: str
-
-
-PARAMETERS = (
-    Parameter("to_fixed", 8, "rules", "structural",
+PARAMETERS = Parameters((
+    Parameter("to_fixed", 8, "rules", STRUCTURAL,
               f"{_ENDPOINTS}: conntrack 2, marks cleared 1, two profiles 4, drop 1"),
-    Parameter("from_fixed", 10, "rules", "structural", f"{_ENDPOINTS}: as to_fixed, and 2 that drop tunnelled packets"),
-    Parameter("tier", 2, "rules", "structural", f"{_ENDPOINTS}: start of the tier, drop at its end"),
-    Parameter("jump", 2, "rules", "structural", f"{_ENDPOINTS}: jump to a policy, return if it accepted"),
-    Parameter("allow", 2, "rules", "assumed", "a rule that allows sets a mark and returns: two rules of iptables"),
-    Parameter("ports_of_a_match", 15, "ports", "structural", f"{_POLICY}: limit of multiport; a range counts as two"),
-    Parameter("except", 1, "rules", "assumed", "one for each except of an ipBlock, before the rule that allows"),
-)  # fmt: skip
-_VALUE = {parameter.name: parameter.value for parameter in PARAMETERS}
+    Parameter("from_fixed", 10, "rules", STRUCTURAL, f"{_ENDPOINTS}: as to_fixed, and 2 that drop tunnelled packets"),
+    Parameter("tier", 2, "rules", STRUCTURAL, f"{_ENDPOINTS}: start of the tier, drop at its end"),
+    Parameter("jump", 2, "rules", STRUCTURAL, f"{_ENDPOINTS}: jump to a policy, return if it accepted"),
+    Parameter("allow", 2, "rules", ASSUMED, "a rule that allows sets a mark and returns: two rules of iptables"),
+    Parameter("ports_of_a_match", 15, "ports", STRUCTURAL, f"{_POLICY}: limit of multiport; a range counts as two"),
+    Parameter("except", 1, "rules", ASSUMED, "one for each except of an ipBlock, before the rule that allows"),
+))  # fmt: skip
+_VALUE = PARAMETERS.wholes({})
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,11 @@ def read_cluster(paths: Sequence[str | Path], options: ReadOptions, block: Netwo
     ``block`` is where pods without an address get one.
     """
     inputs: list[str] = []
-    cluster = cluster_of(read_objects(paths, options, inputs), block)
+    return named(cluster_of(read_objects(paths, options, inputs), block), inputs)
+
+
+def named(cluster: Cluster, inputs: list[str]) -> Cluster:
+    """Return a cluster with the names of what it was read from. Raises InputError where there is nothing in it."""
     cluster.inputs = inputs
     if not cluster.pods and not cluster.policies:
         raise InputError("has no pods", file=", ".join(inputs)[:200], expected="pods and NetworkPolicies")

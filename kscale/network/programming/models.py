@@ -12,6 +12,8 @@ from kscale.network.proxies import Case, Change
 
 Rows = np.ndarray[Any, Any]
 _SECOND_US = 1_000_000
+#: Sums of such times stay far from 2^63. So many endpoints may change at once.
+_LONGEST_US, _MOST_BURST, _MOST_ENDPOINTS = 1e15, 1_000, 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,16 +128,22 @@ class Cost:
         """Return what a mode's syncs cost with the service ports of a case; a Service has ``ports_each`` of them.
 
         The modes' costs are straight lines in the service ports and endpoints that changed, up to all that there are.
+        Raises InputError where parameters make something longer than 30 years, or a burst of more than a thousand.
         """
         one, services, endpoints = (case.mode.programming(case, Change(*what)) for what in ((1, 1), (2, 1), (1, 2)))
         base = one.incremental_s + one.build_incremental_s
         # A case with one service port has no second one to pay for.
         more = services.incremental_s + services.build_incremental_s - base
         wide = endpoints.incremental_s + endpoints.build_incremental_s - base
-        numbers, micro = case.parameters, 1e6
-        rest = round(numbers[case.mode.min_sync] * _SECOND_US)
-        return cls(
-            base * micro, more * micro * ports_each, wide * micro, max(round(case.served / ports_each), 1),
-            (one.periodic_s + one.build_full_s) * micro,
-            rest, max(round(numbers[case.mode.resync] * _SECOND_US), rest, 1), int(numbers["burst_syncs"]),
-        )  # fmt: skip
+        numbers, mode = case.parameters, case.mode
+        rest, period = numbers[mode.min_sync] * _SECOND_US, numbers[mode.resync] * _SECOND_US
+        again, most = one.periodic_s + one.build_full_s, max(round(case.served / ports_each), 1)
+        base, more, wide, again = (seconds * _SECOND_US for seconds in (base, more * ports_each, wide, again))
+        longest = max(base, more * most, wide * _MOST_ENDPOINTS, again)
+        for what, us in ((mode.min_sync, rest), (mode.resync, period), (f"a sync of {case.name}", longest)):
+            if not us <= _LONGEST_US:
+                raise InputError("is longer than 30 years", field=what, expected="other parameters")
+        if numbers["burst_syncs"] > _MOST_BURST:
+            raise InputError(f"is {numbers['burst_syncs']:g}", field="burst_syncs", expected=f"{_MOST_BURST} at most")
+        every = max(round(period), round(rest), 1)
+        return cls(base, more, wide, most, again, round(rest), every, int(numbers["burst_syncs"]))

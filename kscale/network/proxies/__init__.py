@@ -21,7 +21,7 @@ from kscale import shelf
 from kscale.errors import InputError, nearest
 from kscale.network.parameters import Parameter, Parameters
 from kscale.network.ports import Ports
-from kscale.network.proxies.common.paths import Path, Step
+from kscale.network.proxies.common.paths import FORWARD, Path, Step
 from kscale.network.proxies.common.rows import SHARED
 
 __all__ = [
@@ -263,6 +263,8 @@ class Mode:
         resync: name of the parameter for the time after which it is all looked at or written again.
         variants: choices that a curve shows beside each other.
         since: options that follow from what a node runs, in the order of versions.
+        onward: where in netfilter what was sent to a Service goes on to its endpoint, and policies stand: forwarded, or
+            sent by the node; empty where kube-proxy itself opens another connection.
     """
 
     name: str
@@ -280,6 +282,7 @@ class Mode:
     resync: str
     variants: tuple[Mapping[str, str], ...] = ({},)
     since: tuple[Since, ...] = ()
+    onward: str = FORWARD
 
     def suiting(self, platform: Platform) -> dict[str, str]:
         """Return the options that follow from what a node runs."""

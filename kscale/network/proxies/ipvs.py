@@ -29,6 +29,7 @@ from kscale.network.proxies import (
 )  # fmt: skip
 from kscale.network.proxies.common import memory, steps
 from kscale.network.proxies.common.chains import ahead
+from kscale.network.proxies.common.paths import FORWARD, INPUT
 from kscale.network.proxies.common.rows import BENCH, BLOG, KERNEL, TIGERA, UPSTREAM
 
 #: Algorithms that look at every real server, those that need not, and those that ask a cache first.
@@ -173,7 +174,7 @@ def _first(case: Case, packet: str) -> Path | None:
     found.append(Step.fixed("rules with ipsets", "sets", numbers["ipvs_sets_passed"], numbers["ipvs_set_us"]))
     if packet == OTHER:
         # No address of kube-ipvs0: it is forwarded, and IPVS looks at its connections only.
-        return Path(np.ones(1), (*found, _connection(case)))
+        return Path(np.ones(1), (*found, _connection(case, hook=FORWARD)))
     if case.options["table"] == "fixed":
         before, share = ahead(virtual / numbers["ipvs_buckets"])
         nodes = 1 + np.tile(before, len(choice))
@@ -181,9 +182,9 @@ def _first(case: Case, packet: str) -> Path | None:
     else:
         nodes = np.full(len(choice), numbers["ipvs_resizable_chain"])
     found += [
-        Step.fixed("the table of virtual servers", "entries", nodes, _node_us(case)),
-        Step.fixed("the scheduler's choice", "connections", 1, choice),
-        Step.fixed("IPVS itself: a connection, a new destination", "connections", 1, numbers["ipvs_us"]),
+        Step.fixed("the table of virtual servers", "entries", nodes, _node_us(case), hook=INPUT),
+        Step.fixed("the scheduler's choice", "connections", 1, choice, hook=INPUT),
+        Step.fixed("IPVS itself: a connection, a new destination", "connections", 1, numbers["ipvs_us"], hook=INPUT),
     ]
     if packet == NODE_PORT:
         found += steps.masquerade(case)
@@ -192,8 +193,9 @@ def _first(case: Case, packet: str) -> Path | None:
     return Path(weights, (*found, _connection(case)))
 
 
-def _connection(case: Case, name: str = "IPVS's connection table") -> Step:
-    return Step.fixed(name, "entries", case.connections / 2 ** int(case.options["connection-bits"]), _node_us(case))
+def _connection(case: Case, name: str = "IPVS's connection table", hook: str = INPUT) -> Step:
+    entries = case.connections / 2 ** int(case.options["connection-bits"])
+    return Step.fixed(name, "entries", entries, _node_us(case), hook=hook)
 
 
 def _later(case: Case, packet: str = HIT) -> Path:
@@ -239,5 +241,5 @@ IPVS = Mode(
         fallback="iptables", fallback_until=(1, 25),
     ),
     min_sync="ipvs_min_sync_s", resync="sync_period_s",
-    variants=({}, {"cache": "cold"}, {"table": "resizable"}),
+    variants=({}, {"cache": "cold"}, {"table": "resizable"}), onward="filter OUTPUT",
 )  # fmt: skip

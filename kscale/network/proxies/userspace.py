@@ -21,6 +21,7 @@ from kscale.network.proxies import (
     Versions,
 )  # fmt: skip
 from kscale.network.proxies.common import memory, steps
+from kscale.network.proxies.common.paths import FORWARD
 from kscale.network.proxies.common.rows import BENCH
 
 #: The lists that are redirected from: what pods send, and what the node itself sends.
@@ -79,7 +80,7 @@ def _first(case: Case, packet: str) -> Path | None:
             # kube-proxy's own connection is to an address that is no Service's.
             Step.fixed(f"{_LISTS[1]}, to the end", "rules", addresses, rule),
         ]  # fmt: skip
-    found.append(Step.fixed("the other rules", "passages", 1, numbers["iptables_fixed_us"]))
+    found.append(Step.fixed("the other rules", "passages", 1, numbers["iptables_fixed_us"], hook=FORWARD))
     return Path(np.ones(1), tuple(found))
 
 
@@ -107,7 +108,7 @@ def _memory(case: Case) -> Memory:
 USERSPACE = Mode(
     "userspace", "kube-proxy accepts every connection, opens another one, and copies what comes",
     options=_OPTIONS, parameters=_PARAMETERS, structure=_structure, first=_first, later=_later,
-    programming=_programming, memory=_memory, balancing=("round-robin",),
+    programming=_programming, memory=_memory, balancing=("round-robin",), onward="",
     versions=Versions((1, 0), "Kubernetes 1.26, CHANGELOG", removed=(1, 26)),
     min_sync="userspace_min_sync_s", resync="sync_period_s",
 )  # fmt: skip

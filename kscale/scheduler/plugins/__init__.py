@@ -118,6 +118,8 @@ class Plugin:
         weight: its weight in the total.
         standard: whether the default profile has it.
         needs_devices: whether it is for clusters with devices only.
+        innate: whether it belongs to what is replayed: no configuration switches it off, and it is composed only where
+            it is ``used``.
     """
 
     name: str
@@ -157,6 +159,7 @@ class Plugin:
     weight: int = 1
     standard: bool = False
     needs_devices: bool = False
+    innate: bool = False
 
     @property
     def standard_filter(self) -> bool:

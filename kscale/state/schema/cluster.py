@@ -81,4 +81,7 @@ COLUMNS = (
     Column("requests_cursor", "int64", "How many of them were."),
     Column("serial", "int64", "Place in the order of arrival of the next pod that a controller creates."),
     Column("deleted_pods", "int64", "Pods that were deleted.", "pods"),
+    Column("lost_pods", "int64", "Pods whose node left while they ran.", "pods"),
+    Column("nodes", "int64", "Nodes that are there.", "nodes"),
+    Column("change_us", "int64", "When nodes change next.", "us", default=1 << 62),
 )

@@ -51,6 +51,8 @@ COLUMNS = (
     ),
     Column("requested_peak", "int64", "Largest requested so far.", "the resource's", dims=("resource", "node")),
     Column("unschedulable", "uint8", "1 when cordoned.", path="spec.unschedulable"),
+    Column("shut", "uint8", "Where nodes change: 0 takes pods, 1 is cordoned, 2 is not there."),
+    Column("lowered", "uint8", "1 when its allocatable fell below what its pods had requested."),
     Column(
         "label",
         "int32",

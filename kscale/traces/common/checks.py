@@ -7,16 +7,19 @@ left out and counted by reason. Everything runs over whole columns, and costs on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from kscale.errors import InputError, nearest
 from kscale.state.quantities import LARGEST
 from kscale.traces import Options
+from kscale.traces.common import files
 from kscale.traces.common.files import ROW
+from kscale.traces.common.seen import Seen
 
 #: Longest name in bytes; Kubernetes allows 253, clones and hostile files are given some more.
 LONGEST_NAME = 512
@@ -77,7 +80,8 @@ class Checker:
     path: Path
     options: Options
     dropped: dict[str, int] = field(default_factory=dict)
-    _seen: dict[str, pl.Series] = field(default_factory=dict)
+    _seen: dict[str, Seen] = field(default_factory=dict)
+    _last: dict[str, Any] = field(default_factory=dict)
 
     def columns(self, names: Iterable[str], fields: Iterable[Field]) -> None:
         """Raise InputError when a required column is missing; it names the nearest one that is there."""
@@ -102,6 +106,39 @@ class Checker:
             rules += self._type_rules(frame[f.name], columns[f.name], f)
             rules += _range_rules(f)
         return self.drop(result, rules, raw=frame)
+
+    def csv(self, fields: Sequence[Field], names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yield the CSV file in batches as ``typed`` gives them; without a header where ``names`` are given.
+
+        The first batch comes always, also without rows. Raises InputError. A batch whose fields all are what they
+        should be is read right into its types; any other is read as texts, to tell what is wrong and where.
+        """
+        known = {f.name: pl.String if f.dtype is pl.Boolean else f.dtype for f in fields}
+
+        def parse(data: bytes, columns: Sequence[str], row: int) -> tuple[pl.DataFrame, int]:
+            frame = files.csv_typed(data, columns, row, known)
+            if frame is not None and (result := self._clean(frame, fields)) is not None:
+                return result, result.height
+            raw, count = files.csv_texts(data, columns, row, self.path, self.options, self.dropped)
+            self.columns(raw.columns, fields)
+            return self.typed(raw, fields), count
+
+        return files.csv_pieces(self.path, self.options, parse, names)
+
+    def _clean(self, frame: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame | None:
+        """Return what ``typed`` gives of columns that have their types, or None where something is wrong."""
+        present = [f for f in fields if f.name in frame.columns]
+        if any(f.required and f.name not in frame.columns for f in fields):
+            return None
+        columns = [_cast(frame[f.name], f, self.path) for f in present]
+        result = pl.DataFrame([frame[ROW], *columns])
+        rules = [
+            rule
+            for f, column in zip(present, columns, strict=True)
+            for rule in (*self._type_rules(frame[f.name], column, f), *_range_rules(f))
+        ]
+        broken = result.select(rule.bad.any().alias(str(i)) for i, rule in enumerate(rules))
+        return None if any(broken.row(0) if rules else ()) else result
 
     def _type_rules(self, raw: pl.Series, column: pl.Series, wanted: Field) -> list[Rule]:
         rules = []
@@ -175,15 +212,33 @@ class Checker:
 
         Of earlier calls 64 bits of each are kept: eight bytes a row, and one false repetition in 10^19 pairs.
         """
-        frame = self.unique(frame, [name])
+        if not frame.height:
+            return frame
+        ascends = self._ascends(frame[name])
         hashes = frame[name].hash()
-        before = self._seen.get(name, hashes.clear())
-        frame = self.drop(
-            frame,
-            [Rule(pl.lit(hashes.is_in(before.implode())), name, "'{value}' occurs twice", "a name that occurs once")],
-        )
-        self._seen[name] = before.append(hashes)
-        return frame
+        seen = self._seen.setdefault(name, Seen())
+        if ascends:
+            seen.add(hashes.to_numpy())
+            return frame
+        if hashes.n_unique() < frame.height:
+            frame = self.unique(frame, [name])
+            hashes = frame[name].hash()
+        again = seen.before(hashes.to_numpy())
+        seen.add(hashes.to_numpy()[~again])
+        rule = Rule(pl.lit(pl.Series(again)), name, "'{value}' occurs twice", "a name that occurs once")
+        return self.drop(frame, [rule])
+
+    def _ascends(self, numbers: pl.Series) -> bool:
+        """Tell whether all numbers so far, call by call, are each larger than the one before: then none repeats."""
+        if not numbers.dtype.is_integer() or numbers.null_count():
+            return False
+        values = numbers.to_numpy()
+        last = self._last.get(numbers.name)
+        if numbers.name in self._seen and last is None:
+            return False
+        ascends = (last is None or values[0] > last) and bool((values[1:] > values[:-1]).all())
+        self._last[numbers.name] = values[-1] if ascends else None
+        return ascends
 
 
 def share_rules(devices: str, share: str) -> list[Rule]:
@@ -241,10 +296,10 @@ def _from_text(raw: pl.Series, wanted: Field) -> pl.Series:
     if column.null_count() == raw.null_count():
         return column
     stripped = raw.str.strip_chars()
-    numbers = stripped.cast(pl.Float64, strict=False)
-    if wanted.dtype is pl.Float64:
-        return numbers
-    return stripped.cast(pl.Int64, strict=False).fill_null(_whole(numbers))
+    column = stripped.cast(wanted.dtype, strict=False)
+    if wanted.dtype is pl.Float64 or column.null_count() == raw.null_count():
+        return column
+    return column.fill_null(_whole(stripped.cast(pl.Float64, strict=False)))
 
 
 def _whole(numbers: pl.Series) -> pl.Series:

@@ -14,9 +14,9 @@ import io
 import re
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 
@@ -31,9 +31,13 @@ HEAD = 64 << 10
 RATIO = 1000
 #: Rows of a Parquet file that are held at once.
 BATCH_ROWS = 1_000_000
-#: Bytes of a CSV file that are held at once; a record longer than that is refused.
-BATCH_BYTES = 32 << 20
+#: Bytes of a CSV file that are held at once; a record longer than that is refused. More at once takes longer: memory
+#: that is new each time has to be cleared by the system.
+BATCH_BYTES = 8 << 20
+#: Makes a frame of whole records, the names of their columns, and the row of the first; and says how many rows it took.
+Parse = Callable[[bytes, Sequence[str], int], tuple[pl.DataFrame, int]]
 _GZIP = b"\x1f\x8b"
+_BREAKS = b"\r\n"
 #: Below this size the ratio says nothing.
 _SMALL = 1 << 20
 
@@ -69,13 +73,30 @@ def readable(path: Path, what: str) -> Iterator[None]:
         raise InputError(f"cannot be read as {what}", file=path, expected=f"a whole {what} file") from error
 
 
+class _Metered(io.RawIOBase):
+    """A file that tells how many bytes are read of it."""
+
+    def __init__(self, file: IO[bytes], told: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file, self._told = file, told
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._told(count)
+        return count
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Yield the bytes of a file, unpacked where they are gzip. Raises InputError."""
+def opened(path: Path, told: Callable[[int], None] | None = None) -> Iterator[IO[bytes]]:
+    """Yield the bytes of a file, unpacked where they are gzip; ``told`` counts what is read. Raises InputError."""
     check_file(path)
-    with readable(path, "text"), path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
+    with readable(path, "text"), path.open("rb") as plain:
+        packed = plain.read(2) == _GZIP
+        plain.seek(0)
+        raw = plain if told is None else io.BufferedReader(_Metered(plain, told), _SMALL)
         if not packed:
             yield raw
             return
@@ -93,7 +114,7 @@ def whole(path: Path, options: Options) -> bytes:
     """Return all bytes of a file, unpacked. Raises InputError above ``max_input`` or above a ratio of 1000:1."""
     size = check_file(path)
     parts, total = [], 0
-    with opened(path) as file:
+    with opened(path, options.told) as file:
         while part := file.read(1 << 20):
             parts.append(part)
             total += len(part)
@@ -143,6 +164,14 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and name.fullmatch(path.name))
 
 
+def part(folder: Path, table: str) -> Path:
+    """Return the one file of a folder that holds a table. Raises InputError when there is none, or several."""
+    found = parts(folder, table)
+    if len(found) != 1:
+        raise InputError(f"holds {len(found)} files of the table {table}", file=folder, expected="one")
+    return found[0]
+
+
 def csv_table(
     path: Path, options: Options, dropped: dict[str, int], names: Sequence[str] | None = None
 ) -> pl.DataFrame:
@@ -152,9 +181,9 @@ def csv_table(
     """
     data = whole(path, options)
     if names is not None:
-        return _parse(data.rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+        return csv_texts(data.rstrip(_BREAKS), names, 1, path, options, dropped)[0]
     names = header(data, path)
-    return _parse(data.partition(b"\n")[2].rstrip(b"\r\n"), names, 1, path, options, dropped)[0]
+    return csv_texts(data.partition(b"\n")[2].rstrip(_BREAKS), names, 1, path, options, dropped)[0]
 
 
 def csv_batches(
@@ -164,26 +193,48 @@ def csv_batches(
 
     The first batch comes always, also without rows.
     """
-    with opened(path) as file:
+    return csv_pieces(
+        path, options, lambda data, columns, row: csv_texts(data, columns, row, path, options, dropped), names
+    )
+
+
+def csv_pieces(
+    path: Path, options: Options, parse: Parse, names: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield what ``parse`` makes of a CSV file, piece by piece; without a header where ``names`` are given.
+
+    ``parse`` takes whole records, the names of the columns and the row of the first record; it returns a frame and how
+    many rows the records took. The first piece has no records.
+    """
+    with opened(path, options.told) as file:
         if names is None:
             names = header(file.readline(BATCH_BYTES), path)
-        yield _parse(b"", names, 1, path, options, dropped)[0]
+        yield parse(b"", names, 1)[0]
         rest, row = b"", 1
         while part := file.read(BATCH_BYTES):
-            rest += part
-            end = _last_record(rest)
-            if end == 0 and len(rest) > BATCH_BYTES:
-                raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
-            frame, count = _parse(rest[:end], names, row, path, options, dropped)
-            row, rest = row + count, rest[end:]
+            end = _last_record(part, rest.count(b'"') % 2 == 1)
+            body = len(part[:end].rstrip(_BREAKS))
+            if end == 0 or not (body or rest.strip(_BREAKS)):
+                rest += part
+                if len(rest) > BATCH_BYTES:
+                    raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
+                continue
+            # Blank lines wait: they are rows where something follows, and nothing at the end of a file.
+            end = part.index(b"\n", body) + 1
+            # Joined in one go: at this size, copies cost as much as parsing.
+            frame, count = parse(b"".join((rest, memoryview(part)[:end])), names, row)
+            row, rest = row + count, part[end:]
             yield frame
-        if rest.strip(b"\r\n"):
-            yield _parse(rest.rstrip(b"\r\n"), names, row, path, options, dropped)[0]
+        if rest.strip(_BREAKS):
+            yield parse(rest.rstrip(_BREAKS), names, row)[0]
 
 
-def _last_record(data: bytes) -> int:
-    """Return where the last whole record ends: a line break outside quotes (an even number of quotes before it)."""
-    odd = data.count(b'"') % 2
+def _last_record(data: bytes, within: bool = False) -> int:
+    """Return where the last whole record ends: a line break outside quotes (an even number of quotes before it).
+
+    ``within`` says whether ``data`` begins within quotes.
+    """
+    odd = (data.count(b'"') + within) % 2
     end = len(data)
     while True:
         quote = data.rfind(b'"', 0, end)
@@ -193,18 +244,35 @@ def _last_record(data: bytes) -> int:
         end, odd = quote, not odd
 
 
-def _parse(
+def csv_texts(
     data: bytes, names: Sequence[str], row: int, path: Path, options: Options, dropped: dict[str, int]
 ) -> tuple[pl.DataFrame, int]:
     """Return the records of ``data`` as texts with ``ROW`` from ``row``, and how many rows they took."""
-    schema = dict.fromkeys(names, pl.String)
+    frame = csv_typed(data, names, row, {})
+    if frame is not None:
+        return frame, frame.height
+    return _parse_slowly(data, names, row, path, options, dropped)
+
+
+def csv_typed(
+    data: bytes, names: Sequence[str], row: int, dtypes: Mapping[str, type[pl.DataType]], only: str | None = None
+) -> pl.DataFrame | None:
+    """Return the records of ``data`` with ``ROW`` from ``row``, columns in their ``dtypes`` or else as texts.
+
+    None where a record has too many fields or one of another type. With ``only`` one column is read, faster, and some
+    records with too many fields pass.
+    """
+    schema = {name: dtypes.get(name, pl.String) for name in names}
     if not data:
-        return pl.DataFrame(schema=schema | {ROW: pl.Int64}), 0
+        return pl.DataFrame(schema=schema | {ROW: pl.Int64})
+    columns = None if only is None else [list(names).index(only)]
     try:
-        frame = pl.read_csv(io.BytesIO(data), has_header=False, schema=schema, missing_columns="insert", null_values="")
+        frame = pl.read_csv(
+            data, has_header=False, schema=schema, columns=columns, missing_columns="insert", null_values=""
+        )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        return _parse_slowly(data, names, row, path, options, dropped)
-    return _numbered(frame, row), frame.height
+        return None
+    return _numbered(frame, row)
 
 
 def _numbered(frame: pl.DataFrame, row: int) -> pl.DataFrame:
@@ -261,6 +329,8 @@ def parquet_batches(path: Path, columns: Iterable[str], options: Options) -> Ite
         raise InputError(f"claims {rows:,} rows in {size:,} bytes", file=path, expected="honest data")
     for start in range(0, max(rows, 1), BATCH_ROWS):
         yield parquet_rows(path, wanted, start)
+        if options.told is not None:
+            options.told(size * min(start + BATCH_ROWS, rows) // max(rows, 1) - size * start // max(rows, 1))
 
 
 def parquet_rows(path: Path, columns: list[str], start: int) -> pl.DataFrame:

@@ -8,210 +8,203 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kscale.traces import Trace
+from kscale.traces.common.digest import Digest
 from kscale.traces.common.specs import resources
+from kscale.traces.common.tallies import Values
 
-#: Parts into which the span of arrivals is cut.
+#: Most parts into which the span of arrivals is cut.
 BINS = 24
-#: Rows of the tables of the largest.
-TOP = 10
+#: Rows of the tables of the largest; of each resource, pods.
+TOP, LARGEST_PODS = 10, 3
 _QUANTILES = (0.1, 0.5, 0.9, 0.99, 1.0)
-_AMOUNTS = ("cpu_milli", "memory_bytes", "ephemeral_storage_bytes", "gpu_milli")
+
+Row = dict[str, float | str | int | None]
 
 
-def info(trace: Trace, nodes: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
-    """Return tables that describe a trace, by title: rows, times, arrivals, requests, GPUs, specs, owners.
+def info(digest: Digest, nodes: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
+    """Return tables that describe a trace, by title: rows, times, arrivals, requests, GPUs, specs, pods, owners.
 
     With ``nodes`` (columns of ``NODES``) also the load that the trace would put on them if no pod waited.
     """
-    tables = {"Overview": _overview(trace), "Requests": _requests(trace)}
-    if trace.timed and trace.pods.height:
-        tables["Times"] = _times(trace)
-        tables["Arrivals"] = _arrivals(trace)
-    gpus = _gpus(trace)
+    tables = {"Overview": _overview(digest), "Requests": _requests(digest)}
+    if digest.timed:
+        tables["Times"] = _times(digest)
+        tables["Arrivals"] = _arrivals(digest)
+    gpus = _gpus(digest)
     if gpus.height:
         tables["GPU requests"] = gpus
-    tables["Most frequent specs"] = _specs(trace)
-    if trace.pods["owner"].null_count() < trace.pods.height:
-        tables["Largest owners"] = _owners(trace)
+    tables["Most frequent specs"] = _specs(digest)
+    largest = largest_pods(digest, nodes)
+    if largest.height:
+        tables["Largest pods"] = largest
+    if digest.owners:
+        tables["Largest owners"] = digest.largest_owners(TOP)
     if nodes is not None:
-        tables["Load on the nodes"] = load(trace, nodes)
-        unfit = unfitting(trace, nodes)
+        tables["Load on the nodes"] = load(digest, nodes)
+        unfit = unfitting(digest, nodes)
         if unfit.height:
             tables["Specs that fit no node"] = unfit
-    if trace.dropped:
+    dropped = digest.rest.dropped
+    if dropped:
         tables["Dropped rows"] = pl.DataFrame(
-            {"reason": list(trace.dropped), "rows": list(trace.dropped.values())}, schema_overrides={"rows": pl.Int64}
+            {"reason": list(dropped), "rows": list(dropped.values())}, schema_overrides={"rows": pl.Int64}
         )
     return tables
 
 
-def _overview(trace: Trace) -> pl.DataFrame:
-    pods = trace.pods
-    first, last = pods.select(pl.col("arrival_us").min(), pl.col("arrival_us").max().alias("last")).row(0)
+def _overview(digest: Digest) -> pl.DataFrame:
+    rest = digest.rest
     rows: list[tuple[str, int | None]] = [
-        ("pods", pods.height),
-        ("distinct specs", pods["spec"].n_unique()),
-        ("namespaces", pods["namespace"].n_unique()),
-        ("owners", pods["owner"].drop_nulls().n_unique()),
-        ("nodes in the trace", None if trace.nodes is None else trace.nodes.height),
-        ("rows dropped", sum(trace.dropped.values())),
+        ("pods", digest.pods),
+        ("distinct specs", len(digest.pods_of)),
+        ("namespaces", digest.namespaces),
+        ("owners", digest.owners),
+        ("nodes in the trace", None if rest.nodes is None else rest.nodes.height),
+        ("node events in the trace", None if rest.node_events is None else rest.node_events.height),
+        ("rows dropped", sum(rest.dropped.values())),
     ]
-    if trace.timed:
+    if digest.timed:
         rows += [
-            ("first arrival (us)", first),
-            ("last arrival (us)", last),
-            ("pods that never end", pods.filter(pl.col("duration_us").is_null() & pl.col("end_us").is_null()).height),
-            ("pods with a recorded end", pods.height - pods["end_us"].null_count()),
+            ("first arrival (us)", digest.first_us),
+            ("last arrival (us)", digest.last_us),
+            ("span of arrivals (us)", digest.last_us - digest.first_us),
+            ("pods that never end", digest.never_end),
+            ("pods with a recorded end", digest.recorded),
         ]
     return pl.DataFrame(rows, schema={"what": pl.String, "value": pl.Int64}, orient="row")
 
 
-def _quantiles(name: str, values: pl.Series) -> dict[str, float | str | int | None]:
-    row: dict[str, float | str | int | None] = {"what": name, "pods": values.len()}
-    for share in _QUANTILES:
-        row["max" if share == 1 else f"p{share * 100:.0f}"] = values.quantile(share, "lower")
-    return row
+def _heading(share: float) -> str:
+    return "max" if share == 1 else f"p{share * 100:.0f}"
 
 
-def _table(rows: Iterable[dict[str, float | str | int | None]]) -> pl.DataFrame:
-    schema = {"what": pl.String, "pods": pl.Int64} | {
-        "max" if share == 1 else f"p{share * 100:.0f}": pl.Float64 for share in _QUANTILES
-    }
+def _table(rows: Iterable[Row]) -> pl.DataFrame:
+    schema = {"what": pl.String, "pods": pl.Int64} | {_heading(share): pl.Float64 for share in _QUANTILES}
     return pl.DataFrame(list(rows), schema=schema)
 
 
-def _requests(trace: Trace) -> pl.DataFrame:
+def asked(digest: Digest, name: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the amounts of a resource that pods ask for, ascending and above 0, and how many pods ask for no more."""
+    amounts = digest.specs[name].fill_null(0).to_numpy()
+    order = np.argsort(amounts, kind="stable")
+    order = order[amounts[order] > 0]
+    return amounts[order], np.cumsum(digest.pods_of[order])
+
+
+def _requests(digest: Digest) -> pl.DataFrame:
     """Percentiles of what pods ask for, over the pods that state it and ask for some."""
-    counts = trace.pods["spec"].to_numpy()
-    rows = []
-    for name in (*_AMOUNTS, *resources(trace.specs.columns)):
-        values = _amounts(trace.specs)[name][counts]
-        asked = values.filter(values > 0)
-        if asked.len():
-            rows.append(_quantiles(name, asked))
+    rows: list[Row] = []
+    for name in digest.names:
+        amounts, pods = asked(digest, name) if name in digest.specs.columns else (np.zeros(0), np.zeros(0))
+        if len(amounts):
+            places = [int(share * (pods[-1] - 1)) for share in _QUANTILES]
+            values = amounts[np.searchsorted(pods, places, side="right")].tolist()
+            found: Row = {_heading(share): value for share, value in zip(_QUANTILES, values, strict=True)}
+            rows.append({"what": name, "pods": int(pods[-1]), **found})
     return _table(rows)
 
 
-def _amounts(specs: pl.DataFrame) -> pl.DataFrame:
-    """Return what a pod of each spec asks for; gpu_milli over all its devices."""
-    return specs.with_columns(gpu_milli=pl.col("gpu_count") * pl.col("gpu_milli"))
+def _times(digest: Digest) -> pl.DataFrame:
+    found: dict[str, Values] = {"duration_us": digest.durations}
+    if digest.ordered:
+        found["between_arrivals_us"] = digest.gaps
+    rows: list[Row] = []
+    for name, values in found.items():
+        if values.count:
+            told = zip(_QUANTILES, values.quantiles(_QUANTILES), strict=True)
+            rows.append({"what": name, "pods": values.count, **{_heading(share): value for share, value in told}})
+    return _table(rows)
 
 
-def _times(trace: Trace) -> pl.DataFrame:
-    gaps = trace.pods["arrival_us"].sort().diff().drop_nulls()
-    found = {"duration_us": trace.pods["duration_us"].drop_nulls(), "between_arrivals_us": gaps}
-    return _table(_quantiles(name, values) for name, values in found.items() if values.len())
-
-
-def _arrivals(trace: Trace) -> pl.DataFrame:
-    """Pods, cpu and devices that arrive in each of ``BINS`` equal parts of the span."""
-    arrival = trace.pods["arrival_us"].to_numpy()
-    first, last = int(arrival.min()), int(arrival.max())
-    width = max(1, -(-(last - first + 1) // BINS))
-    part = (arrival - first) // width
-    count = int(part.max()) + 1
-    specs = _amounts(trace.specs)
-    spec = trace.pods["spec"].to_numpy()
-    columns = {"from_us": first + width * np.arange(count), "pods": np.bincount(part, minlength=count)}
-    for name in ("cpu_milli", "gpu_milli"):
-        amount = specs[name].fill_null(0).to_numpy().astype(np.float64)
-        if amount.any():
-            columns[name] = np.bincount(part, amount[spec], count).astype(np.int64)
+def _arrivals(digest: Digest) -> pl.DataFrame:
+    """Pods, cpu and devices that arrive in each of at most ``BINS`` equal parts of time."""
+    times, sums = digest.arrivals, digest.arrivals.sums
+    each = -(-sums.shape[1] // BINS)
+    starts = np.arange(0, sums.shape[1], each)
+    columns = {"from_us": (times.first + starts) * times.width}
+    for row, name in ((0, "pods"), *((1 + digest.names.index(n), n) for n in ("cpu_milli", "gpu_milli"))):
+        if row == 0 or sums[row].any():
+            columns[name] = np.add.reduceat(sums[row], starts).round().astype(np.int64)
     return pl.DataFrame(columns)
 
 
-def _gpus(trace: Trace) -> pl.DataFrame:
-    counts = (
-        trace.pods["spec"]
-        .value_counts(name="pods")
-        .join(trace.specs.with_row_index("spec").select("spec", "gpu_count", "gpu_milli", "gpu_models"), on="spec")
-    )
+def _gpus(digest: Digest) -> pl.DataFrame:
+    counts = digest.specs.with_columns(gpu_milli=digest.each_gpu_milli, pods=pl.Series(digest.pods_of, dtype=pl.Int64))
     return (
         counts.filter(pl.col("gpu_count") > 0)
         .group_by("gpu_count", "gpu_milli", "gpu_models")
-        .agg(pl.col("pods").sum().cast(pl.Int64))
+        .agg(pl.col("pods").sum())
         .sort("pods", "gpu_count", "gpu_milli", "gpu_models", descending=[True, False, False, False])
         .head(2 * TOP)
     )
 
 
-def _specs(trace: Trace) -> pl.DataFrame:
-    counts = trace.pods["spec"].value_counts(name="pods")
-    top = counts.sort("pods", "spec", descending=[True, False]).head(TOP)
-    specs = trace.specs.with_row_index("spec")
-    kept = ["spec", *(name for name in trace.specs.columns if specs[name].null_count() < specs.height)]
-    share = pl.col("pods") / max(trace.pods.height, 1)
-    return top.select("spec", pl.col("pods").cast(pl.Int64), share=share).join(
-        specs.select(kept), on="spec", how="left", maintain_order="left"
-    )
+def _specs(digest: Digest) -> pl.DataFrame:
+    specs = digest.specs.with_columns(gpu_milli=digest.each_gpu_milli)
+    kept = [name for name in specs.columns if specs[name].null_count() < specs.height]
+    numbered = specs.select(kept).with_row_index("spec").with_columns(pods=pl.Series(digest.pods_of, dtype=pl.Int64))
+    top = numbered.sort("pods", "spec", descending=[True, False]).head(TOP)
+    return top.select("spec", "pods", (pl.col("pods") / max(digest.pods, 1)).alias("share"), *kept)
 
 
-def _owners(trace: Trace) -> pl.DataFrame:
-    owners = trace.pods.group_by("namespace", "owner").agg(
-        pods=pl.len().cast(pl.Int64), first_us=pl.col("arrival_us").min()
-    )
-    return owners.drop_nulls("owner").sort("pods", "namespace", "owner", descending=[True, False, False]).head(TOP)
+def largest_pods(digest: Digest, nodes: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the specs that ask for most of each resource, how many pods have them, and one of these.
+
+    Columns: resource, amount, pods, example; with nodes also largest_node_share.
+    """
+    offered = None if nodes is None else nodes.with_columns(gpu_milli=pl.col("gpu_count") * 1000)
+
+    def largest_of(nodes: pl.DataFrame | None, name: str) -> int:
+        return 0 if nodes is None or name not in nodes.columns else int(nodes[name].fill_null(0).to_numpy().max())
+
+    rows = []
+    for name in digest.names:
+        if name not in digest.specs.columns:
+            continue
+        amounts = digest.specs[name].fill_null(0).to_numpy()
+        for spec in np.lexsort((np.arange(len(amounts)), -amounts))[:LARGEST_PODS].tolist():
+            if amounts[spec] > 0:
+                most = largest_of(offered, name)
+                share = int(amounts[spec]) / most if most else None
+                rows.append((name, float(amounts[spec]), int(digest.pods_of[spec]), digest.examples[spec], share))
+    schema = {"resource": pl.String, "amount": pl.Float64, "pods": pl.Int64, "example": pl.String}
+    frame = pl.DataFrame(rows, schema=schema | {"largest_node_share": pl.Float64}, orient="row")
+    return frame if nodes is not None else frame.drop("largest_node_share")
 
 
-def load(trace: Trace, nodes: pl.DataFrame) -> pl.DataFrame:
+def load(digest: Digest, nodes: pl.DataFrame) -> pl.DataFrame:
     """Return per resource what the nodes offer and what the pods would hold if each started on arrival.
 
     Columns: resource, offered, peak, peak_us, mean (over the span of arrivals), peak_share, mean_share; without
     times, only the sum of all requests (peak, peak_share).
     """
     rows = []
-    specs = _amounts(trace.specs)
-    offered = nodes.with_columns(gpu_milli=pl.col("gpu_count") * 1000)
-    spec = trace.pods["spec"].to_numpy()
-    events = _Events(trace)
-    for name in (*_AMOUNTS, *resources(specs.columns)):
-        amount = specs[name].fill_null(0).to_numpy().astype(np.float64)
-        if not amount[np.unique(spec)].any():
+    for name, (peak, at, mean) in zip(digest.names, digest.load() if digest.pods else [], strict=bool(digest.pods)):
+        if name not in digest.specs.columns or not (digest.specs[name].fill_null(0) > 0).any():
             continue
-        capacity = float(offered[name].sum() or 0) if name in offered.columns else 0.0
-        peak, at, mean = events.demand(amount[spec])
+        capacity = offered_of(nodes, name)
         rows.append((name, capacity, peak, at, mean, *(_share(value, capacity) for value in (peak, mean))))
     kinds: dict[str, type[pl.DataType]] = {"resource": pl.String, "offered": pl.Float64, "peak": pl.Float64}
     kinds |= {"peak_us": pl.Int64, "mean": pl.Float64, "peak_share": pl.Float64, "mean_share": pl.Float64}
     return pl.DataFrame(rows, schema=kinds, orient="row")
 
 
+def offered_of(nodes: pl.DataFrame, name: str) -> float:
+    """Return what all nodes offer of a resource."""
+    offered = nodes.with_columns(gpu_milli=pl.col("gpu_count") * 1000)
+    return float(offered[name].sum() or 0) if name in offered.columns else 0.0
+
+
 def _share(value: float | None, capacity: float) -> float | None:
     return value / capacity if value is not None and capacity else None
 
 
-class _Events:
-    """Starts and ends of all pods in order of time; ends come first where they meet."""
-
-    def __init__(self, trace: Trace) -> None:
-        self.timed = trace.timed
-        arrival = trace.pods["arrival_us"]
-        end = pl.select(pl.coalesce(arrival + trace.pods["duration_us"], trace.pods["end_us"])).to_series()
-        self.ends = end.is_not_null().to_numpy()
-        times = np.concatenate([end.drop_nulls().to_numpy(), arrival.to_numpy()])
-        self.order: npt.NDArray[np.int64] = np.argsort(times, kind="stable")
-        self.times = times[self.order]
-        self.span = (int(arrival.min() or 0), int(arrival.max() or 0)) if arrival.len() else (0, 0)  # type: ignore[arg-type]
-
-    def demand(self, amount: npt.NDArray[np.float64]) -> tuple[float, int | None, float | None]:
-        """Return the peak of the sum of ``amount`` over running pods, when it is, and its mean over the arrivals."""
-        if not self.timed:
-            return float(amount.sum()), None, None
-        held = np.cumsum(np.concatenate([-amount[self.ends], amount])[self.order])
-        at = int(held.argmax())
-        first, last = self.span
-        clipped = np.clip(np.append(self.times, last), first, last)
-        mean = float((held * np.diff(clipped)).sum()) / (last - first) if last > first else None
-        return float(held[at]), int(self.times[at]), mean
-
-
-def unfitting(trace: Trace, nodes: pl.DataFrame) -> pl.DataFrame:
+def unfitting(digest: Digest, nodes: pl.DataFrame) -> pl.DataFrame:
     """Return the specs, with their number of pods, that no node could hold even when empty.
 
     Looks at amounts and device models, not at labels and taints.
     """
-    specs = trace.specs
+    specs = digest.specs
     fits = np.zeros(specs.height, bool)
     names = [name for name in ("cpu_milli", "memory_bytes", *resources(specs.columns)) if name in specs.columns]
     kinds = nodes.with_columns(
@@ -221,9 +214,12 @@ def unfitting(trace: Trace, nodes: pl.DataFrame) -> pl.DataFrame:
         good = np.ones(specs.height, bool)
         for name in names:
             good &= specs[name].fill_null(0).to_numpy() <= (node[name] or 0)
-        good &= specs["gpu_count"].to_numpy() <= node["gpu_count"]
+        good &= specs["gpu_count"].to_numpy() <= (node["gpu_count"] or 0)
         allowed = ("|" + specs["gpu_models"] + "|").str.contains(f"|{node['gpu_model']}|", literal=True)
         fits |= good & (allowed.fill_null(True).to_numpy() | (specs["gpu_count"].to_numpy() == 0))
-    counts = trace.pods["spec"].value_counts(name="pods").with_columns(pl.col("pods").cast(pl.Int64))
-    unfit = specs.with_row_index("spec").filter(~pl.Series(fits)).join(counts, on="spec", maintain_order="left")
-    return unfit.select("spec", "pods", *names, "gpu_count", "gpu_milli", "gpu_models")
+    counted = specs.with_row_index("spec").with_columns(
+        pods=pl.Series(digest.pods_of, dtype=pl.Int64), gpu_milli=digest.each_gpu_milli
+    )
+    return counted.filter(~pl.Series(fits)).select(
+        "spec", "pods", *names, "gpu_count", "gpu_milli", "gpu_models"
+    )  # fmt: skip

@@ -12,9 +12,10 @@ import kscale
 from kscale import shelf
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError, nearest
-from kscale.traces import Options, Reader, Trace
+from kscale.traces import Options, Portions, Reader, Trace
 from kscale.traces.common import files
 from kscale.traces.common.shapes import GRAMMAR, parse_shapes
+from kscale.traces.common.specs import portions_of
 
 
 def readers() -> dict[str, Reader]:
@@ -63,6 +64,19 @@ def open_trace(
     reader, options = reader_of(path, format), options or Options()
     streamed = reader.stream(path, options, scratch) if scratch is not None and reader.stream is not None else None
     return streamed or reader.read(path, options)
+
+
+def portions(path: Path, format: str | None = None, options: Options | None = None) -> Portions:
+    """Return the pods of a trace in portions, of one portion where the format has to be read whole.
+
+    Raises InputError, now or while portions are taken.
+    """
+    reader, options = reader_of(path, format), options or Options()
+    return reader.portions(path, options) if reader.portions is not None else _whole(reader, path, options)
+
+
+def _whole(reader: Reader, path: Path, options: Options) -> Portions:
+    return (yield from portions_of(reader.read(path, options)))
 
 
 def read_nodes(source: str | Path, options: Options | None = None) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 
 from kscale.errors import InputError
 from kscale.state.alike import alike
-from kscale.traces import DEFAULT_PODS_PER_NODE, NODES, PODS, SPECS, Options, Portions, Rest, Trace
+from kscale.traces import DEFAULT_PODS_PER_NODE, NODES, PODS, SPECS, TIMES, Options, Portions, Rest, Trace
 
 #: Most pods that a trace may hold; the rows of pods are int32 in the state, and each takes about 100 bytes here.
 MAX_PODS = 100_000_000
@@ -103,12 +103,28 @@ def reading(name: str, portions: Callable[[Path, Options], Portions]) -> Callabl
             height += frame.height
             if height > MAX_PODS:
                 raise InputError("is too long", file=path, expected=f"at most {MAX_PODS:,} pods; kscale trace sample")
-        pods = pl.concat(frames)
+        pods = pl.concat(frames) if rest.timed else without_times(pl.concat(frames))
         return Trace(
             name, pods, table.frame(), rest.nodes, rest.notes, rest.dropped, rest.timed, node_events=rest.node_events
         )
 
     return read
+
+
+def portions_of(trace: Trace, rows: int = 1_000_000) -> Portions:
+    """Give a trace that was read whole in portions of so many rows, without the columns that say nothing."""
+    specs, pods = trace.specs, trace.pods if trace.timed else trace.pods.drop(TIMES)
+    specs = specs.drop(name for name in specs.columns if specs[name].null_count() == specs.height)
+    pods = pods.drop(name for name in ("owner",) if pods[name].null_count() == pods.height)
+    for portion in pods.iter_slices(rows):
+        yield portion.hstack(specs[portion["spec"]]).drop("spec")
+    return Rest(trace.notes, trace.nodes, trace.dropped, trace.timed, trace.node_events)
+
+
+def without_times(pods: pl.DataFrame) -> pl.DataFrame:
+    """Return pods that arrive in the order of their rows; none of them ends."""
+    never = pl.lit(None, pl.Int64)
+    return pods.with_columns(arrival_us=pl.int_range(pl.len(), dtype=pl.Int64), duration_us=never, end_us=never)
 
 
 def repeated(frame: pl.DataFrame, counts: pl.Series, limit: int) -> tuple[pl.DataFrame, pl.Series]:

@@ -52,7 +52,8 @@ def scale_load(trace: Trace, factor: float, rng: np.random.Generator) -> Trace:
 def compress(trace: Trace, factor: float) -> Trace:
     """Return a trace whose times between arrivals are divided by ``factor``; the first arrival stays where it is.
 
-    Durations stay; a recorded end moves with its arrival. A trace without times is returned as it is.
+    Durations stay; a recorded end moves with its arrival, and what happens to nodes with the arrivals around it. A
+    trace without times is returned as it is.
     Raises InputError when the factor is out of range.
     """
     _factor(factor, "--compress")
@@ -65,7 +66,13 @@ def compress(trace: Trace, factor: float) -> Trace:
     if furthest + first > _LARGEST:
         raise InputError(f"{factor} leads past the end of time", field="--compress", expected="a larger factor")
     new = first + moved.cast(pl.Int64)
-    return replace(trace, pods=trace.pods.with_columns(arrival_us=new, end_us=pl.col("end_us") + (new - arrival)))
+    pods = trace.pods.with_columns(arrival_us=new, end_us=pl.col("end_us") + (new - arrival))
+    events = trace.node_events
+    if events is not None:
+        time = pl.col("time_us")
+        since = ((time - first) / factor).round().cast(pl.Int64)
+        events = events.with_columns(pl.when(time > first).then(first + since).otherwise(time).alias("time_us"))
+    return replace(trace, pods=pods, node_events=events)
 
 
 def by_arrival(trace: Trace) -> Trace:

@@ -9,8 +9,9 @@ import pytest
 
 from kscale.errors import InputError
 from kscale.network.balancing import found
-from kscale.network.balancing.common import parameters, running
+from kscale.network.balancing.common import running
 from kscale.network.balancing.common.inputs import Changes, Connections, Endpoints, Lives, Settings
+from kscale.network.balancing.common.parameters import CLIENT_AFFINITY
 from kscale.network.balancing.common.running import Balanced, balance
 from tests.network.balancing.worlds import ARRAYS, run, world
 
@@ -60,7 +61,7 @@ def test_nothing_comes_and_nobody_is_there(name: str) -> None:
 def test_a_client_sticks_for_three_hours_after_its_last_connection() -> None:
     arrival = [0, 1, 3 * HOUR, 6 * HOUR, 9 * HOUR + 1]
     connections = Connections(arrival, [1] * 5, client=[7, 8, 7, 7, 7])
-    result = of("rr", connections, [1, 1, 1], affinity_us=parameters.CLIENT_AFFINITY.value)
+    result = of("rr", connections, [1, 1, 1], affinity_us=CLIENT_AFFINITY.whole)
     assert result.endpoint.tolist() == [0, 1, 0, 0, 2]
 
 
@@ -103,10 +104,3 @@ def test_batches_do_not_show(name: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_room_is_made_for_as_many_as_are_open() -> None:
     result = of("dh", Connections(np.arange(300), np.full(300, 1_000)), [1, 1])
     assert sorted(result.most_active.tolist()) == [0, 300]
-
-
-def test_parameters_say_what_they_are() -> None:
-    rows = [value for value in vars(parameters).values() if isinstance(value, parameters.Parameter)]
-    rows += parameters.DIAL_TIMEOUTS
-    assert len({row.name for row in rows}) == len(rows) >= 16
-    assert all(row.source and row.unit and row.value > 0 for row in rows)

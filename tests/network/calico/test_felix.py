@@ -54,6 +54,7 @@ def slow_apply(messages, tick, most, batch, long):
     return [begun[place] for place in range(len(messages))]
 
 
+@pytest.mark.compiled
 @settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 60), max_size=14), min_size=1, max_size=3),
@@ -77,6 +78,7 @@ def test_changes_pass_as_in_the_slow_machine(times, flush, tokens, refill, appli
         assert found.effect_us[part].tolist() == [at + long for at in begun]
 
 
+@pytest.mark.compiled
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 3_000_000), min_size=1, max_size=300), st.integers(0, 60_000), st.booleans())
 def test_never_more_than_the_throttle_allows_and_in_order(times, long, compiled):

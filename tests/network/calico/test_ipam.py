@@ -38,6 +38,7 @@ class Slow:
         return -1, -1, NO_ADDRESS
 
 
+@pytest.mark.compiled
 @settings(max_examples=100, deadline=None)
 @given(
     st.integers(1, 4), st.integers(0, 3), st.booleans(), st.sampled_from([None, 1, 2]),
@@ -73,6 +74,7 @@ def test_pods_have_the_addresses_of_the_slow_allocator(nodes, spare, strict, mos
         assert found.pool_share == len(living) / (ipam.blocks * ipam.size)
 
 
+@pytest.mark.compiled
 @forms
 def test_a_thousand_nodes_of_110_pods(compiled):
     ipam = Ipam(1000, ["10.0.0.0/14"], compiled=compiled)

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from kscale.errors import InputError
 from kscale.network.calico.selectors import Always, Compare, LabelColumns, parse
 
-pytestmark = pytest.mark.plain
-
 #: Selectors, labels that match, labels that do not (libcalico-go/lib/selector/parser/parser_test.go).
 TABLE = [
     ('a == "b"', [{"a": "b"}, {"a": "b", "c": "d"}], [{}, {"a": "c"}, {"c": "d"}]),

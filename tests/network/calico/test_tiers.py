@@ -21,8 +21,6 @@ from tests.network.policy.making import PROTOCOLS, Object, flags, items, outside
 from tests.network.policy.making import reach as kubernetes_reach
 from tests.network.policy.worlds import KEYS, OUTSIDE, PORT_NAMES, SPACES, VALUES, cluster, labels
 
-pytestmark = pytest.mark.plain
-
 
 def decided(objects: list[Object], protocol: str = "TCP", port: int | str = 80, version: int = 4) -> Any:
     found, calico = read(objects), calico_of(items(objects))

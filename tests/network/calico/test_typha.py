@@ -9,8 +9,6 @@ from kscale.errors import InputError
 from kscale.network.calico.parameters import values
 from kscale.network.calico.typha import burst_messages, connection_limit, dropped_us, falls_behind_us, fan_out, snapshot
 
-pytestmark = pytest.mark.plain
-
 
 def test_what_typha_spares_the_api_server():
     without, found = fan_out(5000, 0), fan_out(5000, 25)

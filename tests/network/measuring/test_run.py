@@ -23,7 +23,6 @@ from kscale.network import proxies
 from kscale.network.fitting import fit, readings
 from kscale.network.measuring import run
 
-pytestmark = pytest.mark.plain
 ROOT = Path(__file__).parents[3]
 
 

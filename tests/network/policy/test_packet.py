@@ -12,7 +12,10 @@ OBJECTS = [
 ]  # fmt: skip
 ENDS = reach(OBJECTS, outside=(outside("198.51.100.1"),)).ends
 A, B, C, HOST, AWAY = range(5)
-PROXY = ("KUBE-SERVICES finds 10.96.0.1:80", "DNAT to 10.1.0.3:8080")
+PROXY = (
+    ("nat PREROUTING", "KUBE-SERVICES finds 10.96.0.1:80"), ("nat PREROUTING", "DNAT to 10.1.0.3:8080"),
+    ("filter FORWARD", "KUBE-FORWARD"),
+)  # fmt: skip
 
 
 def test_a_service_on_another_node() -> None:
@@ -23,6 +26,7 @@ def test_a_service_on_another_node() -> None:
         "kube-proxy, nat PREROUTING: DNAT to 10.1.0.3:8080",
         "routing: to x/c, port 8080/TCP, on node n2",
         "policies, filter FORWARD: egress of x/a, to x/c, port 8080/TCP",
+        "kube-proxy, filter FORWARD: KUBE-FORWARD",
         "kube-proxy, nat POSTROUTING: masqueraded, it goes on with its node's address",
         "the network between them",
         "policies, filter FORWARD: ingress of x/c, from a node's address, port 8080/TCP",
@@ -52,10 +56,31 @@ def test_a_process_of_a_node_and_an_address_outside() -> None:
     assert steps[1] == f"conntrack, OUTPUT: {CONNTRACK}" and steps[2].startswith("kube-proxy, nat OUTPUT: ")
     assert not any("egress of" in step for step in steps)
     steps = packet_path(ENDS, AWAY, C, "80/TCP", PROXY)
-    assert steps[0] == "198.51.100.1 sends" and steps[2].startswith("kube-proxy, nat PREROUTING: ")
+    assert steps[:2] == ("198.51.100.1 sends", "the network between them")
+    assert steps[3].startswith("kube-proxy, nat PREROUTING: ")
     assert not any("egress of" in step for step in steps) and any("ingress of x/c" in step for step in steps)
     assert not any("ingress of" in step for step in packet_path(ENDS, A, AWAY, "443/TCP"))
     assert not any("ingress of" in step for step in packet_path(ENDS, C, HOST, "10250/TCP"))
     assert packet_path(ENDS, A, A, "80/TCP")[-1] == "x/a receives: no policy is asked of a pod and itself"
     assert packet_path(ENDS, HOST, A, "80/TCP")[-1] == "x/a receives: no policy is asked of a pod and its node"
     assert packet_path(ENDS, A, HOST, "80/TCP")[-1] == "x/host receives: no policy is asked of a pod and its node"
+
+
+def test_what_comes_from_outside_is_masqueraded_behind_the_policies_of_the_endpoint_s_node() -> None:
+    steps = packet_path(ENDS, AWAY, C, "80/TCP", PROXY, masqueraded=True)
+    assert [step.partition(": ")[0] for step in steps[5:]] == [
+        "routing", "policies, filter FORWARD", "kube-proxy, filter FORWARD", "kube-proxy, nat POSTROUTING",
+        "x/c receives",
+    ]  # fmt: skip
+    assert "ingress of x/c, from 198.51.100.1" in steps[6]
+    assert packet_path(ENDS, AWAY, C, "80/TCP", PROXY, "Ingress", masqueraded=True)[-1] == "dropped"
+    assert packet_path(ENDS, AWAY, HOST, "80/TCP", PROXY)[-1] == "x/host receives"
+
+
+def test_what_ipvs_sends_on_meets_policies_in_output() -> None:
+    steps = packet_path(ENDS, A, C, "80/TCP", [("INPUT", "IPVS")], onward="filter OUTPUT")
+    assert steps[2] == "kube-proxy, INPUT: IPVS" and steps[4].startswith("policies, filter OUTPUT: egress of x/a")
+    assert steps[6].startswith("policies, filter FORWARD: ingress of x/c"), "its node forwards it"
+    near = packet_path(ENDS, A, B, "80/TCP", [("INPUT", "IPVS")], onward="filter OUTPUT")
+    assert [step.partition(": ")[0] for step in near[4:6]] == ["policies, filter OUTPUT"] * 2
+    assert packet_path(ENDS, HOST, C, "80/TCP", [("INPUT", "IPVS")])[2] == "kube-proxy, OUTPUT: IPVS"

@@ -3,6 +3,8 @@ import os
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError, MachineError
 from kscale.traces import Options
@@ -102,6 +104,26 @@ def test_batches_give_what_the_whole_gives(write, monkeypatch, size):
     monkeypatch.setattr(files, "BATCH_BYTES", max(size, 20))
     found = pl.concat(list(files.csv_batches(path, Options(), {})))
     assert found.equals(expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["1,2", "", '"a\n\n",b', '"",""', "x", '"\n"', ","]), max_size=12),
+    st.booleans(),
+    st.integers(4, 60),
+)
+def test_blank_lines_are_rows_but_for_those_at_the_end(tmp_path_factory, lines, windows, size):
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    end = "\r\n" if windows else "\n"
+    path.write_bytes(end.join(["a,b", *lines, ""]).encode())
+    expected = files.csv_table(path, Options(), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "BATCH_BYTES", max(size, 4 * len(lines) + 20))
+        found = pl.concat(list(files.csv_batches(path, Options(), {})))
+        assert found.equals(expected)
+    while lines and not lines[-1]:
+        lines.pop()
+    assert found.height == len(lines)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ def test_the_shelf_holds_the_readers():
 
 @pytest.mark.parametrize("name", HEADS)
 def test_formats_are_found_by_looking(write, name):
-    path = write("some.gz", HEADS[name])
+    packed = isinstance(HEADS[name], str)  # tables in binary are packed within
+    path = write("some.gz" if packed else "some", HEADS[name])
     assert reader_of(path).name == name
     assert open_trace(path).format == name
     assert open_trace(path, name).pods.height == 1

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kscale.errors import InputError
 from kscale.traces import PODS, Options, Rest
@@ -53,3 +55,25 @@ def test_names_that_repeat_are_counted_when_lenient():
     kept = [check.fresh(_rows(names), "name")["name"].to_list() for names in (["a", "b", "a"], ["b", "c"], ["a", "d"])]
     assert kept == [["a", "b"], ["c"], ["d"]]
     assert check.dropped == {"name: occurs twice": 3}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    batches=st.lists(
+        st.one_of(
+            st.lists(st.integers(-3, 12), max_size=6),
+            st.tuples(st.integers(-3, 12), st.integers(0, 6)).map(lambda t: list(range(t[0], t[0] + t[1]))),
+        ),
+        max_size=5,
+    )
+)
+def test_numbers_that_ascend_are_looked_at_no_further(batches):
+    check, seen = Checker(Path("f"), Options(lenient=True)), set()
+    row = 1
+    for numbers in batches:
+        kept = check.fresh(_rows(numbers, row).with_columns(pl.col("name").cast(pl.Int64)), "name")["name"].to_list()
+        expected = [n for i, n in enumerate(numbers) if n not in seen and n not in numbers[:i]]
+        seen.update(numbers)
+        row += len(numbers)
+        assert kept == expected
+    assert check.dropped.get("name: occurs twice", 0) == sum(map(len, batches)) - len(seen)

@@ -26,7 +26,7 @@ def test_unfit_names(tmp_path):
         (tmp_path / "d.csv").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=message):
             write_trace(trace, path)
-    with pytest.raises(InputError, match="'jobs' is no kind of template; expected pods or nodes"):
+    with pytest.raises(InputError, match="'jobs' is no kind of template; expected pods, nodes or node-events"):
         template("jobs")
     assert format_of(tmp_path / "a.csv.gz") == "csv.gz"
 

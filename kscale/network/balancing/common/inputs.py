@@ -99,7 +99,7 @@ class Settings:
     """
 
     affinity_us: int = 0
-    inactive_us: int = INACTIVE.value
+    inactive_us: int = INACTIVE.whole
     slow_start_us: int = 0
     slow_start_milli: int = 1000
     compiled: bool = True

@@ -135,7 +135,7 @@ def _given(
         "run_affinity_us": np.array([settings.affinity_us]), "run_inactive_us": np.array([settings.inactive_us]),
         "run_slow_start_us": np.array([settings.slow_start_us]),
         "run_slow_start_milli": np.array([settings.slow_start_milli]),
-        "run_dial_timeouts_us": np.array([row.value for row in DIAL_TIMEOUTS]),
+        "run_dial_timeouts_us": np.array([row.whole for row in DIAL_TIMEOUTS]),
     }  # fmt: skip
     return columns, sizes | {
         "endpoint": count, "more": count + 1, "tree": 2 << max(count - 1, 0).bit_length(),

@@ -18,6 +18,12 @@ Rows = np.ndarray[Any, Any]
 _CLOSE = 1e-7
 #: Rounding of a sum of times, as a part of one rule: a count that is a whole number is to stay one.
 _SLACK = 1e-7
+#: Where netfilter has a step, in the order of a packet that the node forwards: it is only known there that there is a
+#: new connection, a Service's rules are gone through and its address is translated; IPVS takes what is addressed to the
+#: node itself; then it is routed, and filtered and masqueraded.
+CONNTRACK, PREROUTING, INPUT, TRANSLATED, FORWARD, POSTROUTING = HOOKS = (
+    "conntrack", "nat PREROUTING", "INPUT", "nat PREROUTING, at its end", "filter FORWARD", "nat POSTROUTING"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,7 @@ class Step:
         most: the largest, likewise; each whole number between is as likely.
         cost_us: microseconds for one, likewise.
         proxy: whether kube-proxy's mode is why it is passed at all.
+        hook: one of ``HOOKS``: where it is; of what stands at several, one of them.
     """
 
     name: str
@@ -39,11 +46,14 @@ class Step:
     most: Any
     cost_us: Any
     proxy: bool = True
+    hook: str = PREROUTING
 
     @classmethod
-    def fixed(cls, name: str, unit: str, count: Any, cost_us: Any, *, proxy: bool = True) -> Step:
+    def fixed(
+        cls, name: str, unit: str, count: Any, cost_us: Any, *, proxy: bool = True, hook: str = PREROUTING
+    ) -> Step:
         """Return a step whose count is always the same: it may be any number."""
-        return cls(name, unit, count, count, cost_us, proxy)
+        return cls(name, unit, count, count, cost_us, proxy, hook)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kscale.network.ports import Ports, Rows
-from kscale.network.proxies.common.paths import Path, Step, kinds
+from kscale.network.proxies.common.paths import CONNTRACK, POSTROUTING, TRANSLATED, Path, Step, kinds
 
 if TYPE_CHECKING:
     from kscale.network.parameters import Parameters
@@ -47,8 +47,8 @@ def begin(numbers: Parameters) -> tuple[Step, ...]:
     """Return what every first packet passes: the node itself, conntrack, and the set-up of address translation."""
     return (
         Step.fixed("the node, from device to device", "passages", 1, numbers["path_us"], proxy=False),
-        Step.fixed("conntrack, a new entry", "entries", 1, numbers["conntrack_new_us"]),
-        Step.fixed("address translation", "entries", 1, numbers["nat_us"]),
+        Step.fixed("conntrack, a new entry", "entries", 1, numbers["conntrack_new_us"], hook=CONNTRACK),
+        Step.fixed("address translation", "entries", 1, numbers["nat_us"], hook=TRANSLATED),
     )
 
 
@@ -58,7 +58,8 @@ def masquerade(case: Case, name: str = "masquerade_first_us") -> list[Step]:
     open_ = ports.open_node_port & (ports.external_endpoints > 0)
     weight = open_.astype(np.float64) if case.weights is None else case.weights * open_
     share = float(weight[~ports.external_local].sum() / weight.sum()) if weight.sum() else 0.0
-    return [Step.fixed("masquerading", "connections", share, case.parameters[name])] if share else []
+    cost_us = case.parameters[name]
+    return [Step.fixed("masquerading", "connections", share, cost_us, hook=POSTROUTING)] if share else []
 
 
 def established(case: Case, packet: str, cost_us: float, name: str, *more: Step) -> Path:
