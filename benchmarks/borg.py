@@ -1,26 +1,14 @@
-"""How fast events of Borg become pods: ``python -m benchmarks.borg google2011 --rows 4000000``.
-
-Makes a trace of the format in a temporary folder, reads it several times in a process of its own and prints the least:
-events a second, processor time an event; and the most memory that the process held. ``--unordered`` mixes the rows, as
-a database may.
-"""
+"""Events of Borg, made in the shape of Google's traces; ``python -m benchmarks.reading google2011`` reads them."""
 
 from __future__ import annotations
 
-import argparse
-import resource
-import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from kscale.traces import Options
 from kscale.traces.common.lifecycles import EVICT, FINISH, SCHEDULE, SUBMIT
-from kscale.traces.common.opening import reader_of
 
 _SECOND = 10**6
 _USER = "70s3v5qRyCO/1PCdI6fVXnrW8FU/w+5CKRSa72xgcIo="
@@ -82,43 +70,13 @@ def written(frame: pl.DataFrame, format: str, folder: Path) -> None:
         (folder / table / f"part-{number:05}.json").write_text("".join(part.select(text).to_series()))
 
 
-def make(rows: int, format: str, folder: Path, unordered: bool) -> int:
-    """Write about so many events as a trace of a format; return how many they are."""
-    frame = events(rows, np.random.default_rng(1))
-    written(frame.sample(fraction=1, shuffle=True, seed=1) if unordered else frame, format, folder)
-    return frame.height
+def maker(format: str, *, unordered: bool = False) -> Callable[[Path, int, int], int]:
+    """Return what makes a trace of a format in a folder, of about so many events; ``unordered`` mixes them."""
 
+    def make(folder: Path, rows: int, each: int) -> int:
+        del each
+        frame = events(rows, np.random.default_rng(1))
+        written(frame.sample(fraction=1, shuffle=True, seed=1) if unordered else frame, format, folder)
+        return frame.height
 
-def read(folder: Path) -> tuple[float, float, int, int]:
-    """Read a trace in portions; return the seconds it took, those of the processor, its pods, and its memory in KB."""
-    began, worked, pods = time.perf_counter(), time.process_time(), 0
-    portions = reader_of(folder).portions
-    assert portions is not None
-    for portion in portions(folder, Options()):
-        pods += portion.height
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return time.perf_counter() - began, time.process_time() - worked, pods, memory
-
-
-def main() -> None:
-    """Make, read and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("format", choices=("google2011", "google2019"))
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--unordered", action="store_true")
-    asked = parser.parse_args()
-    spawn = get_context("spawn")  # this process stays small: the memory of a new one begins with that of its parent
-    with tempfile.TemporaryDirectory(prefix="kscale-borg-") as name:
-        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            rows = pool.submit(make, asked.rows, asked.format, Path(name), asked.unordered).result()
-        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            runs = list(pool.map(read, [Path(name)] * asked.repeat))
-    seconds, worked = min(run[0] for run in runs), min(run[1] for run in runs)
-    print(f"{asked.format}: {rows:,} events are {runs[0][2]:,} pods")
-    print(f"{rows / seconds / 1e6:.2f} million events a second, {worked / rows * 1e6:.2f} us of the processor an event")
-    print(f"{max(run[3] for run in runs) / 1e6:.2f} GB of memory at most")
-
-
-if __name__ == "__main__":
-    main()
+    return make

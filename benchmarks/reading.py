@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks import borg
 from benchmarks.measuring import peak_mb, reset_peak
 from benchmarks.table import markdown, number
 from kscale.traces import Options
@@ -120,12 +121,15 @@ MAKERS: dict[str, Callable[[Path, int, int], int]] = {
     "alibaba2017": _alibaba2017,
     "alibaba2018": _alibaba2018,
     "pai2020": _pai2020,
+    "google2011": borg.maker("google2011"),
+    "google2019": borg.maker("google2019"),
+    "google2011-unordered": borg.maker("google2011", unordered=True),
 }
 
 
 def _read(name: str, path: Path) -> Iterator[tuple[float, float]]:
     """Yield the seconds, and processor seconds, of three runs."""
-    portions = readers()[name].portions
+    portions = readers()[name.partition("-")[0]].portions
     assert portions is not None
     for _ in range(3):
         wall, processor = time.perf_counter(), time.process_time()

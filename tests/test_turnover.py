@@ -24,6 +24,7 @@ from tests.worlds import MI, World, worlds
 
 TINY = Sizes(pod=2, arrival=3, ledger=2, timeline=2, diagnosis=1)
 S = 1_000_000
+POLICIES = ("default", "default", "FGD", "MostAllocated")
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 few = settings(max_examples=60 if PLAIN else 15, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -80,18 +81,20 @@ def compare(world: World, simulation: Simulation, pods: list[naive.Pod], expecte
 @few
 @given(
     st.data(), worlds(), st.sampled_from(["service", "recorded"]), st.sampled_from([0, 0, 700_000, 2_300_000]),
-    st.sampled_from([None, None, 3 * S]), st.booleans(), st.booleans(), st.booleans(),
+    st.sampled_from([None, None, 3 * S]), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(POLICIES),
 )  # fmt: skip
 def test_runs_agree_with_the_twin(
-    data: st.DataObject, world: World, ends: str, cost: int, until: int | None, memo: bool, tiny: bool, requeue: bool
-) -> None:
+    data: st.DataObject, world: World, ends: str, cost: int, until: int | None, memo: bool, tiny: bool, requeue: bool,
+    policy: str,
+) -> None:  # fmt: skip
+    policy = policy if any(row["gpu_count"] for row in [*world.nodes, *world.specs]) else "default"
     events = data.draw(events_of(len(world.nodes)))
-    how = Settings(ends=ends, scheduler_us=cost, until_us=until, sample_us=70 * S, check=True, memo=memo)
+    how = Settings(policy, ends=ends, scheduler_us=cost, until_us=until, sample_us=70 * S, check=True, memo=memo)
     simulation = simulate(world, events, how, "requeue" if requeue else "fail", TINY if tiny else None)
     pods, expected = turning.run(
         [naive.node_of(row) for row in world.nodes],
         naive.pods_of(world.pods, [naive.spec_of(row) for row in world.specs]), events,
-        requeue=requeue, ends=ends, scheduler_us_per_pod=cost, until_us=until,
+        requeue=requeue, ends=ends, scheduler_us_per_pod=cost, until_us=until, profile=policy,
     )  # fmt: skip
     compare(world, simulation, pods, expected)
 

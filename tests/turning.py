@@ -116,10 +116,11 @@ class Turning(naive.Simulation):
 
 def run(
     nodes: Sequence[Node], pods: Sequence[Pod], events: Sequence[Event], *, requeue: bool = True, ends: str = "service",
-    scheduler_us_per_pod: int = 0, until_us: int | None = None,
+    scheduler_us_per_pod: int = 0, until_us: int | None = None, profile: str = "default",
 ) -> tuple[list[Pod], list[Result]]:  # fmt: skip
     """Play the workload; returns the pods, those that took the place of lost ones last, and what became of each."""
-    turning = Turning(events, requeue, nodes, pods, "default", ends, False, scheduler_us_per_pod, ())
+    typical = naive.typical_pods(pod.spec for pod in pods) if profile == "FGD" else ()
+    turning = Turning(events, requeue, nodes, pods, profile, ends, False, scheduler_us_per_pod, typical)
     while (now := turning.next_time()) is not None and (until_us is None or now <= until_us):
         turning.step(now)
     return turning.pods, turning.results

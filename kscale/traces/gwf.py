@@ -68,7 +68,7 @@ def _portions(path: Path, options: Options) -> Portions:
 def _origin(path: Path, options: Options) -> float:
     """Return the first known submission in seconds; 0 where there is none. Bad rows are told when jobs are read."""
     least = []
-    for batch in Checker(path, replace(options, lenient=True)).csv((_SUBMITTED,)):
+    for batch in Checker(path, replace(options, lenient=True, told=None)).csv((_SUBMITTED,)):
         least.append(batch["SubmitTime"].filter(batch["SubmitTime"] >= 0).min())
     return min((time for time in least if isinstance(time, float)), default=0.0)
 

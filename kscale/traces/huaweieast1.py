@@ -65,14 +65,11 @@ def _ended(deaths: pl.DataFrame, alive: pl.DataFrame, check: Checker) -> tuple[p
     known = deaths.select(files.ROW, "vmid", "time").join(born, on="vmid", how="inner", maintain_order="left")
     known = known.filter(pl.col(files.ROW) > pl.col("born"))
     early = pl.col("time") < pl.col("created")
-    ended = known.filter(~early).unique("vmid", keep="first", maintain_order=True)
-    # What comes after the end of a VM finds none, whatever its time.
-    ends = ended.select("vmid", ended=files.ROW)
-    open_ = known.join(ends, on="vmid", how="left", maintain_order="left").filter(
-        (pl.col(files.ROW) <= pl.col("ended")).fill_null(True)
-    )
-    strange = deaths.height - open_.height
-    check.drop(open_, [Rule(early, "time", "'{value}' is before the creation", "a later time")])
+    # What follows the deletion that ends a VM finds it gone, however the batches are cut.
+    ending = pl.col(files.ROW).filter(~early).min().over("vmid")
+    there = known.filter((pl.col(files.ROW) <= ending).fill_null(True))
+    ended = check.drop(there, [Rule(early, "time", "'{value}' is before the creation", "a later time")])
+    strange = deaths.height - there.height
     return ended.rename({"time": "end", "created": "time"}), strange
 
 

@@ -44,11 +44,11 @@ def _detects(path: Path, head: bytes) -> bool:
     )
 
 
-def _texts(path: Path) -> Iterator[bytes]:
+def _texts(path: Path, options: Options) -> Iterator[bytes]:
     """Yield the documents of a YAML stream as texts, one at a time. Raises InputError."""
     parts: list[bytes] = []
     size = 0
-    with files.opened(path) as file:
+    with files.opened(path, options.told) as file:
         while line := file.readline(files.BATCH_BYTES):
             if line.startswith(b"---") and line[3:4] in b" \t\r\n":
                 yield b"".join(parts)
@@ -225,7 +225,7 @@ def _read(path: Path, options: Options) -> Trace:
     replay = _Replay(Recorded(path, options, "document"))
     waiting: list[tuple[int, int, Mapping[str, Any]]] = []
     counts: Counter[str] = Counter()
-    for number, text in enumerate(_texts(path), 1):
+    for number, text in enumerate(_texts(path, options), 1):
         if not _concerns(text):
             counts["others"] += bool(text.strip(b"- \t\r\n"))
             continue

@@ -41,7 +41,7 @@ class _Machine(msgspec.Struct, gc=False):
 
 
 class _Attempt(msgspec.Struct, gc=False):
-    detail: list[_Machine]
+    detail: list[_Machine] = []
     start_time: str | None = None
     end_time: str | None = None
 

@@ -67,29 +67,30 @@ def _portions(path: Path, options: Options) -> Portions:
     seen: Counter[str] = Counter()
     for part, raw in parquets.batches(parts, [field.name for field in fields], options):
         check.path = part
-        frame = check.drop(check.fresh(check.typed(raw, fields), "id"), _too_many_gpus(fields))
-        yield _pods(_known(frame, seen), origin, unit)
+        frame = check.fresh(check.typed(raw, fields), "id")
+        yield _pods(_known(check.drop(frame, [_too_many_gpus(frame)]), seen), origin, unit)
     nodes = _nodes(path, options, check.dropped, seen) if path.is_dir() else None
     return Rest(_notes(seen, origin, unit, options), nodes, check.dropped)
 
 
-def _gpu() -> pl.Expr:
-    return pl.col("resource_type").str.to_lowercase().str.contains("gpu", literal=True).fill_null(False)
+def _gpu(tasks: pl.DataFrame) -> pl.Expr:
+    """Return which tasks ask for GPUs; there are few types, so each is looked at once."""
+    if "resource_type" not in tasks.columns:
+        return pl.lit(False)
+    kinds = [kind for kind in tasks["resource_type"].unique().drop_nulls() if "gpu" in kind.lower()]
+    return pl.col("resource_type").is_in(kinds).fill_null(False) if kinds else pl.lit(False)
 
 
-def _too_many_gpus(fields: list[Field]) -> list[Rule]:
+def _too_many_gpus(tasks: pl.DataFrame) -> Rule:
     """Return the rule that no task asks for more GPUs than a pod can hold."""
-    if not any(field.name == "resource_type" for field in fields):
-        return []
-    bad = _gpu() & (pl.col("resource_amount_requested") > MAX_DEVICES)
-    return [Rule(bad, "resource_amount_requested", "'{value}' GPUs are too many", f"at most {MAX_DEVICES}")]
+    bad = _gpu(tasks) & (pl.col("resource_amount_requested") > MAX_DEVICES)
+    return Rule(bad, "resource_amount_requested", "'{value}' GPUs are too many", f"at most {MAX_DEVICES}")
 
 
 def _known(tasks: pl.DataFrame, seen: Counter[str]) -> pl.DataFrame:
     """Return the tasks that ran, with every column; count the others by what is not known of them."""
     lacking = [pl.lit(-1.0).alias(f.name) for f in _TASKS[6:] if f.name not in tasks.columns]
-    kind = [] if "resource_type" in tasks.columns else [pl.lit("core").alias("resource_type")]
-    tasks = tasks.with_columns(*lacking, *kind).with_columns(pl.col([f.name for f in _TASKS[6:]]).fill_null(-1))
+    tasks = tasks.with_columns(lacking).with_columns(pl.col([f.name for f in _TASKS[6:]]).fill_null(-1))
     submitted = tasks.filter(pl.col("ts_submit") >= 0)
     ran = submitted.filter(pl.col("runtime") >= 0)
     seen["tasks"] += tasks.height
@@ -104,7 +105,7 @@ def _known(tasks: pl.DataFrame, seen: Counter[str]) -> pl.DataFrame:
 def _pods(tasks: pl.DataFrame, origin: int, unit: Shape) -> pl.DataFrame:
     amount = pl.col("resource_amount_requested")
     stated = amount >= 0
-    gpu = _gpu()
+    gpu = _gpu(tasks)
     arrival = (pl.col("ts_submit") - origin) * 1000
     runtime = pl.col("runtime") * 1000
     memory = pl.when(pl.col("memory_requested") >= 0).then(pl.col("memory_requested") * (unit.memory_bytes or 0))

@@ -132,3 +132,72 @@ def test_info_refuses_a_file_in_place_of_its_folder(cli, made):
     done = cli("trace", "info", made, "--out", made)
     assert done.code == 2
     assert "t.made, field '--out': is a file" in done.err
+
+
+def test_a_trace_is_replayed_on_its_own_nodes_as_they_change(cli, made, tmp_path):
+    done = cli("replay", made, "--out", "run", "--check")
+    assert done.code == 0, done.err
+    assert "note: Node events: 1 leave." in done.err
+    assert "--on-node-leave" in done.err
+    events = pl.read_parquet(tmp_path / "run" / "events.parquet").select(
+        pl.col("time_us"), pl.col("kind").cast(pl.String)
+    )
+    assert (5, "NodeLeft") in events.rows()
+    assert (5, "Lost") in events.rows()
+    nodes = pl.read_parquet(tmp_path / "run" / "nodes.parquet").row(0, named=True)
+    assert (nodes["joined_us"], nodes["left_us"], nodes["present_us"]) == (0, 5, 5)
+    timeline = pl.read_parquet(tmp_path / "run" / "timeline.parquet")
+    assert timeline["allocatable_cpu"].to_list()[-1] == 0
+    plain = cli("replay", made, "--out", "plain", "--node-events", "none")
+    assert plain.code == 0
+    assert "Node events" not in plain.err
+
+
+WORLD = {
+    "pods.csv": "name,arrival,duration,cpu\na,0,100,1\nb,10,100,1\n",
+    "nodes.csv": "name,cpu,memory\nn0,1,1Gi\nn1,1,1Gi\n",
+    "events.csv": "time,node,event\n20,n0,leave\n50,n0,join\n",
+}
+
+
+@pytest.fixture
+def world(tmp_path):
+    for name, content in WORLD.items():
+        (tmp_path / name).write_text(content)
+
+
+@pytest.mark.parametrize(("leaving", "statuses"), [("requeue", ["a", "a~r1", "b"]), ("fail", ["a", "b"])])
+def test_node_events_of_a_file_are_replayed(cli, world, tmp_path, leaving, statuses):
+    command = ("replay", "pods.csv", "--nodes", "nodes.csv", "--node-events", "events.csv", "--out", "run", "--check")
+    done = cli(*command, "--on-node-leave", leaving)
+    assert done.code == 0, done.err
+    pods = pl.read_parquet(tmp_path / "run" / "pods.parquet").sort("name")
+    assert pods["name"].to_list() == statuses
+    assert pods["status"].to_list()[0] == "lost"
+    assert "lost" in done.out
+    if leaving == "requeue":
+        assert pods["bound_us"].to_list()[1] == 50_000_000
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["counts"]["lost"] == 1
+    assert [one["role"] for one in run["inputs"]] == ["trace", "nodes", "node_events"]
+    assert cli("report", "run").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--nodes", "nodes.csv", "--node-events", "none.csv"], "none.csv: does not exist"),
+        (["--nodes", "nodes.csv", "--node-events", "pods.csv"], "field 'name': is not a column of the format"),
+        (
+            ["--nodes", "4cpu,4Gi", "--node-events", "events.csv"],
+            "an event is of the node 'n0', which the node list does",
+        ),
+        (["--nodes", "nodes.csv", "--node-events", "events.csv", "--inflate"], "--node-events is for a trace in time"),
+        ([], "pods.csv, field '--nodes': is missing, and the trace has no nodes of its own"),
+    ],
+)
+def test_node_events_that_cannot_be_replayed(cli, world, tmp_path, options, said):
+    done = cli("replay", "pods.csv", "--out", "run", *options)
+    assert done.code == 2
+    assert said in done.line
+    assert not (tmp_path / "run").exists()

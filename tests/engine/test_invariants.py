@@ -94,6 +94,8 @@ CASES = {
     "failed": (add("cluster_failed_pods", 0), BALANCE),
     "refused": (add("cluster_refused_pods", 0), BALANCE),
     "evicted": (add("cluster_evicted_pods", 0), BALANCE),
+    "lost": (add("cluster_lost_pods", 0), BALANCE),
+    "node that left": (add("node_shut", 0, 2), "a pod is on a node that is not there"),
     "evictions": (add("cluster_evictions", 0), "evicted pods are miscounted"),
     "held": (add("cluster_held_pods", 0), "held pods are miscounted"),
     "moved": (add("pod_node", 0), "node_requested of resource 0 is not the sum over pods"),

@@ -62,3 +62,10 @@ def assert_read_or_refused(reader: Reader, path: Path, lenient: bool) -> None:
         assert trace.pods["spec"].null_count() == 0
         assert trace.nodes is None or set(NODES) <= set(trace.nodes.columns)
         assert trace.node_events is None or dict(trace.node_events.schema) == NODE_EVENTS
+
+
+def assert_told_once(reader: Reader, path: Path) -> None:
+    """Hold that progress comes to the size of a file, however often it is read."""
+    told: list[int] = []
+    reader.read(path, Options(told=told.append))
+    assert sum(told) == path.stat().st_size

@@ -163,6 +163,12 @@ def test_tables_may_be_missing(folder, write):
         READER.read(write("x", "").parent, Options())
 
 
+def test_machines_without_a_capacity_are_no_nodes(folder):
+    trace = open_trace(folder(machine_events="0,6,0,HofL/=,,\n"))
+    assert trace.nodes is None and trace.node_events is None
+    assert "1 machine events are 0 nodes" in "\n".join(trace.notes)
+
+
 def test_machine_unit(folder):
     path = folder(**ALL)
     trace = READER.read(path, Options(machine_unit="16cpu,64Gi"))

@@ -6,7 +6,7 @@ from kscale.errors import InputError
 from kscale.traces import PODS, Options
 from kscale.traces.common import files
 from kscale.traces.gwf import READER
-from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, mutated
+from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, assert_told_once, mutated
 
 HEADER = "WorkflowID, JobID     , SubmitTime, RunTime   , NProcs    , ReqNProcs , Dependencies\n"
 JOBS = (
@@ -86,6 +86,10 @@ def test_portions_cut_anywhere_are_one_trace(write, monkeypatch, size):
     whole = READER.read(path, Options(machine_unit="4cpu"))
     monkeypatch.setattr(files, "BATCH_BYTES", size)
     assert_same(READER.read(path, Options(machine_unit="4cpu")), whole)
+
+
+def test_progress_comes_to_the_size_of_the_file(write):
+    assert_told_once(READER, write("log.gwf", HEADER + JOBS))
 
 
 def test_round_trip(write, tmp_path):

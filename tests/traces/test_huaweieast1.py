@@ -69,7 +69,7 @@ def plainly(rows):
     return done + [(str(vm), time * 10**6, None) for vm, time in alive.items()], unknown, bad
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 30), st.integers(0, 1)), max_size=40),
     size=st.integers(26, 200),

@@ -12,7 +12,7 @@ from kscale.traces import NODE_EVENTS, PODS, Options
 from kscale.traces.common import files
 from kscale.traces.common.opening import reader_of
 from kscale.traces.kwok import READER
-from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, mutated
+from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, assert_told_once, mutated
 
 MS = 10**6  # nanoseconds
 
@@ -215,6 +215,10 @@ def test_patches_somewhat_out_of_order_say_the_same(tmp_path_factory, seed):
     (folder / "b.yaml").write_text(text(*start, *sorted(patches, key=lambda one: Random(seed).random())))
     found, expected = (READER.read(folder / name, Options()) for name in ("b.yaml", "a.yaml"))
     assert_same(found, expected)
+
+
+def test_progress_comes_to_the_size_of_the_file(write):
+    assert_told_once(READER, write("t.yaml", text(*STREAM)))
 
 
 def test_round_trip(write, tmp_path):

@@ -10,7 +10,7 @@ from kscale.traces import PODS, Options
 from kscale.traces.common import files
 from kscale.traces.common.opening import reader_of
 from kscale.traces.opendc import READER
-from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, mutated
+from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, assert_told_once, mutated
 from tests.traces.test_wta import packed
 
 TASKS = pl.DataFrame(
@@ -91,6 +91,10 @@ def test_portions_cut_anywhere_are_one_trace(write, monkeypatch, rows):
     whole = READER.read(path, Options())
     monkeypatch.setattr(files, "BATCH_ROWS", rows)
     assert_same(READER.read(path, Options()), whole)
+
+
+def test_progress_comes_to_the_size_of_the_file(write):
+    assert_told_once(READER, write("tasks.parquet", packed(TASKS)))
 
 
 def test_round_trip(write, tmp_path):

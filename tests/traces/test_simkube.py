@@ -11,7 +11,7 @@ from kscale.errors import InputError
 from kscale.traces import PODS, Options
 from kscale.traces.common.opening import reader_of
 from kscale.traces.simkube import READER
-from tests.traces.holding import assert_read_or_refused, assert_round_trip, mutated
+from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_told_once, mutated
 
 DEPLOYMENT, CRONJOB, POD = "apps/v1.Deployment", "batch/v1.CronJob", "v1.Pod"
 
@@ -229,6 +229,10 @@ def test_too_many_pods_are_refused_also_when_lenient(write):
     for lenient in (False, True):
         with pytest.raises(InputError, match=r"comes to too many pods; expected at most 1[,.]\d+; see --max-input"):
             read(write, many, max_input=1 << 17, lenient=lenient)
+
+
+def test_progress_comes_to_the_size_of_the_file(write):
+    assert_told_once(READER, write("t.sktrace", packed(SCALED)))
 
 
 def test_round_trip(write, tmp_path):

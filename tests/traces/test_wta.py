@@ -12,7 +12,7 @@ from kscale.traces import PODS, Options
 from kscale.traces.common import files
 from kscale.traces.common.opening import reader_of
 from kscale.traces.wta import READER
-from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, mutated
+from tests.traces.holding import assert_read_or_refused, assert_round_trip, assert_same, assert_told_once, mutated
 
 
 def tasks(**columns: object) -> pl.DataFrame:
@@ -160,6 +160,10 @@ def test_portions_cut_anywhere_are_one_trace(write, monkeypatch, rows):
     whole = READER.read(path, Options(machine_unit="8cpu,32Gi"))
     monkeypatch.setattr(files, "BATCH_ROWS", rows)
     assert_same(READER.read(path, Options(machine_unit="8cpu,32Gi")), whole)
+
+
+def test_progress_comes_to_the_size_of_the_file(write):
+    assert_told_once(READER, write("t.parquet", packed(EVERYTHING)))
 
 
 def test_round_trip(write, tmp_path):

@@ -53,9 +53,12 @@ def _reading(summary: Summary) -> str:
         else "The orange line is what all pods that had arrived ask for, the refused ones too."
     )
     told = marks.sentence(summary) if summary.supply.axis.kind == "time" else ""
+    frame = summary.supply.frame
+    moves = any(frame[f"allocatable:{r.key}"].n_unique() > 1 for r in _shown(summary))
+    most = "the dark line, which moves as nodes do; 100 % is the most there was" if moves else "the dark line at 100 %"
     return (
         f"One panel per resource; {axis}. Blue is what placed pods requested, in percent of what the nodes have "
-        f"(the dark line at 100 %); the pale band between them is room left. {more}{told}"
+        f"({most}); the pale band between them is room left. {more}{told}"
     )
 
 
@@ -122,7 +125,7 @@ def _panel(axes: Axes, summary: Summary, resource: Resource, roomy: bool) -> Non
         fontsize=9.5,
         color=style.MUTED,
     )
-    at = int(used.argmax())
+    at = int(np.divide(used, room, out=np.zeros_like(used), where=room > 0).argmax())
     axes.plot([x[at]], [used[at]], marker="o", markersize=4.5, color=style.BLUE, markeredgecolor=style.PAPER)
 
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from kscale.engine.changes import ABSENT, CORDONED
 from kscale.kernels import hot, kernel
-from kscale.scheduler.plugins import Lanes, Plugin
-from kscale.scheduler.plugins.unschedulable import CORDON, UNSCHEDULABLE
+from kscale.scheduler.plugins import Lanes, Plugin, unschedulable
 from kscale.state.building import Building
 from kscale.state.schema import Column
 from kscale.state.tables import Cluster
@@ -56,8 +55,8 @@ def keeps_lanes_out(node: int, lanes: int, node_shut: Any, lane_passes_cordon: A
 def _fill(building: Building, cluster: Cluster) -> None:
     for row, template in enumerate(building.templates):
         configuration = building.configuration(template)
-        filtered = configuration is None or UNSCHEDULABLE.name in configuration.points["filter"]
-        tolerated = any(toleration.tolerates(CORDON) for toleration in template.description.tolerations)
+        filtered = configuration is None or unschedulable.UNSCHEDULABLE.name in configuration.points["filter"]
+        tolerated = any(toleration.tolerates(unschedulable.CORDON) for toleration in template.description.tolerations)
         cluster.template_passes_cordon[row] = tolerated or not filtered
 
 

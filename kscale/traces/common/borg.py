@@ -12,6 +12,7 @@ from kscale.traces import Options
 from kscale.traces.common import files
 from kscale.traces.common.attributes import Terms, labels
 from kscale.traces.common.checks import LARGEST, LONGEST_NAME, Checker, Field, Rule, rounded_up
+from kscale.traces.common.chronological import gathered
 from kscale.traces.common.lifecycles import RESTART_US, Counts
 from kscale.traces.common.machines import machines
 from kscale.traces.common.shapes import parse_unit
@@ -90,26 +91,22 @@ class Reading:
         )
 
     def nodes(
-        self, events: pl.DataFrame, shown: list[str], attributes: pl.DataFrame | None
-    ) -> tuple[pl.DataFrame, pl.DataFrame, str]:
-        """Return nodes, their events, and the sentence about them.
+        self, events: pl.DataFrame, shown: list[str], attributes: pl.DataFrame
+    ) -> tuple[pl.DataFrame | None, pl.DataFrame | None, str]:
+        """Return nodes, their events (None for both where there is no node), and the sentence about them.
 
         ``events`` has the columns ``time``, ``machine``, ``kind``, ``cpu``, ``memory`` and those of ``shown``.
         """
         events = events.with_columns(since_start(pl.col("time")).alias("time_us")).with_columns(
             **self.amounts(pl.col("cpu"), pl.col("memory"))
         )
-        attributes = None if attributes is None else labels(attributes, PREFIX)
-        nodes, happens, counts = machines(events, shown, attributes)
-        return (
-            nodes,
-            happens,
-            (
-                f"{self.format}: {events.height:,} machine events are {nodes.height:,} nodes and {happens.height:,} "
-                f"events of nodes; {counts['without_capacity']:,} machines without a known capacity are left out, and "
-                f"{counts['nothing']:,} machine events that change nothing."
-            ),
+        nodes, happens, counts = machines(events, shown, labels(attributes, PREFIX))
+        said = (
+            f"{self.format}: {events.height:,} machine events are {nodes.height:,} nodes and {happens.height:,} "
+            f"events of nodes; {counts['without_capacity']:,} machines without a known capacity are left out, and "
+            f"{counts['nothing']:,} machine events that change nothing."
         )
+        return (nodes, happens, said) if nodes.height else (None, None, said)
 
     def first_attributes(self, batches: Iterator[pl.DataFrame]) -> tuple[pl.DataFrame, int, int]:
         """Return the first value of each attribute of a machine, how many records there were, and later values.
@@ -117,7 +114,7 @@ class Reading:
         Batches have the columns ``time``, ``machine``, ``name``, ``value`` and ``deleted``.
         """
         kept, seen, later = None, 0, 0
-        for batch in batches:
+        for batch in gathered(batches, 1 << 20):
             seen += batch.height
             there = batch.filter(~pl.col("deleted").fill_null(False)).drop("deleted")
             joined = there if kept is None else pl.concat([kept, there])

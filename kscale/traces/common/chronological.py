@@ -7,7 +7,6 @@ writes a table out promises no order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from kscale.engine.runfolder import machine_errors
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.traces.common import files
+from kscale.traces.common.tables import ahead
 
 #: Rows that are gathered before they are handed on.
 GATHERED = 1 << 18
@@ -81,16 +81,7 @@ def instants(batches: Iterable[pl.DataFrame], time: str, *, sort: bool, path: Pa
     yield from _sorted(batches, time, path) if sort else _whole(batches, time, path)
 
 
-def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield ``frames``; while one is used, the next is made in a thread."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, frames, None)
-        while (frame := coming.result()) is not None:
-            coming = pool.submit(next, frames, None)
-            yield frame
-
-
-def _gathered(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+def gathered(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
     """Yield ``batches`` put together, with at least so many rows each but the last."""
     held: list[pl.DataFrame] = []
     for batch in batches:
@@ -106,7 +97,7 @@ def _whole(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[p
     """Yield batches cut between instants: what has the last time of a batch waits for the next one."""
     rest: list[pl.DataFrame] = []
     latest = -1
-    for batch in _ahead(_gathered(batches, GATHERED)):
+    for batch in ahead(gathered(batches, GATHERED)):
         if not batch.height:
             continue
         if int(batch[time][0]) < latest or not batch[time].is_sorted():
@@ -127,7 +118,7 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
     runs: list[Path] = []
     samples = [np.empty(0, np.int64)]
     try:
-        for batch in _ahead(_gathered(batches, SORTED)):
+        for batch in ahead(gathered(batches, SORTED)):
             if not batch.height:
                 continue
             run = batch.sort(time, maintain_order=True)
@@ -138,7 +129,7 @@ def _sorted(batches: Iterable[pl.DataFrame], time: str, path: Path) -> Iterator[
             runs.append(name)
             samples.append(run[time].to_numpy()[_SAMPLE // 2 :: _SAMPLE])
         windows = _windows(runs, np.concatenate(samples))
-        yield from _ahead(frame.sort(time, maintain_order=True) for frame in windows)
+        yield from ahead(frame.sort(time, maintain_order=True) for frame in windows)
     finally:
         scratch.clear()
 

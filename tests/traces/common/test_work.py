@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from kscale.errors import InputError
 from kscale.traces import Options, alibaba2017, alibaba2018, pai2020, spot2026
 from kscale.traces.common import files, tables
-from kscale.traces.common.opening import open_trace, read_nodes
-from kscale.traces.common.writing import write_nodes, write_trace
+from kscale.traces.common.opening import open_trace, portions, read_nodes
+from kscale.traces.common.writing import write_nodes, write_portions
 from tests.traces import test_alibaba2017, test_alibaba2018, test_pai2020, test_spot2026
 
 jobs = st.sampled_from(["j_1", "j_2", ""])
@@ -133,11 +133,15 @@ def test_portions_have_the_same_columns(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["pods.parquet", "pods.csv.gz"])
-def test_what_is_written_is_read_again(folder, name, tmp_path_factory):
+def test_what_is_written_is_read_again(folder, name, tmp_path_factory, monkeypatch):
     path, reader = folder
     trace = reader.read(path, Options())
+    monkeypatch.setattr(files, "BATCH_BYTES", 120)
+    monkeypatch.setattr(tables, "PORTION", 1)
     out = tmp_path_factory.mktemp("out")
-    write_trace(trace, out / name)
+    rest = write_portions(portions(path), out / name)
+    monkeypatch.undo()
+    assert rest.notes == trace.notes
     again = open_trace(out / name)
     assert again.format == "own"
     assert again.pods.equals(trace.pods)
