@@ -18,7 +18,7 @@ from benchmarks.table import markdown, number
 from kscale.engine.flows import Flow
 from kscale.engine.load import Constant
 from kscale.network.balancing.common.running import algorithm_of
-from kscale.network.traffic.choosing import RANDOM, Choice
+from kscale.network.traffic.choosing import RANDOM, Choice, compile_for
 from kscale.network.traffic.clients import Clients
 from kscale.network.traffic.endpoints import GONE, SERVES, TERMINATING
 from kscale.network.traffic.outcome import Outcome
@@ -65,7 +65,7 @@ def _listing(serial: np.ndarray) -> Listing:
 
 def line(name: str, connections: int) -> list[str]:
     """Return a row of the table."""
-    run(name, 10_000, 2)
+    compile_for(algorithm_of(name))
     began, cpu_began = time.perf_counter(), time.process_time()
     steps = run(name, connections).steps
     took, cpu_took = time.perf_counter() - began, time.process_time() - cpu_began

@@ -250,6 +250,7 @@ class Simulation:
                 self._call("measure_all")
         if self.living is not None:
             self.living.network.compile()
+            self.living.traffic.compile()
 
     def open_lanes(self) -> None:
         """Give each ask that the class index serves a lane for good, before its first pod comes.

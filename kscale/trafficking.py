@@ -22,10 +22,11 @@ from kscale.engine.objects import FAILED, RUNNING_PHASE, SUCCEEDED, pods_of
 from kscale.engine.pods import RUNNING
 from kscale.engine.world import World
 from kscale.errors import InputError
+from kscale.network.balancing import Algorithm
 from kscale.network.clusterports import IPV4
 from kscale.network.programming import Known
 from kscale.network.told import EndpointChanges
-from kscale.network.traffic.choosing import Choice, algorithm_for
+from kscale.network.traffic.choosing import Choice, algorithm_for, compile_for
 from kscale.network.traffic.clients import Clients
 from kscale.network.traffic.endpoints import GONE, NOT_READY, SERVES, TERMINATING
 from kscale.network.traffic.outcome import Outcome
@@ -82,6 +83,16 @@ class Trafficking:
         self._seen_services, self._seen_flows = -1, world.flows.version
         self._now_us = 0
         network.listeners.append(self)
+
+    def compile(self) -> None:
+        """Compile what the proxies' algorithm needs, where there is traffic and the run is compiled."""
+        if self._keys and self._compiled():
+            compile_for(self._algorithm())
+
+    def _algorithm(self) -> Algorithm:
+        how = self._proxying
+        assert how.mode is not None
+        return algorithm_for(how.mode.name, how.options.get("scheduler", ""))
 
     def before(self, now_us: int) -> None:
         """Take the pods that changed, before anybody looks."""
@@ -152,13 +163,11 @@ class Trafficking:
                 one.served.behave(Where(one.served.where.zone, local), affinity_us, now_us)
 
     def _begin(self, key: Key, object_: int, local: bool, affinity_us: int) -> _Known:
-        how, cluster = self._proxying, self._world.cluster
-        assert how.mode is not None
-        algorithm = algorithm_for(how.mode.name, how.options.get("scheduler", ""))
+        cluster = self._world.cluster
         # Each Service draws from a stream of its own, whatever others there are.
-        generator = np.random.default_rng([how.seed, _STREAM, zlib.crc32("/".join(key).encode())])
+        generator = np.random.default_rng([self._proxying.seed, _STREAM, zlib.crc32("/".join(key).encode())])
         nodes = cluster.sizes["node"]
-        choice = Choice(algorithm, nodes, generator, affinity_us, self._compiled())
+        choice = Choice(self._algorithm(), nodes, generator, affinity_us, self._compiled())
         served = Served(choice, Where(cluster.node_zone[:nodes].copy(), local), self._network.interval_us)
         return _Known(served, object_)
 

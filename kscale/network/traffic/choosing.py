@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from kscale.engine.load import Constant
 from kscale.network.balancing import Algorithm
 from kscale.network.balancing.common.running import algorithm_of
 from kscale.network.traffic import spreading
-from kscale.network.traffic.clients import Stream
+from kscale.network.traffic.clients import Clients, Open, Stream
+from kscale.network.traffic.durations import phases
 from kscale.network.traffic.spreading import Hash, Segment, Spread, Turns
 from kscale.network.traffic.stepping import Stepping
 from kscale.network.traffic.sticking import Sticking
-from kscale.network.traffic.views import Version
+from kscale.network.traffic.views import Version, Where
 
 Rows = np.ndarray[Any, Any]
 #: Algorithms by how they choose, all weights being 1, as kube-proxy sets them.
@@ -102,3 +104,12 @@ class Choice:
 def algorithm_for(mode: str, scheduler: str) -> Algorithm:
     """Return the algorithm of a mode of kube-proxy; ``scheduler`` is IPVS' own. Raises InputError."""
     return algorithm_of(scheduler if mode == "ipvs" else mode)
+
+
+def compile_for(algorithm: Algorithm) -> None:
+    """Compile what an algorithm needs, by letting one client connect to one endpoint; that takes seconds, once."""
+    one, ready = np.zeros(1, np.int64), np.ones(1, bool)
+    version = Version(one, one, ready, ~ready, one - 1, one - 1, one)
+    stream = Stream(Constant(1_000_000_000), Clients(one, one), Open(phases(1, 0.0)))
+    segment = Segment(0, 1000, [version], Where(one - 1), one)
+    Choice(algorithm, 1, np.random.default_rng(0)).spread_all(segment, [stream], ~ready)

@@ -33,9 +33,11 @@ def listing(serials: Sequence[int], going: Sequence[int] = (), state: int = SERV
     )
 
 
-def served(name: str = "iptables", seed: int = 1, step_us: int = 10 * SECOND, local: bool = False) -> Served:
-    choice = Choice(algorithm_of(name), NODES, np.random.default_rng(seed), compiled=False)
-    return Served(choice, Where(np.full(NODES, -1), local), step_us)
+def served(
+    name: str = "iptables", seed: int = 1, *, local: bool = False, affinity_us: int = 0, compiled: bool = False
+) -> Served:  # fmt: skip
+    choice = Choice(algorithm_of(name), NODES, np.random.default_rng(seed), affinity_us, compiled)
+    return Served(choice, Where(np.full(NODES, -1), local), 10 * SECOND)
 
 
 def after(*seconds: float) -> Any:
@@ -61,7 +63,7 @@ def roll(made: Served) -> Served:
     return made
 
 
-@pytest.mark.parametrize("name", ["iptables", "rr", "mh"])
+@pytest.mark.parametrize("name", ["iptables", "rr", "mh", "lc", "lblc"])
 def test_connections_go_wrong_only_between_the_end_and_the_rules(name: str) -> None:
     outcome = roll(served(name)).finish(60 * SECOND)
     assert [step.time_us // SECOND for step in outcome.steps] == [0, 10, 20, 30, 40, 50]
@@ -72,7 +74,7 @@ def test_connections_go_wrong_only_between_the_end_and_the_rules(name: str) -> N
         1, TERMINATING, 21 * SECOND, 23_500_000, NODES
     )  # fmt: skip
     assert (stale.terminating, stale.gone) == (outcome.steps[2].terminating, outcome.steps[2].gone)
-    if name != "mh":
+    if name in ("iptables", "rr"):
         # 1000 a second over four nodes and four endpoints: while it ends, nodes have it for 1, 1.5, 2 and 2 s of 2 s,
         # and the last node for half a second more.
         for count, seconds in ((stale.terminating, 6.5), (stale.gone, 0.5)):
@@ -188,7 +190,17 @@ def test_flows_come_change_and_go() -> None:
     assert abs(outcome.shares[0].connections - 400 - 500) < 150
 
 
-@pytest.mark.parametrize("name", ["nftables", "rr", "sh"])
+@pytest.mark.compiled
+@pytest.mark.parametrize("affinity_us", [0, 2 * SECOND])
+@pytest.mark.parametrize("name", ["mh", "lc", "lblcr"])
+def test_compiled_code_gives_the_same(name: str, affinity_us: int) -> None:
+    plain, compiled = (
+        roll(served(name, affinity_us=affinity_us, compiled=how)).finish(30 * SECOND) for how in (False, True)
+    )
+    assert plain == compiled
+
+
+@pytest.mark.parametrize("name", ["nftables", "rr", "sh", "wlc"])
 def test_the_same_seed_gives_the_same(name: str) -> None:
     assert roll(served(name)).finish(60 * SECOND) == roll(served(name)).finish(60 * SECOND)
     other = roll(served(name, seed=2)).finish(60 * SECOND)
