@@ -40,7 +40,8 @@ def test_a_run_with_traffic(cli: Any, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "figures" / "traffic.svg").exists()
     report = (tmp_path / "run" / "report.md").read_text()
     assert f"Of {total:,} connections" in report
-    headline = {row["metric"]: row["value"] for row in json.loads(cli("report", "run", "-o", "json").out)}
+    told = json.loads(cli("report", "run", "-o", "json").out)["headline"]
+    headline = {row["metric"]: row["value"] for row in told}
     assert headline["connections"] == total
     assert headline["connections_astray"] == sum(tables["traffic"][name].sum() for name in LOST)
 
