@@ -40,10 +40,11 @@ def test_an_algorithm_that_nothing_is_known_of_is_refused(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", sorted(found()))
 def test_every_algorithm_spreads_all_that_comes(name: str, affinity_us: int) -> None:
     choice = Choice(found()[name], plain.NODES, np.random.default_rng(3), affinity_us, compiled=False)
-    stream = Stream(Constant(2_000_000_000), Clients(np.arange(8) + 40, np.arange(8) % plain.NODES), Open(phases(0, 0)))
+    stream = Stream(Constant(2_000_000_000), Clients(np.arange(8) + 40, np.arange(8) % plain.NODES), Open(phases(9, 0)))
     versions = [plain.version(0, [0, 1, 3], [BEFORE_US] * plain.NODES), plain.version(1, [1, 2], [300, 600, 900, 5000])]
     segment = Segment(0, 1000, versions, Where(np.full(plain.NODES, -1)), np.arange(plain.ROWS))
     (spread,) = choice.spread_all(segment, [stream], np.zeros(plain.ROWS, bool))
     assert abs(spread.ready.sum() - 2000) < 5 * np.sqrt(2000)
     assert spread.refused == spread.draining.sum() == spread.ready[4] == 0
-    assert np.count_nonzero(spread.ready) >= (2 if name in ("dh", "lblc", "lblcr") else 3)
+    # No endpoint is on all lists for long enough to get all.
+    assert np.count_nonzero(spread.ready) >= 2
