@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks import borg
+from benchmarks import borg, single
 from benchmarks.measuring import peak_mb, reset_peak
 from benchmarks.table import markdown, number
 from kscale.traces import Options
@@ -124,7 +124,14 @@ MAKERS: dict[str, Callable[[Path, int, int], int]] = {
     "google2011": borg.maker("google2011"),
     "google2019": borg.maker("google2019"),
     "google2011-unordered": borg.maker("google2011", unordered=True),
+    **single.MAKERS,
 }
+
+
+def source(folder: Path) -> Path:
+    """Return what a reader takes of a folder that was filled: its file, or the folder where it has tables."""
+    held = list(folder.iterdir())
+    return held[0] if len(held) == 1 and held[0].is_file() else folder
 
 
 def _read(name: str, path: Path) -> Iterator[tuple[float, float]]:
@@ -150,7 +157,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = MAKERS[name](Path(folder), asked.rows, asked.instances)
             reset_peak()
-            runs = list(_read(name, Path(folder)))
+            runs = list(_read(name, source(Path(folder))))
         rates = (rows / min(seconds) / 1e6 for seconds in zip(*runs, strict=True))
         table.append([name, f"{rows:,}", *map(number, rates), f"{peak_mb():,.0f}"])
     head = ("format", "rows", "million rows/s", "the same of a processor second", "peak, MB")
