@@ -111,7 +111,7 @@ def work_of_events(monkeypatch: pytest.MonkeyPatch, waiting: int) -> int:
         work.append(int(cluster.cluster_work[0]))
         return result
 
-    monkeypatch.setattr(run, "_call", counted)
+    monkeypatch.setattr(run.entries, "call", counted)
     run.advance(30 * SECOND)
     assert cluster.cluster_log_head[0] - changes == 40
     assert cluster.cluster_attempts[0] - tried == 20 + 20 * waiting
