@@ -99,10 +99,10 @@ def cases(
     for name, choice in options.items():
         having = [o for mode in modes for o in mode.options if o.name == name]
         if not having:
-            raise InputError(f"none of these modes has it: {', '.join(m.name for m in modes)}", field=f"--{name}")
+            raise InputError(f"none of these modes has it: {', '.join(m.name for m in modes)}", field=_field(name))
         if not any(choice in option.choices for option in having):
             known = dict.fromkeys(word for option in having for word in option.choices)
-            raise InputError(f"there is no '{choice}'", field=f"--{name}", expected=f"one of {', '.join(known)}")
+            raise InputError(f"there is no '{choice}'", field=_field(name), expected=f"one of {', '.join(known)}")
     made: dict[str, Case] = {}
     for mode in modes:
         fitting = {o.name: options[o.name] for o in mode.options if options.get(o.name) in o.choices}
@@ -110,6 +110,11 @@ def cases(
             case = proxies.case(mode, ports, {**variant, **fitting}, numbers, **rest)
             made.setdefault(case.name, case)
     return list(made.values())
+
+
+def _field(option: str) -> str:
+    """Return how an option is stated on the command line: two have flags of their own."""
+    return f"--{option}" if option in ("backend", "cache") else f"--option {option}"
 
 
 def points(least: int, most: int, count: int) -> list[int]:
