@@ -134,10 +134,17 @@ class Checker:
                 yield frame, apart.dropped
                 apart.dropped = {}
 
-        for frame, dropped in ahead(batches()):
-            for reason, count in dropped.items():
-                self.dropped[reason] = self.dropped.get(reason, 0) + count
-            yield frame
+        try:
+            for frame, dropped in ahead(batches()):
+                self._count(dropped)
+                yield frame
+        except InputError:
+            self._count(apart.dropped)
+            raise
+
+    def _count(self, dropped: dict[str, int]) -> None:
+        for reason, count in dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def _clean(self, frame: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame | None:
         """Return what ``typed`` gives of columns that have their types, or None where something is wrong."""

@@ -109,15 +109,22 @@ def timed(frame: pl.DataFrame, names: Iterable[str], check: Checker) -> pl.DataF
 
     Rows with another text that is no time are dealt with as ``check`` does. Raises InputError.
     """
-    names = list(names)
-    frame = frame.with_columns(pl.when(~pl.col(name).is_in(_NONE)).then(name).alias(name) for name in names)
-    told = frame.with_columns(instants(frame[name]) for name in names)
+    texts = [_stated(frame[name]) for name in names]
+    told = [instants(column) for column in texts]
     expected = "a time such as 2020-04-01 13:30:00"
     rules = [
-        Rule(pl.lit(told[name].is_null() & frame[name].is_not_null()), name, "'{value}' is no date and time", expected)
-        for name in names
+        Rule(pl.lit(time.is_null() & text.is_not_null()), text.name, "'{value}' is no date and time", expected)
+        for text, time in zip(texts, told, strict=True)
+        if time.null_count() > text.null_count()
     ]
-    return check.drop(told, rules, raw=frame)
+    return check.drop(frame.with_columns(told), rules, raw=frame)
+
+
+def _stated(texts: pl.Series) -> pl.Series:
+    """Return the texts, null where one says that there is no time."""
+    if not (texts.str.len_bytes() <= max(map(len, _NONE))).any():
+        return texts
+    return pl.select(pl.when(~texts.is_in(_NONE)).then(texts).alias(texts.name)).to_series()
 
 
 def earliest(path: Path, options: Options, name: str) -> int:

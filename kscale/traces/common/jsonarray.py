@@ -41,8 +41,10 @@ def pieces(path: Path) -> Iterator[bytes]:
         while part := file.read(size):
             rest += part
             if end := _last_comma(rest):
-                yield b"[%b]" % rest[:end]
-                rest, some = rest[end + 1 :], True
+                found, rest, some = rest[:end], rest[end + 1 :], True
+                if found.isspace():
+                    raise InputError("has a comma without an element", file=path, expected=_EXPECTED)
+                yield b"[%b]" % found
             elif len(rest) > files.BATCH_BYTES:
                 raise InputError(f"has an element of more than {files.BATCH_BYTES >> 20} MiB", file=path)
         rest = rest.rstrip()
@@ -89,18 +91,27 @@ def elements(check: Checker, kind: type[Element]) -> Iterator[tuple[list[int], l
 
     An element that is none is an InputError, or is left out and counted under ``lenient``.
     """
-    decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
     row = 1
-    for piece in ahead(pieces(check.path)):
+    for piece, found in ahead(_decoded(check.path, kind)):
+        if found is not None:
+            rows, count, good = list(range(row, row + len(found))), len(found), found
+        else:
+            count, rows, good = _one_by_one(piece, row, check, kind)
+        row += count
+        yield rows, good
+
+
+def _decoded(path: Path, kind: type[Element]) -> Iterator[tuple[bytes, list[Element] | None]]:
+    """Yield pieces of the file with their elements, None where one of these is not of the ``kind``."""
+    decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
+    for piece in pieces(path):
         try:
             with _uncollected():
                 found = decode(piece)
-            rows = list(range(row, row + len(found)))
-            row += len(found)
         except _UNREADABLE:
-            count, rows, found = _one_by_one(piece, row, check, kind)
-            row += count
-        yield rows, found
+            yield piece, None
+        else:
+            yield piece, found
 
 
 @contextlib.contextmanager
