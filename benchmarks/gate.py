@@ -89,7 +89,7 @@ def counted(run: Simulation | network.Run) -> dict[str, float]:
         run.run()
         return run.counts()
     work = 0
-    call = run._call
+    call = run.entries.call
 
     def watched(entry: str, *arguments: object) -> object:
         nonlocal work
@@ -97,7 +97,7 @@ def counted(run: Simulation | network.Run) -> dict[str, float]:
         work += int(run.cluster.cluster_work[0]) if entry == "run" else 0
         return result
 
-    run._call = watched  # type: ignore[method-assign]
+    run.entries.call = watched  # type: ignore[method-assign]
     run.run()
     pods = run.trace.pods.height
     return {"attempts_per_pod": float(run.cluster.cluster_attempts[0]) / pods, "work_per_pod": work / pods}

@@ -221,14 +221,14 @@ def outcomes(simulation: Simulation, inventory: Inventory) -> list[Outcome]:
         node, diagnosis = int(fields["node"][row]), int(fields["diagnosis"][row])
         held = int(simulation.cluster.template_held[template])
         if held:
-            status, message = HELD[held], simulation.held_message(template)
+            status, message = HELD[held], simulation.messages.held_message(template)
         elif node >= 0:
             status, message = ("preempted" if row in victims else "scheduled"), ""
             if preemptor[row] >= 0:
                 other = f"{pods.namespaces[preemptor[row]]}/{pods.names[preemptor[row]]}"
                 message = f"Preempted by pod {other} on node {nodes[node]}"
         else:
-            status, message = simulation.failed_status(template), reasons[diagnosis] if diagnosis >= 0 else ""
+            status, message = simulation.messages.failed_status(template), reasons[diagnosis] if diagnosis >= 0 else ""
         result.append(
             Outcome(
                 pods.namespaces[row], pods.names[row], status, nodes[node] if node >= 0 else None,

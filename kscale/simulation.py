@@ -20,8 +20,10 @@ from kscale.engine.invariants import violations
 from kscale.engine.ledger import Fields, Ledger, PodTable, Supply
 from kscale.engine.recording import NodeTimeline, Presence
 from kscale.engine.scratch import Scratch, stretches
+from kscale.entries import Entries
 from kscale.errors import GateError, InputError
 from kscale.living import Cast, Living
+from kscale.messages import Messages
 from kscale.scheduler import arguments, cohorts, kinds, planes, plugins
 from kscale.scheduler.configuration import default_configuration
 from kscale.scheduler.fragmentation import TypicalPod, typical_pods
@@ -39,8 +41,6 @@ _SAMPLES = 500
 _FEW_SAMPLES = 50
 #: Lines of waiting pods that there is room for at first.
 _LINES = 256
-#: What kube-scheduler says of the nodes beside the one that a DaemonSet's pod is for.
-_NOT_THIS_ONE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 #: Pods of a template that controllers make pods of, where it is asked how common it is.
 _MANY = 1000
 #: Pods of a template of a single ordinal.
@@ -100,14 +100,16 @@ class Simulation:
             },
         )  # fmt: skip
         self.cluster = self.intake.cluster
+        self.entries = Entries(self.cluster, lambda: self.settings.compiled)
         arguments.fill(self.intake, self.building, self.profile)
         self.verdicts = planes.fill(self.intake, self.profile)
         if not (settings.every or settings.detailed):
             self.profile = replace(self.profile, flat=not self.cluster.description_uneven.any())
+        self.messages = Messages(self.intake, self.building, self.profile, self.verdicts)
         self._fill_typical(weighted, levels)
         self._fill_settings()
         self.turnover = None if changes is None else Turnover(
-            changes, listed, self.intake, self.building, self.profile, self._call
+            changes, listed, self.intake, self.building, self.profile, self.entries.call
         )  # fmt: skip
         self.indexed = settings.index and settings.memo and (settings.every or kinds.serves(self.profile, self.cluster))
         if self.indexed:
@@ -118,15 +120,13 @@ class Simulation:
             self.cluster.resize("line", _LINES)
             self.cluster.cluster_next_flush_us[0] = NEVER
         self.horizon_us = self._arrivals.last_us() if settings.until_us is None else settings.until_us
-        told = self.tell if self.turnover is None else self.turnover.tell_and_keep
+        told = self.messages.tell if self.turnover is None else self.turnover.tell_and_keep
         self.ledger = Ledger(self._pods.height, told, scratch)
         self.living: Living | None = None
         if cast is not None:
             self._bring_to_life(cast)
         self.control_points = 0
         self.ended_us = 0
-        self._columns: dict[str, Any] = {}
-        self._generation = -1
 
     def _expected_pods(self) -> np.ndarray[Any, Any]:
         """Return how many pods of each template are to be expected: of those that controllers make, many."""
@@ -144,7 +144,7 @@ class Simulation:
         cluster.resize("life", cluster.sizes["pod"])
         cluster.resize("due", max(2 * cluster.sizes["pod"], 1 << 12))
         self.living = Living(
-            cast, cluster, self.building, pods, self._call, lambda: self.ledger.drain(cluster), self.horizon_us,
+            cast, cluster, self.building, pods, self.entries.call, lambda: self.ledger.drain(cluster), self.horizon_us,
             lambda: self.settings.compiled,
         )  # fmt: skip
         self._arrivals.owned = self.living.owned()
@@ -237,17 +237,15 @@ class Simulation:
         """Compose and load the loop; the first call of a new kind of run compiles it (seconds), later ones load it."""
         names = self.cluster.kinds()
         text, entries = compose(names, self.profile, self.settings.memo, self.indexed, self.kind)
-        self._names = dict(entries)
         with kernels.compiling():
-            module = kernels.load(text, compiled=self.settings.compiled)
-            self._entries = {name: getattr(module, name) for name in self._names}
+            self.entries.load(text, dict(entries))
             # A first call with nothing to do compiles every entry.
-            self._call("run", -1, 1)
+            self.entries.call("run", -1, 1)
             rows = self.cluster.timeline_rows.copy()
-            self._call("sample", 0)
+            self.entries.call("sample", 0)
             self.cluster.timeline_rows[:] = rows
             if self.with_devices:
-                self._call("measure_all")
+                self.entries.call("measure_all")
         if self.living is not None:
             self.living.network.compile()
             self.living.traffic.compile()
@@ -260,12 +258,12 @@ class Simulation:
         if self.indexed:
             self._load_more("offer_lane", compose_lanes)
             for lane, template in enumerate(kinds.make_lanes_last(self.cluster)):
-                self._call("offer_lane", template, lane)
+                self.entries.call("offer_lane", template, lane)
 
     def detail(self, template: int) -> None:
         """Fill the table ``detail`` for a template, as things stand; the settings must be ``detailed``."""
         self._load_detail()
-        self._call("detail", template)
+        self.entries.call("detail", template)
 
     def try_evicting(self, template: int, first: int, last: int) -> int:
         """Return the best of a range of nodes for preemption, after ``detail``; -1 where none can be cleared.
@@ -273,25 +271,14 @@ class Simulation:
         ``cluster_preemption`` and ``scan_chosen`` tell more.
         """
         self._load_detail()
-        return int(self._call("try_evicting", template, first, last)) if self.profile.preempts else -1
+        return int(self.entries.call("try_evicting", template, first, last)) if self.profile.preempts else -1
 
     def _load_detail(self) -> None:
         self._load_more("detail", compose_detail)
 
     def _load_more(self, entry: str, how: Callable[..., tuple[str, dict[str, list[str]]]]) -> None:
-        if entry not in self._entries:
-            text, names = how(self.cluster.kinds(), self.profile, self.kind)
-            module = kernels.load(text, compiled=self.settings.compiled)
-            self._names |= names
-            self._entries |= {name: getattr(module, name) for name in names}
-
-    def _call(self, entry: str, *arguments: Any) -> Any:
-        if self._generation != self.cluster.generation:
-            self._columns, self._generation = {}, self.cluster.generation
-        if entry not in self._columns:
-            columns = self.cluster.arguments(self._names[entry])
-            self._columns[entry] = kernels.table(columns, compiled=self.settings.compiled)
-        return self._entries[entry](*arguments, self._columns[entry])
+        if entry not in self.entries:
+            self.entries.load(*how(self.cluster.kinds(), self.profile, self.kind))
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Run to the end. ``progress`` is told the virtual time and the pods that have arrived, at control points.
@@ -321,7 +308,7 @@ class Simulation:
             target = min(self._next_sample, until)
             cluster.cluster_work[0] = 0
             began = time.perf_counter()
-            code = self._call("run", target, self._budget)
+            code = self.entries.call("run", target, self._budget)
             took = time.perf_counter() - began
             if code == loop.BUDGET:
                 factor = min(max(_CALL_SECONDS / max(took, 1e-6), 0.5), 2.0)
@@ -398,7 +385,7 @@ class Simulation:
         if not self.settings.inflate or (last and not self._arrivals.count):
             if self.cluster.timeline_rows[0] >= self.cluster.sizes["timeline"]:
                 self.ledger.drain(self.cluster)
-            self._call("sample", now_us)
+            self.entries.call("sample", now_us)
         # At the start every node is empty; without that sample a 500th of the horizon gives 500.
         if now_us > 0 or last:
             self.node_timeline.sample(self.cluster, now_us)
@@ -415,35 +402,7 @@ class Simulation:
 
     def tell(self, counts: dict[int, int], description: int) -> str:
         """Return kube-scheduler's message for a diagnosis: counts by reason of usage, and of the description."""
-        if self.turnover is not None:
-            return self.turnover.tell(counts, description)
-        texts = self.profile.reasons(self.intake.resources)
-        if description < -1:
-            return self._tell_pinned([texts[reason] for reason in counts], -2 - description)
-        if description in self.verdicts.bars:
-            return f"0/{self.cluster.sizes['node']} nodes are available: {self.verdicts.bars[description][1].reason}."
-        named = dict(self.verdicts.counts[description])
-        for reason, count in counts.items():
-            named[texts[reason]] = named.get(texts[reason], 0) + count
-        return planes.message(named, self.cluster.sizes["node"])
-
-    def _tell_pinned(self, reasons: list[str], description: int) -> str:
-        """Return the message for a pod that may go to one node only, which turned it away."""
-        others = self.cluster.sizes["node"] - 1
-        named = dict.fromkeys(reasons, 1) or dict.fromkeys(list(self.verdicts.counts[description])[:1], 1)
-        return planes.message({_NOT_THIS_ONE: others, **named} if others else named, others + 1)
-
-    def failed_status(self, template: int) -> str:
-        """Return the word for a pod of the template that was not placed."""
-        bar = self.verdicts.bars.get(int(self.cluster.template_description[template]))
-        return "error" if bar is not None and bar[1].code == "Error" else "unschedulable"
-
-    def held_message(self, template: int) -> str:
-        """Return why pods of the template never enter the queue."""
-        described = self.building.templates[template]
-        if self.cluster.template_held[template] == arguments.NO_PROFILE:
-            return f"no profile has the name '{described.description.profile}'"
-        return f"waiting for scheduling gates: [{' '.join(described.gates)}]"
+        return (self.turnover or self.messages).tell(counts, description)
 
     def stretches(self) -> Iterator[tuple[Fields, np.ndarray[Any, Any], pl.DataFrame]]:
         """Yield, stretch by stretch of the trace, the ledger's fields, each pod's template, and the table ``pods``.
@@ -465,7 +424,7 @@ class Simulation:
     def explain(self, template: int) -> np.ndarray[Any, Any]:
         """Return per node the template's total now, or -1 and below where it does not fit (see the table ``memo``)."""
         self._load_more("explain", compose_explain)
-        self._call("explain", template)
+        self.entries.call("explain", template)
         return self.cluster.scan_total.copy()
 
 

@@ -36,7 +36,7 @@ def described_templates(
         if unplaced[template] == 0:
             break
         if cluster.template_held[template] in (GATED, NO_PROFILE):
-            reason[template] = simulation.held_message(int(template))
+            reason[template] = simulation.messages.held_message(int(template))
             continue
         totals = simulation.explain(int(template))
         if (totals >= 0).any():

@@ -68,13 +68,15 @@ class Trafficking:
     ) -> None:  # fmt: skip
         """Take the run's objects; ``compiled`` is asked when there is a Service with traffic.
 
-        Raises InputError where there is traffic, and no kube-proxies.
+        Raises InputError where there is traffic, and no kube-proxies or none that it is known of how they balance it.
         """
         self._world, self._network, self._proxying, self._compiled = world, network, proxying, compiled
         self._keys = sorted(_spoken_of(script))
         if self._keys and proxying.mode is None:
             raise InputError("sends traffic over Services, which needs kube-proxies", field="traffic",
                              expected="a --proxy-mode other than none")  # fmt: skip
+        if self._keys:
+            self._algorithm()
         self._services: dict[Key, _Known] = {}
         self._by_object: dict[int, Key] = {}
         self._by_selection: dict[int, list[Key]] = {}

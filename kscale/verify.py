@@ -215,7 +215,7 @@ class _Comparing:
         held = int(self.simulation.cluster.template_held[template])
         expected = self.statuses[pod.prefilter] if pod.prefilter is not None else Status()
         if held:
-            found = Status("SchedulingGates", expected.code, (self.simulation.held_message(template),))
+            found = Status("SchedulingGates", expected.code, (self.simulation.messages.held_message(template),))
             if pod.prefilter is not None:
                 self.one("verdicts", number, expected, found, "the recorded verdict before any node is")
             return

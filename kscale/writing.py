@@ -186,7 +186,7 @@ def _with_reasons(pods: pl.DataFrame, simulation: Simulation, waiting: dict[int,
     held = np.flatnonzero(simulation.cluster.template_held).tolist()
     if not held:
         return pods
-    why = {template: waiting.get(template) or simulation.held_message(template) for template in held}
+    why = {template: waiting.get(template) or simulation.messages.held_message(template) for template in held}
     reasons = pl.col("template").replace_strict(why, default=None, return_dtype=pl.String)
     return pods.with_columns(reason=pl.coalesce("reason", pl.when(pl.col("node").is_null()).then(reasons)))
 

@@ -21,8 +21,9 @@ from kscale import __main__ as door
 from kscale import replay, report, simulation
 from kscale.engine.outputs import OUTPUTS
 from kscale.engine.runfolder import Run
+from kscale.entries import Entries
 from kscale.replay import Plan
-from kscale.simulation import Settings, Simulation
+from kscale.simulation import Settings
 from kscale.traces.common import writing
 from kscale.traces.common.synth import synth
 
@@ -104,18 +105,18 @@ def test_checks_and_samples_change_no_pod(play: Play) -> None:
 def test_the_length_of_a_call_changes_nothing(
     play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
-    whole, call = play(**fields), Simulation._call
+    whole, call = play(**fields), Entries.call
     known, calls = tables(tmp_path / "run"), 0
 
     for budget in (1, 7, 1 << 40):
 
-        def bounded(self: Simulation, entry: str, *arguments: Any, budget: int = budget) -> Any:
+        def bounded(self: Entries, entry: str, *arguments: Any, budget: int = budget) -> Any:
             nonlocal calls
             calls += 1
             return call(self, entry, arguments[0], budget) if entry == "run" else call(self, entry, *arguments)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Simulation, "_call", bounded)
+            patched.setattr(Entries, "call", bounded)
             assert play(**fields).fingerprint == whole.fingerprint
         assert calls > 300 or budget > 1
         for name, frame in tables(tmp_path / "run").items():

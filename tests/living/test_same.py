@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from kscale.entries import Entries
 from kscale.simulation import Simulation
 from tests.living.stage import Manifest, live, play, simulation, workload
 from tests.living.worlds import AUTOSCALER, BUDGET, CRON, SERVICE
@@ -70,14 +71,14 @@ def test_another_seed_draws_other_times() -> None:
 
 def test_the_length_of_a_call_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     objects, actions = mixed()
-    whole, call = fingerprint(play(objects, actions, minutes=6, check=False)), Simulation._call
+    whole, call = fingerprint(play(objects, actions, minutes=6, check=False)), Entries.call
     for budget in (1, 1 << 40):
 
-        def bounded(self: Simulation, entry: str, *arguments: Any, budget: int = budget) -> Any:
+        def bounded(self: Entries, entry: str, *arguments: Any, budget: int = budget) -> Any:
             return call(self, entry, arguments[0], budget) if entry == "run" else call(self, entry, *arguments)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Simulation, "_call", bounded)
+            patched.setattr(Entries, "call", bounded)
             assert fingerprint(play(objects, actions, minutes=6, check=False)) == whole
 
 

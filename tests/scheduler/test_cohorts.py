@@ -102,7 +102,7 @@ def stopped(waiting: int, until_us: int) -> Simulation:
 def work_of_events(monkeypatch: pytest.MonkeyPatch, waiting: int) -> int:
     """The work units of twenty pods that come and go while others wait."""
     run = stopped(waiting, 20 * SECOND - 1)
-    cluster, call, work = run.cluster, run._call, [0]
+    cluster, call, work = run.cluster, run.entries.call, [0]
     assert cluster.queue_size[RESTING] == waiting and cluster.queue_size[WOKEN] == 0
     changes, tried = int(cluster.cluster_log_head[0]), int(cluster.cluster_attempts[0])
 
@@ -111,7 +111,7 @@ def work_of_events(monkeypatch: pytest.MonkeyPatch, waiting: int) -> int:
         work.append(int(cluster.cluster_work[0]))
         return result
 
-    monkeypatch.setattr(run, "_call", counted)
+    monkeypatch.setattr(run.entries, "call", counted)
     run.advance(30 * SECOND)
     assert cluster.cluster_log_head[0] - changes == 40
     assert cluster.cluster_attempts[0] - tried == 20 + 20 * waiting

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kscale.engine.load import Constant
+from kscale.errors import InputError
 from kscale.network.balancing import Algorithm
 from kscale.network.balancing.common.running import algorithm_of
 from kscale.network.traffic import spreading
@@ -102,8 +103,18 @@ class Choice:
 
 
 def algorithm_for(mode: str, scheduler: str) -> Algorithm:
-    """Return the algorithm of a mode of kube-proxy; ``scheduler`` is IPVS' own. Raises InputError."""
-    return algorithm_of(scheduler if mode == "ipvs" else mode)
+    """Return the algorithm of a mode of kube-proxy; ``scheduler`` is IPVS' own.
+
+    Raises InputError for one that is not known, or that nothing here says how to draw.
+    """
+    found = algorithm_of(scheduler if mode == "ipvs" else mode)
+    known = (*RANDOM, *TURNS, *HASHES)
+    if found.overhead is None and found.name not in known:
+        raise InputError(
+            f"nothing says what '{found.name}' comes to for many connections", field="traffic",
+            expected=f"{', '.join(known)}, or an algorithm that looks at what is open",
+        )  # fmt: skip
+    return found
 
 
 def compile_for(algorithm: Algorithm) -> None:

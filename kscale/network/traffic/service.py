@@ -56,11 +56,6 @@ class Served:
         self._numbers, self._serials = 0, 0
         self._tally = np.zeros(2 + len(REASONS) + 1, np.int64)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether there is no traffic."""
-        return not self._streams and not self._told
-
     def list_endpoints(self, listing: Listing, time_us: int, seen_us: Rows) -> None:
         """Take what slices list from ``time_us`` on; nodes have it at ``seen_us``, which may be written later."""
         self._at(time_us, lambda: self._list(listing, seen_us))
@@ -137,8 +132,9 @@ class Served:
         used = self._used()
         for place in np.flatnonzero((every.left_us >= 0) & used).tolist():
             self._tell_stale(place, None)
+        listed = self._listed()
         for place in range(len(every)):
-            self._tell_share(place, None if used[place] else self.now_us)
+            self._tell_share(place, None if listed[place] else self.now_us)
         return self.outcome
 
     def _draw(self, end_us: int) -> None:
@@ -220,6 +216,10 @@ class Served:
         rows = [one.row[_using(one)] for one in self.versions]
         return np.isin(self.endpoints.row, np.concatenate(rows))
 
+    def _listed(self) -> Rows:
+        """Return which endpoints some version that is not over lists."""
+        return np.isin(self.endpoints.row, np.concatenate([one.row for one in self.versions]))
+
     def _prune(self) -> None:
         """Let go of the versions that no node goes by any more, and of what only they had."""
         while len(self.versions) > 1 and self.versions[1].seen_us.max() <= self.now_us:
@@ -229,8 +229,7 @@ class Served:
             last_us = self.versions[0].seen_us
             for place in np.flatnonzero(dropped & (every.left_us >= 0)).tolist():
                 self._tell_stale(place, last_us)
-            listed = np.isin(every.row, np.concatenate([one.row for one in self.versions]))
-            over = ~listed & (every.state == GONE)
+            over = ~self._listed() & (every.state == GONE)
             for place in np.flatnonzero(over).tolist():
                 self._tell_share(place, int(last_us.max()))
             if over.any():
