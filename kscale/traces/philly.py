@@ -127,11 +127,13 @@ def _pods(rows: list[int], jobs: list[_Job], start: int, check: Checker, tally: 
     attempts, gpus = _attempts(rows, jobs, check)
     attempts = attempts.join(frame, on=files.ROW, how="inner", maintain_order="left")
     tried = attempts.filter(pl.col("start_time").is_not_null() & (pl.col("machines") > 0))
-    ends = pl.coalesce("end_time", pl.col("start_time").shift(-1).over("jobid"))
-    before = pl.coalesce(pl.col("end").shift().over("jobid"), "submitted_time")
+    # The attempts of a job stand together, and jobs differ by their rows.
+    row, start_time, end = pl.col(files.ROW), pl.col("start_time"), pl.col("end")
+    ends = pl.coalesce("end_time", pl.when(row == row.shift(-1)).then(start_time.shift(-1)))
+    before = pl.coalesce(pl.when(row == row.shift()).then(end.shift()), "submitted_time")
     tried = tried.with_columns(end=ends).with_columns(arrival=pl.min_horizontal(before, "start_time"))
     tally.jobs += frame.height
-    tally.without += frame.height - tried["jobid"].n_unique()
+    tally.without += frame.height - tried[files.ROW].n_unique()
     tally.attempts += attempts.height
     tally.unstarted += attempts["start_time"].null_count()
     tally.nowhere += attempts.filter(pl.col("start_time").is_not_null() & (pl.col("machines") == 0)).height

@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from kscale.errors import InputError, nearest
 from kscale.state.quantities import LARGEST
 from kscale.traces import Options
 from kscale.traces.common import files
+from kscale.traces.common.ahead import ahead
 from kscale.traces.common.files import ROW
 from kscale.traces.common.seen import Seen
 
@@ -111,19 +114,37 @@ class Checker:
         """Yield the CSV file in batches as ``typed`` gives them; without a header where ``names`` are given.
 
         The first batch comes always, also without rows. Raises InputError. A batch whose fields all are what they
-        should be is read right into its types; any other is read as texts, to tell what is wrong and where.
+        should be is read right into its types; any other is read as texts, to tell what is wrong and where. The next
+        batch is read ahead.
         """
         known = {f.name: pl.String if f.dtype is pl.Boolean else f.dtype for f in fields}
+
+        apart = Checker(self.path, self.options)  # what is dropped of a batch counts when its turn comes
 
         def parse(data: bytes, columns: Sequence[str], row: int) -> tuple[pl.DataFrame, int]:
             frame = files.csv_typed(data, columns, row, known)
             if frame is not None and (result := self._clean(frame, fields)) is not None:
                 return result, result.height
-            raw, count = files.csv_texts(data, columns, row, self.path, self.options, self.dropped)
+            raw, count = files.csv_texts(data, columns, row, self.path, self.options, apart.dropped)
             self.columns(raw.columns, fields)
-            return self.typed(raw, fields), count
+            return apart.typed(raw, fields), count
 
-        return files.csv_pieces(self.path, self.options, parse, names)
+        def batches() -> Iterator[tuple[pl.DataFrame, dict[str, int]]]:
+            for frame in files.csv_pieces(self.path, self.options, parse, names):
+                yield frame, apart.dropped
+                apart.dropped = {}
+
+        try:
+            for frame, dropped in ahead(batches()):
+                self._count(dropped)
+                yield frame
+        except InputError:
+            self._count(apart.dropped)
+            raise
+
+    def _count(self, dropped: dict[str, int]) -> None:
+        for reason, count in dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def _clean(self, frame: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame | None:
         """Return what ``typed`` gives of columns that have their types, or None where something is wrong."""
@@ -215,16 +236,20 @@ class Checker:
         if not frame.height:
             return frame
         ascends = self._ascends(frame[name])
-        hashes = frame[name].hash()
+        hashes = frame[name].hash().to_numpy()
         seen = self._seen.setdefault(name, Seen())
         if ascends:
-            seen.add(hashes.to_numpy())
+            seen.add(hashes)
             return frame
-        if hashes.n_unique() < frame.height:
+        ascending = np.sort(hashes)
+        if (ascending[1:] == ascending[:-1]).any():
             frame = self.unique(frame, [name])
-            hashes = frame[name].hash()
-        again = seen.before(hashes.to_numpy())
-        seen.add(hashes.to_numpy()[~again])
+            hashes = frame[name].hash().to_numpy()
+        elif not seen.before(ascending).any():
+            seen.add(ascending)
+            return frame
+        again = seen.before(hashes)
+        seen.add(hashes[~again])
         rule = Rule(pl.lit(pl.Series(again)), name, "'{value}' occurs twice", "a name that occurs once")
         return self.drop(frame, [rule])
 
@@ -251,7 +276,8 @@ def share_rules(devices: str, share: str) -> list[Rule]:
     ]
 
 
-def _range_rules(wanted: Field) -> list[Rule]:
+@cache  # a few fields, asked for with each batch
+def _range_rules(wanted: Field) -> Sequence[Rule]:
     column = pl.col(wanted.name)
     if wanted.dtype is pl.Boolean:
         return []

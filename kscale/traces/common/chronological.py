@@ -17,7 +17,7 @@ from kscale.engine.runfolder import machine_errors
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.traces.common import files
-from kscale.traces.common.tables import ahead
+from kscale.traces.common.ahead import ahead
 
 #: Rows that are gathered before they are handed on.
 GATHERED = 1 << 18

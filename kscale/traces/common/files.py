@@ -213,7 +213,7 @@ def csv_pieces(
         rest, row = b"", 1
         while part := file.read(BATCH_BYTES):
             end = _last_record(part, rest.count(b'"') % 2 == 1)
-            body = len(part[:end].rstrip(_BREAKS))
+            body = _unbroken(part, end)
             if end == 0 or not (body or rest.strip(_BREAKS)):
                 rest += part
                 if len(rest) > BATCH_BYTES:
@@ -229,19 +229,26 @@ def csv_pieces(
             yield parse(rest.rstrip(_BREAKS), names, row)[0]
 
 
+def _unbroken(data: bytes, end: int) -> int:
+    """Return where ``data`` up to ``end`` ends without its last line breaks; copies nothing, as ``rstrip`` would."""
+    while end and data[end - 1] in _BREAKS:
+        end -= 1
+    return end
+
+
 def _last_record(data: bytes, within: bool = False) -> int:
     """Return where the last whole record ends: a line break outside quotes (an even number of quotes before it).
 
     ``within`` says whether ``data`` begins within quotes.
     """
-    odd = (data.count(b'"') + within) % 2
-    end = len(data)
+    end, quote = len(data), data.rfind(b'"')
+    odd = (data.count(b'"') + within) % 2 if quote >= 0 else within
     while True:
-        quote = data.rfind(b'"', 0, end)
         line_break = -1 if odd else data.rfind(b"\n", quote + 1, end)
         if line_break >= 0 or quote < 0:
             return line_break + 1
         end, odd = quote, not odd
+        quote = data.rfind(b'"', 0, end)
 
 
 def csv_texts(

@@ -5,15 +5,18 @@ Where an element ends is found by looking at brackets and quotes alone; the deco
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from kscale.errors import InputError
 from kscale.traces.common import files
+from kscale.traces.common.ahead import ahead
 from kscale.traces.common.checks import Checker
 
 Element = TypeVar("Element")
@@ -22,6 +25,8 @@ PIECE = 4 << 20
 #: What the decoder raises; the last where brackets nest too deeply.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _EXPECTED = "a whole JSON array"
+#: All bytes that say nothing of where an element ends.
+_IDLE = bytes(set(range(256)) - set(b'"{}[],'))
 
 
 def pieces(path: Path) -> Iterator[bytes]:
@@ -36,8 +41,10 @@ def pieces(path: Path) -> Iterator[bytes]:
         while part := file.read(size):
             rest += part
             if end := _last_comma(rest):
-                yield b"[%b]" % rest[:end]
-                rest, some = rest[end + 1 :], True
+                found, rest, some = rest[:end], rest[end + 1 :], True
+                if found.isspace():
+                    raise InputError("has a comma without an element", file=path, expected=_EXPECTED)
+                yield b"[%b]" % found
             elif len(rest) > files.BATCH_BYTES:
                 raise InputError(f"has an element of more than {files.BATCH_BYTES >> 20} MiB", file=path)
         rest = rest.rstrip()
@@ -56,25 +63,27 @@ def _opened(data: bytes, path: Path) -> bytes:
 
 def _last_comma(data: bytes) -> int:
     """Return where the last comma between elements is, 0 where there is none; ``data`` begins with an element."""
-    code = np.frombuffer(data, np.uint8)
-    quote = code == ord('"')
-    if b"\\" in data:
-        quote &= ~_escaped(code)
-    outside = ~np.logical_xor.accumulate(quote)
+    # Only brackets, commas and quotes matter, and no escaped quotes. Two quotes side by side have nothing between them
+    # that counts, be they one text's or two texts': most of what is left goes with them.
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
+    code = np.frombuffer(bare.translate(None, _IDLE).replace(b'""', b""), np.uint8)
+    outside = np.cumsum(code == ord('"'), dtype=np.uint8) & 1 == 0
     # { and [ differ from } and ] in the same way: 0x7B and 0x5B open, 0x7D and 0x5D close.
     step = (((code | 0x20) == 0x7B) & outside).astype(np.int8) - (((code | 0x20) == 0x7D) & outside)
-    between = np.flatnonzero((code == ord(",")) & outside)
-    depth = np.cumsum(step, dtype=np.int32)[between]
-    found = between[depth == 0]
-    return int(found[-1]) if len(found) else 0
+    commas = np.flatnonzero(code == ord(","))
+    found = np.flatnonzero(outside[commas] & (np.cumsum(step, dtype=np.int32)[commas] == 0))
+    # All commas are still there, so the place of one is that of the same one from the end.
+    return _from_end(data, len(commas) - int(found[-1])) if len(found) else 0
 
 
-def _escaped(code: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return which bytes stand behind an odd number of backslashes."""
-    place = np.arange(len(code), dtype=np.int32)
-    plain = np.maximum.accumulate(np.where(code != ord("\\"), place, -1))
-    before = np.r_[np.int32(0), place[:-1] - plain[:-1]]
-    return before % 2 == 1
+def _from_end(data: bytes, number: int) -> int:
+    """Return where the comma is that is, from the end, of this number."""
+    size = 1 << 10
+    while True:
+        places = np.flatnonzero(np.frombuffer(data[-size:], np.uint8) == ord(","))
+        if len(places) >= number:
+            return max(len(data) - size, 0) + int(places[-number])
+        size *= 16
 
 
 def elements(check: Checker, kind: type[Element]) -> Iterator[tuple[list[int], list[Element]]]:
@@ -82,17 +91,39 @@ def elements(check: Checker, kind: type[Element]) -> Iterator[tuple[list[int], l
 
     An element that is none is an InputError, or is left out and counted under ``lenient``.
     """
-    decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
     row = 1
-    for piece in pieces(check.path):
+    for piece, found in ahead(_decoded(check.path, kind)):
+        if found is not None:
+            rows, count, good = list(range(row, row + len(found))), len(found), found
+        else:
+            count, rows, good = _one_by_one(piece, row, check, kind)
+        row += count
+        yield rows, good
+
+
+def _decoded(path: Path, kind: type[Element]) -> Iterator[tuple[bytes, list[Element] | None]]:
+    """Yield pieces of the file with their elements, None where one of these is not of the ``kind``."""
+    decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
+    for piece in pieces(path):
         try:
-            found = decode(piece)
-            rows = list(range(row, row + len(found)))
-            row += len(found)
+            with _uncollected():
+                found = decode(piece)
         except _UNREADABLE:
-            count, rows, found = _one_by_one(piece, row, check, kind)
-            row += count
-        yield rows, found
+            yield piece, None
+        else:
+            yield piece, found
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for cycles: a document has none, and looking takes twice as long as decoding."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _one_by_one(piece: bytes, row: int, check: Checker, kind: type[Element]) -> tuple[int, list[int], list[Element]]:

@@ -136,6 +136,8 @@ def repeated(frame: pl.DataFrame, counts: pl.Series, limit: int) -> tuple[pl.Dat
     total = float(times.sum(dtype=np.float64))  # a float does not wrap
     if total > limit:
         raise InputError(f"comes to {total:,.0f} pods", expected=f"at most {limit:,}; see --max-input")
+    if (times == 1).all():  # the usual: nothing to copy
+        return frame, pl.zeros(len(times), pl.Int64, eager=True).alias("index")
     rows = np.repeat(np.arange(len(times)), times)
     starts = np.cumsum(times) - times
     within = np.arange(len(rows)) - np.repeat(starts, times)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kscale.errors import InputError
@@ -36,6 +36,32 @@ def test_times_are_pythons(naive, minutes):
     expected = int(naive.replace(tzinfo=UTC).timestamp()), int(zoned.timestamp())
     found = clock.instants(pl.Series([naive.isoformat(" "), zoned.isoformat(" ")]))
     assert (found // 10**6).to_list() == list(expected)
+
+
+digits = st.text("0123456789", min_size=19, max_size=19)
+forms = st.builds(
+    lambda text, tail: f"{text[:4]}-{text[4:6]}-{text[6:8]} {text[8:10]}:{text[10:12]}:{text[12:14]}{tail}",
+    st.datetimes().map("{:%Y%m%d%H%M%S}".format).map(lambda text: text.zfill(14)) | digits,
+    st.shared(st.sampled_from(["", "", "Z", "+08:00", "-0530", "+99:00", " ", "\u20ac"]), key="tail"),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.none() | forms, max_size=6), st.integers(0, 30), st.sampled_from([None, " ", "x", "/", "0", "9"]))
+def test_times_that_are_written_alike_are_read_as_any(texts, place, put):
+    if put is not None and texts and texts[0] is not None:
+        texts[0] = texts[0][:place] + put + texts[0][place + 1 :]
+    series = pl.Series("at", texts, dtype=pl.String)
+    assert clock.instants(series).equals(clock._each(series), check_names=True)
+
+
+def test_times_that_are_written_alike_are_read_at_once():
+    series = pl.Series("at", ["2024-02-29 23:59:59+08:00", None, "0001-01-01 00:00:00+08:00"])
+    found = clock._alike(series)
+    assert found is not None
+    assert found.equals(clock._each(series))
+    for odd in ("2023-02-29 00:00:00", "2023-00-10 00:00:00", "2023-01-00 00:00:00", "2023-01-01 24:00:00"):
+        assert clock._alike(pl.Series([odd])) is None
 
 
 def test_bad_times_are_told_or_left_out(write):

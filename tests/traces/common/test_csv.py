@@ -110,6 +110,16 @@ def test_only_the_batch_with_a_fault_is_read_as_texts(write, monkeypatch):
     assert len(read) == 1 and b" 1.0" in read[0]
 
 
+def test_rows_that_are_left_out_count_when_their_batch_comes(write, monkeypatch):
+    path = write("t.csv", "other,count,time,name\n" + "o,1,1,a\n" * 9 + "o,x,1,a\n" + "o,1,1,a\n" * 9 + "o,,1,a\n")
+    monkeypatch.setattr(files, "BATCH_BYTES", 32)
+    check, twin = Checker(path, Options(lenient=True)), Checker(path, Options(lenient=True))
+    for frame, expected in zip(check.csv(FIELDS), slowly(twin, None), strict=True):
+        assert frame.height == expected.height
+        assert check.dropped == twin.dropped
+    assert check.dropped == {"count: is not an integer": 1, "count: is missing": 1}
+
+
 def test_a_missing_column_and_an_empty_table(write):
     assert "the column is missing; did you mean 'tim'" in both(write("a.csv", "count,tim,name\n1,2,a\n"), Options())[2]
     frame, _, problem = both(write("b.csv", "count,time,name\n"), Options())

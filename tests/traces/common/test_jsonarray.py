@@ -54,6 +54,15 @@ def test_a_damaged_document_is_never_read_as_another(tmp_path_factory, document,
     assert found == (expected if isinstance(expected, list) else None)
 
 
+def test_an_element_with_many_commas(tmp_path, monkeypatch):
+    document = [{"a": 'b", ["'}, {"long": list(range(2000))}, list(range(3000)), "c\\"]
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(document))
+    for size in (9000, 20_000, 24_000):
+        monkeypatch.setattr(jsonarray, "PIECE", size)
+        assert [element for piece in jsonarray.pieces(path) for element in json.loads(piece)] == document
+
+
 def elements(path, *, lenient=False):
     check = Checker(path, Options(lenient=lenient))
     return [pair for rows, found in jsonarray.elements(check, One) for pair in zip(rows, found, strict=True)], check
@@ -78,6 +87,7 @@ def test_elements_have_their_rows(write, monkeypatch, size):
         ('[{"name":"a"}', "is cut off"),
         ('[{"name":"a"},]', "cannot be read as JSON|is cut off"),
         ('[{"name":"a"}] x', "is cut off"),
+        ('[{"name":"a"},' + " " * 200 + ',{"name":"b"}]', "has a comma without an element"),
         ('[{"name":"a"}],[1]', "cannot be read as JSON"),
         ('[{"name" "a"}]', "cannot be read as JSON"),
         ('[{"name":"' + "a" * 5000 + '"}]', "has an element of more than"),

@@ -40,5 +40,8 @@ def test_rows_are_repeated():
     frame, within = repeated(pl.DataFrame({"a": ["x", "y", "z"]}), pl.Series([2, 0, 3]), 5)
     assert frame["a"].to_list() == ["x", "x", "z", "z", "z"]
     assert within.to_list() == [0, 1, 0, 1, 2]
+    once, zeros = repeated(frame, pl.Series([1] * 4), 4)
+    assert once.equals(frame)
+    assert (zeros.name, zeros.dtype, zeros.to_list()) == ("index", pl.Int64, [0] * 4)
     with pytest.raises(InputError, match="comes to 5 pods; expected at most 4"):
         repeated(frame, pl.Series([1] * 5), 4)
