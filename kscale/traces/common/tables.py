@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,12 +17,12 @@ from kscale.traces import Options
 from kscale.traces.common import files
 from kscale.traces.common.checks import Checker, Field, Rule
 from kscale.traces.common.files import ROW
+from kscale.traces.common.threads import ahead
 
 #: The number of a row over all files of its table, from 1.
 NUMBER = "#number"
 #: Most pods of a portion that are made of rows that stand for many.
 PORTION = 500_000
-T = TypeVar("T")
 Numbers = np.ndarray[Any, Any]
 #: Mixes the parts of a key; any odd number does.
 _ODD = 0x9E3779B97F4A7C15
@@ -110,16 +109,6 @@ def _rows(table: Table, paths: Sequence[Path], options: Options, dropped: dict[s
             last = int(batch[ROW][-1]) if batch.height else last
             yield checked(table, batch.with_columns((pl.col(ROW) + before).alias(NUMBER)), check)
         before += last
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield ``items``, each made by a thread while the one before is in use; an error comes in its turn."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield cast("T", item)
 
 
 def whole(table: Table, paths: Sequence[Path], options: Options, dropped: dict[str, int]) -> pl.DataFrame:

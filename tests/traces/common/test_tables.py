@@ -74,26 +74,6 @@ def test_rules_and_labels_are_held(write, read):
     assert sum(dropped.values()) == 2
 
 
-def test_items_are_made_ahead():
-    made = []
-
-    def items():
-        for number in range(4):
-            made.append(number)
-            yield number
-        raise InputError("is bad")
-
-    found = tables.ahead(items())
-    assert next(found) == 0
-    with pytest.raises(InputError, match="is bad"):
-        made += [f"used {number}" for number in found]
-    assert [number for number in made if isinstance(number, int)] == [0, 1, 2, 3]
-    assert list(tables.ahead(iter([]))) == []
-    early = tables.ahead(iter(range(9)))
-    next(early)
-    early.close()
-
-
 words = st.sampled_from(["", "a", "b", "ab", "j_1", "a,b"])
 
 
