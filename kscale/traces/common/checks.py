@@ -20,9 +20,9 @@ from kscale.errors import InputError, nearest
 from kscale.state.quantities import LARGEST
 from kscale.traces import Options
 from kscale.traces.common import files
-from kscale.traces.common.ahead import ahead
 from kscale.traces.common.files import ROW
 from kscale.traces.common.seen import Seen
+from kscale.traces.common.threads import ahead
 
 #: Longest name in bytes; Kubernetes allows 253, clones and hostile files are given some more.
 LONGEST_NAME = 512

@@ -7,6 +7,7 @@ writes a table out promises no order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kscale.engine.runfolder import machine_errors
 from kscale.engine.scratch import Scratch
 from kscale.errors import InputError
 from kscale.traces.common import files
-from kscale.traces.common.ahead import ahead
+from kscale.traces.common.threads import ahead, each
 
 #: Rows that are gathered before they are handed on.
 GATHERED = 1 << 18
@@ -37,39 +38,48 @@ def in_order(paths: Sequence[Path], pattern: str | None = None) -> bool:
     one, as a whole number, do not count. Stops at the first that is out of order. Raises InputError when a file is
     damaged.
     """
-    latest = -1
+    latest = 0
+    for span in each(partial(_span, pattern=pattern), _lines(paths)):
+        if span is None:
+            continue
+        first, last, ascends = span
+        if first < latest or not ascends:
+            return False
+        latest = last
+    return True
+
+
+def _lines(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Yield the bytes of files, one after the other, in pieces of whole lines, and the file of each."""
     for path in paths:
         with files.opened(path) as file:
             rest = b""
             while part := file.read(_PIECE):
-                piece, _, rest = (rest + part).rpartition(b"\n")
-                latest = _latest(piece, pattern, latest)
-                if latest < 0:
-                    return False
-            latest = _latest(rest, pattern, latest)
-            if latest < 0:
-                return False
-    return True
+                end = part.rfind(b"\n") + 1
+                if end:
+                    yield path, b"".join((rest, memoryview(part)[:end]))
+                    rest = part[end:]
+                else:
+                    rest += part
+            yield path, rest
 
 
-def _latest(lines: bytes, pattern: str | None, latest: int) -> int:
-    """Return the last time in ``lines``, or -1 where they are not in order from ``latest`` on."""
+def _span(lines: tuple[Path, bytes], pattern: str | None) -> tuple[int, int, bool] | None:
+    """Return the first time in ``lines``, the last one, and whether all are in order; None where there is no time."""
+    path, data = lines
     # A separator that does not occur keeps a line in one column.
     form: dict[str, Any] = {"columns": [0]} if pattern is None else {"separator": "\x1f"}
-    try:
-        frame = pl.read_csv(
-            lines, has_header=False, quote_char=None, infer_schema=False, truncate_ragged_lines=True, **form
-        )
-    except pl.exceptions.NoDataError:
-        return max(latest, 0)
+    with files.readable(path, "text"):
+        try:
+            frame = pl.read_csv(
+                data, has_header=False, quote_char=None, infer_schema=False, truncate_ragged_lines=True, **form
+            )
+        except pl.exceptions.NoDataError:
+            return None
     texts = frame.to_series()
     times = (texts if pattern is None else texts.str.extract(pattern)).cast(pl.Int64, strict=False)
     times = times.drop_nulls()
-    if not len(times):
-        return max(latest, 0)
-    if int(times[0]) < latest or not times.is_sorted():
-        return -1
-    return int(times[-1])
+    return (int(times[0]), int(times[-1]), times.is_sorted()) if len(times) else None
 
 
 def instants(batches: Iterable[pl.DataFrame], time: str, *, sort: bool, path: Path) -> Iterator[pl.DataFrame]:

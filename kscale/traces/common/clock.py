@@ -13,8 +13,8 @@ import polars as pl
 
 from kscale.traces import Options
 from kscale.traces.common import files
-from kscale.traces.common.ahead import ahead
 from kscale.traces.common.checks import Checker, Field, Rule
+from kscale.traces.common.threads import ahead
 
 _WRITTEN = 19
 #: What stands between the digits of a time, by place; and where its pairs of digits begin, from the month on.

@@ -23,6 +23,7 @@ import polars as pl
 from kscale.engine.runfolder import machine_errors
 from kscale.errors import InputError, one_line
 from kscale.traces import Options
+from kscale.traces.common.threads import ahead
 
 ROW = "#row"
 #: Bytes that a reader may look at to tell the format.
@@ -210,30 +211,42 @@ def csv_pieces(
         if names is None:
             names = header(file.readline(BATCH_BYTES), path)
         yield parse(b"", names, 1)[0]
-        rest, row = b"", 1
-        while part := file.read(BATCH_BYTES):
-            end = _last_record(part, rest.count(b'"') % 2 == 1)
-            body = _unbroken(part, end)
-            if end == 0 or not (body or rest.strip(_BREAKS)):
-                rest += part
-                if len(rest) > BATCH_BYTES:
+        row = 1
+        with contextlib.closing(ahead(_records(file))) as coming:
+            for data in coming:
+                if data is None:
                     raise InputError(f"has a record of more than {BATCH_BYTES >> 20} MiB", file=path, row=row)
-                continue
-            # Blank lines wait: they are rows where something follows, and nothing at the end of a file.
-            end = part.index(b"\n", body) + 1
-            # Joined in one go: at this size, copies cost as much as parsing.
-            frame, count = parse(b"".join((rest, memoryview(part)[:end])), names, row)
-            row, rest = row + count, part[end:]
-            yield frame
-        if rest.strip(_BREAKS):
-            yield parse(rest.rstrip(_BREAKS), names, row)[0]
+                frame, count = parse(data, names, row)
+                row += count
+                yield frame
 
 
-def _unbroken(data: bytes, end: int) -> int:
-    """Return where ``data`` up to ``end`` ends without its last line breaks; copies nothing, as ``rstrip`` would."""
-    while end and data[end - 1] in _BREAKS:
-        end -= 1
-    return end
+def _records(file: IO[bytes]) -> Iterator[bytes | None]:
+    """Yield the whole records of a CSV file, about ``BATCH_BYTES`` together; None where one is longer than that."""
+    rest = b""
+    while part := file.read(BATCH_BYTES):
+        end = _last_record(part, rest.count(b'"') % 2 == 1)
+        body = _without_breaks(part, end)
+        if end == 0 or not (body or rest.strip(_BREAKS)):
+            rest += part
+            if len(rest) > BATCH_BYTES:
+                yield None
+                return
+            continue
+        # Blank lines wait: they are rows where something follows, and nothing at the end of a file.
+        end = part.index(b"\n", body) + 1
+        # Joined in one go: at this size, copies cost as much as parsing.
+        yield b"".join((rest, memoryview(part)[:end]))
+        rest = part[end:]
+    if rest.strip(_BREAKS):
+        yield rest.rstrip(_BREAKS)
+
+
+def _without_breaks(data: bytes, end: int) -> int:
+    """Return where ``data[:end]`` ends without the line breaks behind it."""
+    near = max(end - 64, 0)  # mostly there are few: a copy of all would cost as much as reading
+    tail = data[near:end].rstrip(_BREAKS)
+    return near + len(tail) if tail else len(data[:near].rstrip(_BREAKS))
 
 
 def _last_record(data: bytes, within: bool = False) -> int:

@@ -16,8 +16,8 @@ import numpy as np
 
 from kscale.errors import InputError
 from kscale.traces.common import files
-from kscale.traces.common.ahead import ahead
 from kscale.traces.common.checks import Checker
+from kscale.traces.common.threads import ahead
 
 Element = TypeVar("Element")
 #: Bytes that are looked at in one go.

@@ -63,8 +63,11 @@ class Repeats:
 
 
 def _alike(entries: Rows) -> Rows:
-    """Return the rows of entries whose bits occur more than once."""
-    entries = entries[np.argsort(entries["bits"], kind="stable")]
-    counts = np.unique(entries["bits"], return_counts=True)[1]
-    rows: Rows = entries["row"][np.repeat(counts > 1, counts)]
+    """Return the rows of entries whose bits occur more than once, ascending."""
+    ascending = np.sort(entries["bits"])  # numbers alone sort many times faster than they do with their places
+    again = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
+    if not len(again):
+        return entries["row"][:0]
+    place = np.minimum(np.searchsorted(again, entries["bits"]), len(again) - 1)
+    rows: Rows = entries["row"][again[place] == entries["bits"]]
     return rows

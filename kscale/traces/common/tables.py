@@ -15,9 +15,9 @@ from kscale.errors import InputError
 from kscale.state.labels import parse_labels
 from kscale.traces import Options
 from kscale.traces.common import files
-from kscale.traces.common.ahead import ahead
 from kscale.traces.common.checks import Checker, Field, Rule
 from kscale.traces.common.files import ROW
+from kscale.traces.common.threads import ahead
 
 #: The number of a row over all files of its table, from 1.
 NUMBER = "#number"

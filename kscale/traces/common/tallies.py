@@ -136,8 +136,15 @@ class Times:
         ``self`` holds what comes.
         """
         last = (self.first + self.sums.shape[1]) * self.width
-        near = [times for times in ends.levels.values() if times.first * times.width < last]
-        step = max([self._step, *(times._step for times in near)])
+        step, near = self._step, list[Times]()
+        while True:
+            # Wider parts may end later, and reach ends that were beyond.
+            until = -(-last // _WIDTHS[step]) * _WIDTHS[step]
+            near = [times for times in ends.levels.values() if times.first * times.width < until]
+            widest = max([step, *(times._step for times in near)])
+            if widest == step:
+                break
+            step = widest
         comes, *near = (times._widened(step) for times in [self, *near])
         parts = comes.sums.shape[1]
         left = sum((times.within(comes.first, parts) for times in near), np.zeros_like(comes.sums))

@@ -1,6 +1,6 @@
 """Events in the order of time, in batches of whole instants."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import polars as pl
 import pytest
@@ -32,6 +32,22 @@ def test_a_damaged_file_is_told(write):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(InputError, match="cannot be read as gzip"):
         in_order([path])
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 30).map(str) | st.sampled_from(["", "x", "-3", '"7"']), max_size=9), max_size=3),
+    st.integers(1, 40),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_order_is_that_of_the_numbers(tmp_path_factory, parts, piece):
+    folder = tmp_path_factory.mktemp("parts")
+    paths = [folder / f"{number}.csv" for number in range(len(parts))]
+    for path, fields in zip(paths, parts, strict=True):
+        path.write_text("a,b\n" + "".join(f"{field},z\n" for field in fields))
+    times = [int(field) for field in chain(*parts) if field.isdigit() or field == "-3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chronological, "_PIECE", piece)
+        assert in_order(paths) == ([0, *times] == sorted([0, *times]))
 
 
 def batches_of(times, cuts):

@@ -142,6 +142,11 @@ def test_where_the_last_record_ends(data, end):
     assert files._last_record(data) == end
 
 
+@given(st.lists(st.sampled_from([b"\n", b"\r", b"a", b"\n" * 70]), max_size=6).map(b"".join), st.integers(0, 300))
+def test_line_breaks_at_the_end_do_not_count(data, end):
+    assert files._without_breaks(data, min(end, len(data))) == len(data[:end].rstrip(b"\r\n"))
+
+
 def test_heads_are_unpacked(write):
     assert files.head(write("a.csv.gz", "name,x\n")) == b"name,x\n"
     assert files.csv_columns(b'\xef\xbb\xbf"name", x\r\n1,2') == {"name", "x"}

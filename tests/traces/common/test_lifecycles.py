@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from kscale.traces.common.lifecycles import (
     UPDATE_RUNNING,
     Counts,
     Lifecycles,
+    _stable_order,
 )
 
 COLUMNS = {
@@ -273,3 +275,9 @@ def test_the_twin_gives_the_same(rows, cuts):
     assert pods.equals(fast(rows)[0])
     assert fast(rows[::-1])[0].equals(pods)
     assert pods.select("job", "index", "arrival").is_unique().all()
+
+
+@given(st.lists(st.integers(0, 9) | st.integers(0, (1 << 63) - 1), max_size=300))
+def test_the_order_of_keys_is_stable(keys):
+    numbers = np.array(keys, np.int64)
+    assert _stable_order(numbers).tolist() == np.argsort(numbers, kind="stable").tolist()

@@ -8,9 +8,11 @@ from polars.testing import assert_frame_equal
 from kscale.errors import InputError
 from kscale.traces import PODS, SPECS
 from kscale.traces.common import synth as making
+from kscale.traces.common.digest import gather
 from kscale.traces.common.info import load
 from kscale.traces.common.opening import bundled, open_trace, read_nodes
 from kscale.traces.common.presets import PRESETS
+from kscale.traces.common.specs import portions_of
 from kscale.traces.common.synth import synth, synth_nodes
 
 
@@ -115,7 +117,7 @@ def test_borg_has_tiers_and_heavy_tails():
 
 def test_load_is_met_by_the_scarcest_resource():
     trace = _made("openb", pods=4000, nodes=40, load=0.6)
-    assert load(trace, trace.nodes)["mean_share"].max() == pytest.approx(0.6, abs=0.02)
+    assert load(gather(portions_of(trace)), trace.nodes)["mean_share"].max() == pytest.approx(0.6, abs=0.02)
     assert "durations" in trace.notes[1]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kscale.traces.common import tallies
@@ -63,6 +63,7 @@ STAYS = st.lists(
 )
 
 
+@example([(0, 1), (0, 10_000_000), (0, 90_000_000)], 1, 8)
 @given(STAYS, st.integers(1, 4), st.sampled_from([8, 50, 1 << 16]))
 def test_what_stands_is_what_came_less_what_went(stays, portion, most):
     with pytest.MonkeyPatch.context() as patch:
