@@ -120,9 +120,10 @@ OBJECTS = st.fixed_dictionaries(
 @given(st.lists(OBJECTS, max_size=8), st.sampled_from([40, 1 << 20]))
 def test_no_line_is_lost_and_both_ways_are_the_same(tmp_path_factory, rows, size):
     path = tmp_path_factory.mktemp("json") / "t.json"
-    path.write_text("\n".join(json.dumps(row) for row in rows) or " ")
+    lines = [json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) or " ")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "BATCH_BYTES", max(size, 400))
+        patch.setattr(files, "BATCH_BYTES", max(size, *(len(line) + 1 for line in [*lines, ""])))
         frame, dropped = read(path, lenient=True)
         patch.setattr(jsonlines, "_read", lambda *_: None)
         slow, slowly = read(path, lenient=True)
