@@ -295,7 +295,10 @@ def _proxying(plan: Plan, work: Workload) -> Proxying:
             problem = f"states {name} twice" if name in options else f"cannot be '{word}'"
             raise InputError(problem, field="--proxy-option", expected="NAME=CHOICE, each option once")
         options[name] = choice
-    return Proxying.of(plan.proxy_mode or DEFAULT_MODE, options, numbers=numbers, seed=plan.seed, threads=_THREADS)
+    made = Proxying.of(plan.proxy_mode or DEFAULT_MODE, options, numbers=numbers, seed=plan.seed, threads=_THREADS)
+    if made.mode is not None and made.mode.outlook:
+        work.notes.append(f"{made.mode.outlook}.")
+    return made
 
 
 def _last_us(work: Workload) -> int:

@@ -184,17 +184,9 @@ def rate_given(value: float, field: str) -> float:
 
 def _tell_versions(modes: list[Mode]) -> None:
     """Say on standard error which of the modes asked for by name are on their way out, or gone."""
-    words = {"deprecated": "deprecated since", "gate": "behind a gate from", "off": "off by default from",
-             "removed": "removed in"}  # fmt: skip
     for mode in modes:
-        versions = mode.versions
-        told = [
-            f"{text} {version[0]}.{version[1]}"
-            for name, text in words.items()
-            if (version := getattr(versions, name)) is not None
-        ]
-        if told:
-            tell(f"note: Kubernetes' mode {mode.name}: {', '.join(told)}; {versions.source}", stderr=True)
+        if mode.outlook:
+            tell(f"note: {mode.outlook}", stderr=True)
 
 
 def _show(frame: pl.DataFrame, form: Output) -> None:

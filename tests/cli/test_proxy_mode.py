@@ -50,3 +50,14 @@ def test_the_mode_and_its_numbers_hold(cli, tmp_path):
     told = json.loads((tmp_path / "run" / "run.json").read_text())
     assert {one["role"] for one in told["inputs"]} == {"objects", "proxy_parameters"}
     assert "--proxy-mode nftables --proxy-option list=none --proxy-parameters slow.json" in told["command"]
+
+
+@pytest.mark.parametrize("mode", ["ipvs", "nftables"])
+def test_who_asks_for_a_mode_that_ends_is_told(cli, tmp_path, mode):
+    (tmp_path / "a.json").write_text(json.dumps(SERVICE))
+    done = cli("replay", "-f", "a.json", "--proxy-mode", mode, "--nodes", "4cpu,8Gi:2", "--out", "run", "--until", "1m")
+    assert done.code == 0, done.err
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
+    about = [note for note in notes if note.startswith(f"Kubernetes' mode {mode}: deprecated since 1.35")]
+    assert len(about) == (mode == "ipvs")
+    assert all(note in done.err for note in about)

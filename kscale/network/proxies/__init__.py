@@ -284,6 +284,15 @@ class Mode:
     since: tuple[Since, ...] = ()
     onward: str = FORWARD
 
+    @property
+    def outlook(self) -> str:
+        """One sentence about a mode that is on its way out, or gone; empty for others."""
+        words = {"deprecated": "deprecated since", "gate": "behind a gate from", "off": "off by default from",
+                 "removed": "removed in"}  # fmt: skip
+        found = {text: getattr(self.versions, name) for name, text in words.items()}
+        told = [f"{text} {version[0]}.{version[1]}" for text, version in found.items() if version is not None]
+        return f"Kubernetes' mode {self.name}: {', '.join(told)}; {self.versions.source}" if told else ""
+
     def suiting(self, platform: Platform) -> dict[str, str]:
         """Return the options that follow from what a node runs."""
         return {row.option: row.choice for row in self.since if getattr(platform, row.what) >= row.version}
