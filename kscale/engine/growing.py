@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,15 +40,16 @@ def suffix(serial: int) -> str:
     return text
 
 
-class _Appended:
+class _Appended(ABC):
     """Pods by their place in the order of arrival: those of the trace, and after them others, which ``_made`` tells."""
 
     def __init__(self, base: Told) -> None:
         self._base = base
         self.height = base.height
 
+    @abstractmethod
     def _made(self, first: int, last: int) -> pl.DataFrame:
-        raise NotImplementedError
+        """Return the others by their place among them, with the columns that are told of every pod."""
 
     def numbers(self, name: str, rows: slice | Numbers) -> Numbers:
         """Return a time of these rows of the trace; see ``Source``."""

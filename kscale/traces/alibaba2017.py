@@ -192,10 +192,7 @@ def _containers(
 
 def _read_nodes(path: Path, options: Options) -> pl.DataFrame:
     unit = parse_unit(options.machine_unit or MACHINE_UNIT, "cpu_milli", "memory_bytes")
-    nodes = _servers([path], unit, options, {})[0].nodes
-    if not nodes.height:
-        raise InputError("has no nodes", file=path, expected="a row a machine")
-    return nodes
+    return _servers([path], unit, options, {})[0].node_list(path)
 
 
 READER = Reader(

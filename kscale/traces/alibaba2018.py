@@ -214,10 +214,7 @@ def _containers(
 
 def _read_nodes(path: Path, options: Options) -> pl.DataFrame:
     unit = parse_unit(options.machine_unit or MACHINE_UNIT, "cpu_milli", "memory_bytes")
-    nodes = _machines([path], unit, options, {})[0].nodes
-    if not nodes.height:
-        raise InputError("has no nodes", file=path, expected="a row a machine")
-    return nodes
+    return _machines([path], unit, options, {})[0].node_list(path)
 
 
 READER = Reader(

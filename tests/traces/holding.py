@@ -1,5 +1,6 @@
 """What the tests of readers hold of every format: portions cut anywhere, what is written and read again, mutations."""
 
+import re
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -31,6 +32,17 @@ def assert_round_trip(trace: Trace, folder: Path) -> None:
         found = open_trace(path, "own")
         assert_frame_equal(found.pods, trace.pods)
         assert_frame_equal(found.specs, trace.specs)
+
+
+def events_told(trace: Trace) -> int:
+    """Return how many rows of events the notes of a trace of Google and what was dropped account for."""
+    notes = "\n".join(trace.notes)
+    count = sum(trace.dropped.values())
+    for words in (r"([\d,]+) events are", r"and ([\d,]+) records of what came after"):
+        found = re.search(words, notes)
+        assert found is not None, words
+        count += int(found[1].replace(",", ""))
+    return count
 
 
 def mutated(data: st.DataObject, raw: bytes) -> bytes:

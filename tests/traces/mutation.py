@@ -11,6 +11,7 @@ from kscale.errors import InputError
 from kscale.traces import PODS, Options, Reader, Trace
 from kscale.traces.common import files, writing
 from kscale.traces.own import READER as OWN
+from tests.traces.holding import assert_same
 
 STRICT = Options()
 _PIECES = [
@@ -63,10 +64,7 @@ def pieces_alike(monkeypatch: MonkeyPatch, reader: Reader, path: Path, least: in
     for size in (least, 2 * least, 10 * least):
         monkeypatch.setattr(files, "BATCH_BYTES", size)
         cut = reader.read(path, STRICT)
-        assert cut.pods.equals(whole.pods) and cut.specs.equals(whole.specs)
-        assert (cut.notes, cut.dropped) == (whole.notes, whole.dropped)
-        for one, other in ((cut.nodes, whole.nodes), (cut.node_events, whole.node_events)):
-            assert (one is None and other is None) or one.equals(other)
+        assert_same(cut, whole)
     return whole
 
 

@@ -14,6 +14,7 @@ from kscale.traces.common import specs
 from kscale.traces.common.opening import open_trace, read_nodes
 from kscale.traces.common.writing import template, write_nodes, write_trace
 from kscale.traces.own import READER
+from tests.traces.holding import mutated
 
 CSV = (
     "name,namespace,owner,arrival_us,duration_us,end_us,cpu_milli,memory_bytes,gpu_count,gpu_milli,gpu_models,priority,"
@@ -288,22 +289,6 @@ def test_nodes_round_trip(tmp_path_factory, count):
         assert_frame_equal(read_nodes(path), nodes)
 
 
-def _mutated(data: st.DataObject, raw: bytes) -> bytes:
-    parts = bytearray(raw)
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, max(len(parts) - 1, 0)))
-        match data.draw(st.sampled_from(["change", "cut", "remove", "repeat"])):
-            case "change" if parts:
-                parts[at] = data.draw(st.integers(0, 255))
-            case "cut":
-                del parts[at:]
-            case "remove":
-                del parts[at : at + data.draw(st.integers(1, 20))]
-            case "repeat":
-                parts[at:at] = parts[at : at + 20]
-    return bytes(parts)
-
-
 @settings(deadline=None)
 @given(data=st.data(), ending=st.sampled_from(["csv", "csv.gz", "parquet"]), lenient=st.booleans())
 def test_mutated_files_are_read_or_refused(tmp_path_factory, data, ending, lenient):
@@ -316,7 +301,7 @@ def test_mutated_files_are_read_or_refused(tmp_path_factory, data, ending, lenie
     else:
         raw = frame.write_csv().encode()
         raw = gzip.compress(raw) if ending == "csv.gz" else raw
-    path.write_bytes(_mutated(data, raw))
+    path.write_bytes(mutated(data, raw))
     try:
         trace = READER.read(path, Options(lenient=lenient, max_input=1 << 24))
     except InputError as error:

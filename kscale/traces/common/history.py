@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
+from kscale.errors import InputError
 from kscale.traces import NODE_EVENTS
 from kscale.traces.common import specs
 from kscale.traces.common.shapes import Shape
@@ -32,6 +34,12 @@ class History:
     joined: int
     closed: int
     unknown: int
+
+    def node_list(self, path: Path) -> pl.DataFrame:
+        """Return the nodes of a file that is read for them alone. Raises InputError when it has none."""
+        if not self.nodes.height:
+            raise InputError("has no nodes", file=path, expected="a row a machine")
+        return self.nodes
 
 
 def history(seen: pl.DataFrame, unit: Shape) -> History:
